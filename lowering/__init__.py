@@ -1,0 +1,19 @@
+"""jaxprs to StableHLO: `lower(jaxpr, platform=...) -> Lowered`.
+
+The package knows a jaxpr only by its attributes and a primitive only by its name, imports nothing
+of minijax, and makes no client. Each module beside this one holds the rules of the primitives that
+the file of the same name declares.
+"""
+
+from lowering import (  # noqa: F401  (importing a module registers its rules)
+    dot,
+    elementwise,
+    reduction,
+    shapes,
+    special,
+    structural,
+)
+from lowering.module import Context, Lowered, lower
+from lowering.rules import rule, set_rule
+
+__all__ = ["Context", "Lowered", "lower", "rule", "set_rule"]

@@ -1,0 +1,282 @@
+"""A jaxpr as a StableHLO module.
+
+`lower` makes the public function `main`; the equations of inner jaxprs go inline, or into private
+functions that are emitted once per jaxpr. The one invariant: `Context.eqn` is the equation whose
+rule is running, so `ctx.in_avals` and `ctx.out` are its types whatever the rule calls in between.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from lowering import rules
+from lowering.build import Emitter, Module, Type, Value, builder, ir, stripped_bytecode
+
+# A jit of at most this many equations is copied to its caller: a call and a function cost more.
+INLINE_EQUATIONS = 6
+
+
+class Lowered(NamedTuple):
+    """What `lower` gives.
+
+    `aliases` maps an argument (counted with the leading constants) to the output whose buffer it
+    donates; `unused_donations` are donated arguments that fit no output.
+    """
+
+    module: Module
+    aliases: dict[int, int]
+    unused_donations: tuple[int, ...]
+    host_callbacks: list
+
+    def text(self, *, debug_info: bool = False) -> str:
+        """The module as MLIR text."""
+        return self.module.operation.get_asm(enable_debug_info=debug_info)
+
+    def bytecode(self) -> bytes:
+        """The module as MLIR bytecode without locations: equal programs give equal bytes."""
+        return stripped_bytecode(self.module)
+
+
+class Context(Emitter):
+    """What rules see: the verbs of `Emitter`, the types of the equation, and inner jaxprs."""
+
+    def __init__(self, platform: str, expand: Callable[[Any], Any] | None,
+                 code_to_filename: Callable[[Any], str | None] | None) -> None:
+        super().__init__(builder())
+        self.platform = platform
+        self.expand = expand
+        self.table = rules.table(platform)
+        self.eqn: Any = None
+        self.scope = ""
+        self.host_callbacks: list = []
+        self._functions: dict[Any, str] = {}
+        self._locate = None
+        if code_to_filename is not None:
+            self._locate = self.builder.traceback_locations(code_to_filename).get
+
+    # --- the equation being lowered ---------------------------------------------------------
+
+    @property
+    def in_avals(self) -> list:
+        """The types of the operands, as avals."""
+        return [v.aval for v in self.eqn.invars]
+
+    @property
+    def out_avals(self) -> list:
+        """The types of the results, as avals."""
+        return [v.aval for v in self.eqn.outvars]
+
+    @property
+    def out(self) -> Type:
+        """The type of the first result."""
+        aval = self.eqn.outvars[0].aval
+        return self.tensor(aval.shape, aval.dtype)
+
+    @property
+    def outs(self) -> list[Type]:
+        """The types of the results."""
+        return [self.tensor(v.aval.shape, v.aval.dtype) for v in self.eqn.outvars]
+
+    def type(self, aval: Any) -> Type:
+        """The tensor type of an aval."""
+        return self.tensor(aval.shape, aval.dtype)
+
+    # --- jaxprs -----------------------------------------------------------------------------
+
+    def call(self, jaxpr: Any, operands: Sequence[Value], scope: str = "",
+             consts: Sequence[Any] | None = None) -> list[Value]:
+        """Append the equations of `jaxpr` here; returns its results."""
+        env = dict(zip(jaxpr.invars, operands))
+        for var, value in zip(jaxpr.constvars, jaxpr.consts if consts is None else consts):
+            env[var] = value if isinstance(value, Value) else self.const(value, var.aval.dtype)
+        outer = self.eqn, self.loc, self.scope
+        self.scope += scope
+        self._equations(jaxpr.eqns, env)
+        self.eqn, self.loc, self.scope = outer
+        return [self._read(env, v) for v in jaxpr.outvars]
+
+    def _equations(self, eqns: Sequence[Any], env: dict) -> None:
+        table, locate, unknown = self.table, self._locate, self.builder.unknown
+        named = ir.Location.name
+        for eqn in eqns:
+            name = eqn.primitive.name
+            source = eqn.source
+            where = unknown if source is None or locate is None else locate(source)
+            self.loc = named(self.scope + name, where)
+            self.eqn = eqn
+            rule = table.get(name)
+            if rule is None:
+                results = self._expand(eqn, [self._read(env, v) for v in eqn.invars])
+            elif rule.spread:
+                shape = eqn.outvars[0].aval.shape
+                results = rule.function(
+                    self, *[self._spread(env, v, shape) for v in eqn.invars], **eqn.params)
+            else:
+                results = rule.function(
+                    self, *[self._read(env, v) for v in eqn.invars], **eqn.params)
+            if type(results) is list:
+                env.update(zip(eqn.outvars, results))
+            else:
+                env[eqn.outvars[0]] = results
+
+    def _read(self, env: dict, atom: Any) -> Value:
+        value = env.get(atom)
+        return self.const(atom.val, atom.aval.dtype) if value is None else value
+
+    def _spread(self, env: dict, atom: Any, shape: tuple[int, ...]) -> Value:
+        value, own = env.get(atom), atom.aval.shape
+        if value is None:
+            if not own:
+                return self.const(atom.val, atom.aval.dtype, shape)
+            value = self.const(atom.val, atom.aval.dtype)
+        return value if own == shape else self.spread(value, atom.aval, shape)
+
+    def spread(self, x: Value, aval: Any, shape: tuple[int, ...]) -> Value:
+        """`x` of type `aval` repeated along its axes of size 1, or everywhere if it is rank 0."""
+        if aval.shape == shape:
+            return x
+        return self.op("stablehlo.broadcast_in_dim", (x,), (self.tensor(shape, aval.dtype),),
+                       broadcast_dimensions=tuple(range(len(aval.shape))))
+
+    def _expand(self, eqn: Any, operands: list[Value]) -> list[Value]:
+        jaxpr = self.expand(eqn) if self.expand is not None else None
+        if jaxpr is None:
+            raise rules.missing(eqn.primitive.name, self.platform)
+        return self.call(jaxpr, operands, scope=f"{eqn.primitive.name}/")
+
+    def outline(self, jaxpr: Any, operands: Sequence[Value], name: str) -> list[Value]:
+        """Call `jaxpr` as a private function, emitted the first time that this jaxpr is met."""
+        inputs = [self.type(v.aval) for v in jaxpr.invars]
+        outputs = [self.type(v.aval) for v in jaxpr.outvars]
+        scope = f"jit({name})/"
+        return self.helper(jaxpr, name, inputs, outputs,
+                           lambda *args: self.call(jaxpr, args, scope), operands)
+
+    def helper(self, key: Any, name: str, inputs: Sequence[Type], outputs: Sequence[Type],
+               body: Callable[..., Sequence[Value]], operands: Sequence[Value]) -> list[Value]:
+        """Call the private function made by `body` the first time that `key` is met."""
+        found = self._functions.get(key)
+        if found is None:
+            outer = self.eqn, self.loc
+            made = self.function(symbol(name), inputs, outputs, body, public=False)
+            self.eqn, self.loc = outer
+            found = self._functions[key] = made.attributes["sym_name"].value
+        results = self.op("func.call", operands, outputs,
+                          callee=ir.FlatSymbolRefAttr.get(found))
+        return results if type(results) is list else [results]
+
+
+def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Sequence[bool] = (),
+          const_args: Sequence[bool] = (), in_shardings: Sequence[str | None] = (),
+          out_shardings: Sequence[str | None] = (), meshes: Mapping[str, str] | None = None,
+          num_partitions: int = 1, num_replicas: int = 1, expand: Callable | None = None,
+          arg_names: Sequence[str] = (), result_names: Sequence[str] = (),
+          code_to_filename: Callable[[Any], str | None] | None = None) -> Lowered:
+    """A verified module whose public function `main` computes `jaxpr`.
+
+    Arguments of `main`: the constants of `jaxpr` marked in `const_args` (one bool per constvar),
+    then its inputs. `name` becomes the module's. `donated`, `in_shardings` and `arg_names` have
+    one entry per input, `out_shardings` and `result_names` one per output; all may be left out.
+    Shardings are MLIR text, e.g. `#sdy.sharding<@mesh, [{"x"}, {}]>`, with `meshes` mapping the
+    names they use to text like `<["x"=4]>`. `expand(eqn)` gives the jaxpr of an equation that has
+    no rule, or None. `code_to_filename(code)` says which frames of `eqn.source` become locations.
+    """
+    ctx = Context(platform, expand, code_to_filename)
+    as_args = list(const_args) or [False] * len(jaxpr.constvars)
+    leading = [v for v, is_arg in zip(jaxpr.constvars, as_args) if is_arg]
+    inputs = leading + list(jaxpr.invars)
+    donors = [False] * len(leading) + (list(donated) or [False] * len(jaxpr.invars))
+    shardings = [None] * len(leading) + (list(in_shardings) or [None] * len(jaxpr.invars))
+    results = list(out_shardings) or [None] * len(jaxpr.outvars)
+    aliases, unused = match_donations(
+        donors, [v.aval for v in inputs], [v.aval for v in jaxpr.outvars], shardings, results)
+
+    with ctx.builder.context, ctx.builder.unknown:
+        _describe_module(ctx, name, num_partitions, num_replicas, meshes or {})
+        made = ctx.function(
+            "main", [ctx.type(v.aval) for v in inputs], [ctx.type(v.aval) for v in jaxpr.outvars],
+            lambda *args: ctx.call(jaxpr, args[len(leading):], f"{name}/",
+                                   _bind_consts(jaxpr, as_args, args)),
+            public=True, arg_locs=_argument_locations(ctx, arg_names, len(inputs)))
+        made.attributes["arg_attrs"] = _attributes_per_value(
+            ctx, [_argument_attributes(i, aliases, shardings[i])
+             for i in range(len(inputs))])
+        made.attributes["res_attrs"] = _attributes_per_value(
+            ctx, [_result_attributes(i, result_names, results[i]) for i in range(len(jaxpr.outvars))])
+        ctx.module.operation.verify()
+    return Lowered(ctx.module, aliases, unused, ctx.host_callbacks)
+
+
+def match_donations(donors: Sequence[bool], inputs: Sequence[Any], outputs: Sequence[Any],
+                    in_shardings: Sequence[Any], out_shardings: Sequence[Any],
+                    ) -> tuple[dict[int, int], tuple[int, ...]]:
+    """Pair each donated input with the first free output of its shape, dtype and sharding."""
+    free: dict[tuple, list[int]] = {}
+    for i, (aval, sharding) in enumerate(zip(outputs, out_shardings)):
+        free.setdefault((aval.shape, aval.dtype, sharding), []).append(i)
+    aliases, unused = {}, []
+    for i, (donor, aval, sharding) in enumerate(zip(donors, inputs, in_shardings)):
+        if donor:
+            places = free.get((aval.shape, aval.dtype, sharding))
+            if places:
+                aliases[i] = places.pop(0)
+            else:
+                unused.append(i)
+    return aliases, tuple(unused)
+
+
+def symbol(name: str) -> str:
+    """`name` as it may stand after an @ in MLIR and in the names of HLO computations."""
+    return re.sub(r"[^\w.]", "_", name) or "_"
+
+
+def _describe_module(ctx: Context, name: str, num_partitions: int, num_replicas: int,
+                     meshes: Mapping[str, str]) -> None:
+    attributes = ctx.module.operation.attributes
+    attributes["sym_name"] = ir.StringAttr.get(symbol(name))
+    attributes["mhlo.num_partitions"] = ctx.attr(f"{num_partitions} : i32")
+    attributes["mhlo.num_replicas"] = ctx.attr(f"{num_replicas} : i32")
+    for mesh, axes in meshes.items():
+        ir.Operation.create("sdy.mesh", attributes={
+            "sym_name": ir.StringAttr.get(mesh),
+            "mesh": ctx.attr(f"#sdy.mesh{axes}"),
+        }, loc=ctx.builder.unknown, ip=ir.InsertionPoint(ctx.module.body))
+
+
+def _bind_consts(jaxpr: Any, as_args: Sequence[bool], args: Sequence[Value]) -> list:
+    leading = iter(args)
+    return [next(leading) if is_arg else value
+            for value, is_arg in zip(jaxpr.consts, as_args)]
+
+
+def _argument_locations(ctx: Context, names: Sequence[str], count: int) -> list:
+    named = [ir.Location.name(name, ctx.builder.unknown) for name in names]
+    return [ctx.builder.unknown] * (count - len(named)) + named
+
+
+def _argument_attributes(index: int, aliases: Mapping[int, int],
+                         sharding: str | None) -> dict[str, str]:
+    attributes = {}
+    if index in aliases:
+        attributes["tf.aliasing_output"] = f"{aliases[index]} : i32"
+    if sharding is not None:
+        attributes["sdy.sharding"] = sharding
+    return attributes
+
+
+def _result_attributes(index: int, names: Sequence[str], sharding: str | None) -> dict[str, str]:
+    attributes = {}
+    if names:
+        attributes["jax.result_info"] = ir.StringAttr.get(names[index])
+    if sharding is not None:
+        attributes["sdy.sharding"] = sharding
+    return attributes
+
+
+def _attributes_per_value(ctx: Context, attributes: Sequence[dict]) -> Any:
+    return ir.ArrayAttr.get([
+        ir.DictAttr.get({k: v if isinstance(v, ir.Attribute) else ctx.attr(v)
+                         for k, v in one.items()})
+        for one in attributes])

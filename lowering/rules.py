@@ -1,0 +1,67 @@
+"""The table of lowering rules: primitive name -> function that appends StableHLO.
+
+A rule is called as `rule(ctx, *operands, **params)` and returns a value, or a list of values when
+the primitive has several results. A rule for a platform shadows the default one.
+
+    @rule("sin")
+    def sin(ctx, x, **_):
+        return ctx.op("stablehlo.sine", [x], ctx.outs)
+
+With `spread=True` the operands arrive already broadcast to the shape of the (first) result, which
+is what elementwise rules want: scalars against arrays, axes of size 1 against size n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+# "gpu" names every platform whose devices are GPUs.
+PLATFORM_GROUPS = {"gpu": ("cuda", "rocm")}
+
+
+class Rule(NamedTuple):
+    """A lowering function and how it wants its operands."""
+
+    function: Callable[..., Any]
+    spread: bool
+
+
+_rules: dict[str | None, dict[str, Rule]] = {None: {}}
+_tables: dict[str, dict[str, Rule]] = {}
+
+
+def rule(name: str, platform: str | None = None, *, spread: bool = False) -> Callable:
+    """Register the decorated function for a primitive; returns it unchanged."""
+
+    def register(function: Callable) -> Callable:
+        set_rule(name, function, platform, spread=spread)
+        return function
+
+    return register
+
+
+def set_rule(name: str, function: Callable, platform: str | None = None, *,
+             spread: bool = False) -> None:
+    """What `@rule` does, for rules made in a table."""
+    for one in PLATFORM_GROUPS.get(platform, (platform,)):
+        _rules.setdefault(one, {})[name] = Rule(function, spread)
+    _tables.clear()
+
+
+def table(platform: str) -> dict[str, Rule]:
+    """All rules that hold on a platform, its own shadowing the defaults."""
+    found = _tables.get(platform)
+    if found is None:
+        found = _tables[platform] = {**_rules[None], **_rules.get(platform, {})}
+    return found
+
+
+def missing(name: str, platform: str) -> NotImplementedError:
+    """The error for a primitive without rule; says where it does have one."""
+    others = sorted(p for p, rules in _rules.items() if p is not None and name in rules)
+    text = f"MLIR translation rule for primitive '{name}' not found for platform {platform}"
+    if others:
+        text += f"\n  it has a rule for: {', '.join(others)}"
+    text += f"\n  fix: write @rule({name!r}) in lowering/, or give the primitive `decompose`"
+    return NotImplementedError(text)

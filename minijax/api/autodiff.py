@@ -1,0 +1,492 @@
+"""Derivatives: `grad`, `jvp`, `vjp`, `linearize`, Jacobians and Hessians.
+
+Everything is two calls into core: `linearize` runs a function and keeps the program of its
+tangents; `backward_pass` runs that program backwards.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minijax import core
+from minijax.api.flatten import Call, canonical_argnums, check_callable, fun_name, wraps
+from minijax.api.vmap import vmap
+from minijax.base import dtypes, errors, tree
+from minijax.core import Linear, Zero, aval_of
+from minijax.runtime.place import as_array
+
+__all__ = ["grad", "hessian", "jacfwd", "jacobian", "jacrev", "jvp", "linear_transpose",
+           "linearize", "value_and_grad", "vjp"]
+
+
+def grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False,
+         holomorphic: bool = False, allow_int: bool = False,
+         reduce_axes: Sequence[Any] = ()) -> Callable:
+    """The gradient of a scalar-valued function.
+
+    The result has the structure of the argument(s) `argnums`; with `has_aux`, `fun` returns
+    `(value, aux)` and the gradient function `(gradient, aux)`. Raises TypeError if the value is
+    not a real scalar or the arguments are not inexact (see `holomorphic`, `allow_int`).
+    """
+    both = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int, reduce_axes)
+
+    @wraps(fun, "grad")
+    def grad_fun(*args: Any, **kwargs: Any) -> Any:
+        value, gradient = both(*args, **kwargs)
+        return (gradient, value[1]) if has_aux else gradient
+    return grad_fun
+
+
+def value_and_grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False,
+                   holomorphic: bool = False, allow_int: bool = False,
+                   reduce_axes: Sequence[Any] = ()) -> Callable:
+    """The value of a scalar-valued function and its gradient; see `grad`."""
+    check_callable(fun)
+
+    @wraps(fun, "value_and_grad")
+    def value_and_grad_fun(*args: Any, **kwargs: Any) -> Any:
+        nums = canonical_argnums(argnums, len(args))
+        picked = args[nums] if type(nums) is int else tuple([args[i] for i in nums])
+        leaves, in_tree = tree.flatten(picked)
+        leaves = [_differentiable_input(x, "grad", holomorphic, allow_int) for x in leaves]
+        call = Call(fun, in_tree, args, nums, kwargs, has_aux)
+        lin = core.linearize(call, leaves, num_aux=call.count_aux)
+        aux = lin.outs[len(lin.outs) - call.num_aux:]
+        value = _scalar_output(lin.outs[:len(lin.outs) - call.num_aux], call)
+        ct = _one(value, holomorphic)
+        cts = _pull_back(lin, [ct])
+        gradient = tree.unflatten(in_tree, [
+            _as_cotangent(c, x) for c, x in zip(cts, leaves)])
+        value = as_array(value)
+        return ((value, tree.unflatten(call.aux_tree, aux)) if has_aux else value), gradient
+    return value_and_grad_fun
+
+
+def _pull_back(lin: core.Linearized, cts: Sequence[Any]) -> list:
+    """Cotangents of all inputs (None for those without a tangent), from those of the outputs."""
+    n = len(lin.residuals)
+    args = [*lin.residuals, *[Linear(v.aval) for v in lin.jaxpr.invars[n:]]]
+    kept = [ct for ct, nz in zip(cts, lin.out_nonzero) if nz]
+    found = iter(core.backward_pass(lin.jaxpr, args, kept)[n:])
+    return [next(found) if nz else None for nz in lin.in_nonzero]
+
+
+def _as_cotangent(ct: Any, primal: Any) -> Any:
+    """A cotangent as the user sees it: zeros made explicit, `float0` for integer inputs."""
+    if ct is None or type(ct) is Zero:
+        return as_array(core.zeros(aval_of(primal).to_tangent_aval()))
+    return as_array(ct)
+
+
+def _one(value: Any, holomorphic: bool) -> Any:
+    aval = aval_of(value)
+    return np.ones((), aval.dtype)[()]
+
+
+_HOLOMORPHIC_HINT = ("For holomorphic differentiation, pass holomorphic=True. For differentiation "
+                     "of non-holomorphic functions involving complex {}, use jax.{} directly.")
+
+
+def _differentiable_input(x: Any, name: str, holomorphic: bool, allow_int: bool) -> Any:
+    """`x` as an array, or the TypeError that says why one cannot differentiate by it."""
+    aval = aval_of(x)
+    dtype = aval.dtype
+    if dtypes.issubdtype(dtype, np.floating) and not holomorphic:
+        return as_array(x)
+    problem = None
+    if holomorphic and not dtypes.issubdtype(dtype, np.complexfloating):
+        problem = f"{name} with holomorphic=True requires inputs with complex dtype, but got {dtype}."
+    elif dtypes.issubdtype(dtype, np.integer) or dtype == np.bool_:
+        if not allow_int:
+            problem = (f"{name} requires real- or complex-valued inputs (input dtype that is a "
+                       f"sub-dtype of np.inexact), but got {dtype}. If you want to use Boolean- or "
+                       "integer-valued inputs, use vjp or set allow_int to True.")
+    elif dtypes.issubdtype(dtype, np.complexfloating) and not holomorphic:
+        problem = (f"{name} requires real-valued inputs (input dtype that is a sub-dtype of "
+                   f"np.floating), but got {dtype}. " + _HOLOMORPHIC_HINT.format("inputs", "vjp"))
+    elif not dtypes.issubdtype(dtype, np.inexact):
+        problem = f"{name} requires numerical-valued inputs, but got {dtype}."
+    if problem:
+        raise TypeError(errors.describe(problem, fix="x.astype(float) makes a float array"))
+    return as_array(x)
+
+
+def _scalar_output(outs: Sequence[Any], call: Call) -> Any:
+    """The one scalar that `grad` differentiates, or the TypeError that says what it was."""
+    if len(outs) != 1 or call.out_tree.num_nodes != 1:
+        value = tree.unflatten(call.out_tree, outs)
+        raise TypeError(errors.describe(
+            f"Gradient only defined for scalar-output functions. Output was {value}.",
+            fix="return one scalar, and other results through has_aux=True"))
+    value = outs[0]
+    aval = aval_of(value)
+    if aval.shape:
+        raise TypeError(errors.describe(
+            "Gradient only defined for scalar-output functions. "
+            f"Output had shape: {aval.shape}.",
+            fix="reduce the result, e.g. with .sum() or .mean(), or use jax.jacrev"))
+    return value
+
+
+def _check_output_dtype(dtype: Any, name: str, holomorphic: bool, direct: str = "vjp") -> None:
+    if holomorphic:
+        if not dtypes.issubdtype(dtype, np.complexfloating):
+            raise TypeError(errors.describe(
+                f"{name} with holomorphic=True requires outputs with complex dtype, "
+                f"but got {dtype}.", fix="drop holomorphic=True for real-valued functions"))
+        return
+    if dtypes.issubdtype(dtype, np.floating):
+        return
+    text = (f"{name} requires real-valued outputs (output dtype that is a sub-dtype of "
+            f"np.floating), but got {dtype}. ")
+    if dtypes.issubdtype(dtype, np.complexfloating):
+        text += _HOLOMORPHIC_HINT.format("outputs", direct)
+    else:
+        text += ("For differentiation of functions with integer outputs, "
+                 f"use jax.{direct} directly.")
+    raise TypeError(errors.describe(text, fix="return a float, e.g. result.astype(float)"))
+
+
+# --- jvp, vjp, linearize -----------------------------------------------------------------------
+
+
+def jvp(fun: Callable, primals: Sequence[Any], tangents: Sequence[Any],
+        has_aux: bool = False) -> tuple:
+    """The value of `fun` at `primals` and its derivative in the direction `tangents`.
+
+    Both are tuples of arguments with equal structures, shapes and (tangent) dtypes.
+    """
+    check_callable(fun)
+    if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
+        raise TypeError(errors.describe(
+            "primal and tangent arguments to jax.jvp must be tuples or lists; found "
+            f"{type(primals).__name__} and {type(tangents).__name__}.",
+            fix="jax.jvp(f, (x,), (dx,))"))
+    leaves, in_tree = tree.flatten(tuple(primals))
+    directions, tangent_tree = tree.flatten(tuple(tangents))
+    if in_tree != tangent_tree:
+        raise TypeError(errors.describe(
+            "primal and tangent arguments to jax.jvp must have the same tree structure; primals "
+            f"have tree structure {in_tree} whereas tangents have tree structure {tangent_tree}.",
+            fix="give one tangent for each primal, nested in the same way"))
+    for p, t in zip(leaves, directions):
+        _check_tangent(p, t)
+    call = Call(fun, in_tree, (), None, {}, has_aux)
+    outs, out_tangents = core.jvp(call, leaves, directions, call.count_aux)
+    n = len(out_tangents)
+    out = tree.unflatten(call.out_tree, [as_array(x) for x in outs[:n]])
+    tangent = tree.unflatten(call.out_tree, [
+        as_array(core.instantiate(t)) for t in out_tangents])
+    return (out, tangent, tree.unflatten(call.aux_tree, outs[n:])) if has_aux else (out, tangent)
+
+
+def _check_tangent(primal: Any, tangent: Any) -> None:
+    p, t = aval_of(primal), _tangent_aval(tangent)
+    expected = p.to_tangent_aval().dtype
+    if t.dtype != expected:
+        raise TypeError(errors.describe(
+            "primal and tangent arguments to jax.jvp do not match; dtypes must be equal, or in "
+            "case of int/bool primal dtype the tangent dtype must be float0.Got primal dtype "
+            f"{p.dtype} and so expected tangent dtype {expected}, but got tangent dtype "
+            f"{t.dtype} instead.",
+            fix="np.zeros(x.shape, jax.dtypes.float0)" if expected == dtypes.float0
+            else f"tangent.astype('{expected}')"))
+    if p.shape != t.shape:
+        raise ValueError(errors.describe(
+            "jvp called with different primal and tangent shapes;"
+            f"Got primal shape {p.shape} and tangent shape as {t.shape}",
+            fix="a tangent has the shape of its primal"))
+
+
+def _tangent_aval(x: Any) -> Any:
+    if type(x) is np.ndarray and x.dtype == dtypes.float0:
+        return core.ShapedArray(x.shape, dtypes.float0)
+    return aval_of(x)
+
+
+class VJP:
+    """The pullback that `vjp` returns: cotangents of the output to cotangents of the arguments.
+
+    A pytree whose leaves are the saved residuals, so it can be returned from a jitted function.
+    """
+
+    def __init__(self, residuals: Sequence[Any], meta: tuple):
+        self.residuals = residuals
+        self.meta = meta
+
+    def __call__(self, *cotangents: Any) -> tuple:
+        name, in_tree, out_tree, in_avals, out_avals, jaxpr, in_nonzero, out_nonzero = self.meta
+        if len(cotangents) != 1:
+            raise TypeError(errors.describe(
+                f"The function returned by `jax.vjp` applied to {name} was called with "
+                f"{len(cotangents)} arguments, but functions returned by `jax.vjp` must be called "
+                "with a single argument corresponding to the single value returned by the "
+                "function being differentiated (even if that returned value is a tuple or other "
+                "container).", fix="pass a tuple: f_vjp((ct1, ct2))"))
+        cts, ct_tree = tree.flatten(cotangents[0])
+        if ct_tree != out_tree:
+            raise ValueError(errors.describe(
+                "unexpected tree structure.\nThe argument to a VJP function returned by `jax.vjp` "
+                "must match the pytree structure of the differentiated function "
+                f"{name}: expected {out_tree}, but got {ct_tree}.",
+                fix="build the cotangent with jax.tree.map over the output of the function"))
+        for ct, aval in zip(cts, out_avals):
+            _check_cotangent(ct, aval)
+        lin = core.Linearized([], jaxpr, self.residuals, in_nonzero, out_nonzero)
+        found = _pull_back(lin, cts)
+        return tree.unflatten(in_tree, [
+            as_array(core.zeros(a.to_tangent_aval())) if c is None or type(c) is Zero
+            else as_array(c) for c, a in zip(found, in_avals)])
+
+    def __repr__(self) -> str:
+        return f"VJP({self.meta[0]})"
+
+
+tree.register_pytree_node(VJP, lambda v: (tuple(v.residuals), v.meta),
+                          lambda meta, residuals: VJP(residuals, meta))
+
+
+def _check_cotangent(ct: Any, aval: Any) -> None:
+    expected, got = aval.to_tangent_aval(), _tangent_aval(ct)
+    if got.shape == expected.shape and got.dtype == expected.dtype:
+        return
+    raise ValueError(errors.describe(
+        "unexpected JAX type (e.g. shape/dtype) for argument to VJP function: got "
+        f"{got.str_short(False)}, but expected {expected.str_short(False)} because the "
+        "corresponding output of the differentiated function had JAX type "
+        f"{aval.str_short(False)}",
+        fix="a cotangent has the shape and dtype of its output, e.g. jnp.ones_like(out)"))
+
+
+def vjp(fun: Callable, *primals: Any, has_aux: bool = False,
+        reduce_axes: Sequence[Any] = ()) -> tuple:
+    """The value of `fun` at `primals` and its pullback.
+
+    The pullback takes a cotangent shaped as the value and returns a tuple with a cotangent for
+    each argument. With `has_aux`, `fun` returns `(value, aux)` and aux is a third result.
+    """
+    check_callable(fun)
+    leaves, in_tree = tree.flatten(primals)
+    avals = tuple(aval_of(x) for x in leaves)
+    call = Call(fun, in_tree, (), None, {}, has_aux)
+    lin = core.linearize(call, leaves, num_aux=call.count_aux)
+    n = len(lin.out_nonzero)
+    out_avals = tuple(aval_of(x) for x in lin.outs[:n])
+    meta = (fun_name(fun), in_tree, call.out_tree, avals, out_avals, lin.jaxpr, lin.in_nonzero,
+            lin.out_nonzero)
+    out = tree.unflatten(call.out_tree, [as_array(x) for x in lin.outs[:n]])
+    pullback = VJP(lin.residuals, meta)
+    if has_aux:
+        return out, pullback, tree.unflatten(call.aux_tree, lin.outs[n:])
+    return out, pullback
+
+
+def linearize(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
+    """The value of `fun` at `primals` and its derivative there, as a linear function."""
+    check_callable(fun)
+    leaves, in_tree = tree.flatten(primals)
+    avals = tuple(aval_of(x) for x in leaves)
+    call = Call(fun, in_tree, (), None, {}, has_aux)
+    lin = core.linearize(call, leaves, num_aux=call.count_aux)
+    n = len(lin.out_nonzero)
+    out_avals = tuple(aval_of(x) for x in lin.outs[:n])
+    meta = (in_tree, call.out_tree, avals, out_avals, lin.jaxpr, lin.in_nonzero, lin.out_nonzero)
+    out = tree.unflatten(call.out_tree, [as_array(x) for x in lin.outs[:n]])
+    pushforward = tree.Partial(_PushForward(meta), lin.residuals)
+    if has_aux:
+        return out, pushforward, tree.unflatten(call.aux_tree, lin.outs[n:])
+    return out, pushforward
+
+
+class _PushForward:
+    """The linear function that `linearize` returns, but for its residuals."""
+
+    def __init__(self, meta: tuple):
+        self.meta = meta
+
+    def __call__(self, residuals: Sequence[Any], *tangents: Any) -> Any:
+        in_tree, out_tree, in_avals, out_avals, jaxpr, in_nonzero, out_nonzero = self.meta
+        leaves, given_tree = tree.flatten(tangents)
+        if given_tree != in_tree:
+            raise TypeError(errors.describe(
+                "linearized function called with a tree structure that differs from that of the "
+                f"primals: expected {in_tree}, but got {given_tree}.",
+                fix="give one tangent for each primal"))
+        for t, aval in zip(leaves, in_avals):
+            expected, got = aval.to_tangent_aval(), _tangent_aval(t)
+            if (got.shape, got.dtype) != (expected.shape, expected.dtype):
+                raise ValueError(errors.describe(
+                    "linearized function called on tangent values inconsistent with the original "
+                    f"primal values: Got tangent aval {got.str_short(False)} for primal aval "
+                    f"{aval.str_short(False)} but expected {expected.str_short(False)}.",
+                    fix="a tangent has the shape and dtype of its primal"))
+        live = [t for t, nz in zip(leaves, in_nonzero) if nz]
+        outs = iter(core.eval_jaxpr(jaxpr, jaxpr.consts, *residuals, *live))
+        return tree.unflatten(out_tree, [
+            as_array(next(outs) if nz else core.zeros(a.to_tangent_aval()))
+            for a, nz in zip(out_avals, out_nonzero)])
+
+
+def linear_transpose(fun: Callable, *primals: Any, reduce_axes: Sequence[Any] = ()) -> Callable:
+    """The transpose of a function that is linear in its arguments.
+
+    `primals` only give shapes and dtypes (arrays or ShapeDtypeStructs). Raises TypeError or
+    NotImplementedError for functions that are not linear.
+    """
+    check_callable(fun)
+    leaves, in_tree = tree.flatten(primals)
+    avals = [core.ShapedArray(x.shape, dtypes.canonicalize_dtype(x.dtype))
+             if hasattr(x, "shape") and hasattr(x, "dtype") else aval_of(x) for x in leaves]
+    call = Call(fun, in_tree, (), None, {})
+    jaxpr = core.trace_closed(call, avals)
+    inexact = [dtypes.issubdtype(a.dtype, np.inexact) for a in avals + jaxpr.out_avals]
+    if not all(inexact):
+        bad = next(a for a, ok in zip(avals + jaxpr.out_avals, inexact) if not ok)
+        raise TypeError(errors.describe(
+            "linear_transpose only supports float and complex inputs and outputs, "
+            f"but got {bad.str_short(False)}", fix="convert the integer argument to float"))
+
+    @wraps(fun, "transpose")
+    def transposed(ct: Any) -> tuple:
+        cts, ct_tree = tree.flatten(ct)
+        if ct_tree != call.out_tree:
+            raise TypeError(errors.describe(
+                f"cotangent tree does not match function output, expected {call.out_tree} but "
+                f"got {ct_tree}", fix="pass a cotangent with the structure of the output"))
+        for c, aval in zip(cts, jaxpr.out_avals):
+            got = aval_of(c)
+            if (got.shape, got.dtype) != (aval.shape, aval.dtype):
+                raise TypeError(errors.describe(
+                    "cotangent type does not match function output, expected "
+                    f"{aval.str_short(False)} but got {got.str_short(False)}",
+                    fix="pass a cotangent with the shape and dtype of the output"))
+        found = core.backward_pass(jaxpr, [Linear(a) for a in avals], cts)
+        return tree.unflatten(in_tree, [as_array(core.instantiate(c)) for c in found])
+    return transposed
+
+
+# --- Jacobians ---------------------------------------------------------------------------------
+
+
+def jacfwd(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False,
+           holomorphic: bool = False) -> Callable:
+    """The Jacobian by forward mode, one pass for each input element.
+
+    Result: the output's structure, each leaf holding the structure of the argument(s), with shape
+    (*output shape, *input shape).
+    """
+    check_callable(fun)
+
+    @wraps(fun, "jacfwd")
+    def jacobian_fun(*args: Any, **kwargs: Any) -> Any:
+        nums = canonical_argnums(argnums, len(args))
+        picked = args[nums] if type(nums) is int else tuple([args[i] for i in nums])
+        leaves, in_tree = tree.flatten(picked)
+        for x in leaves:
+            _check_jacfwd_input(aval_of(x).dtype, holomorphic)
+        leaves = [as_array(x) for x in leaves]
+        call = Call(fun, in_tree, args, nums, kwargs, has_aux)
+
+        def push(*tangents: Any) -> tuple:
+            outs, out_tangents = core.jvp(call, leaves, tangents, call.count_aux)
+            n = len(out_tangents)
+            return ([core.instantiate(t) for t in out_tangents],
+                    [as_array(x) for x in outs[:n]], outs[n:])
+
+        columns, outs, aux = vmap(push, out_axes=(-1, None, None))(*_basis(leaves))
+        for x in outs:
+            if holomorphic:
+                _check_output_dtype(aval_of(x).dtype, "jacfwd", True, "jvp")
+        jac = tree.unflatten(call.out_tree, [
+            tree.unflatten(in_tree, _split_axis(c, leaves, aval_of(c).ndim - 1)) for c in columns])
+        return (jac, tree.unflatten(call.aux_tree, aux)) if has_aux else jac
+    return jacobian_fun
+
+
+def _check_jacfwd_input(dtype: Any, holomorphic: bool) -> None:
+    if holomorphic:
+        if not dtypes.issubdtype(dtype, np.complexfloating):
+            raise TypeError(errors.describe(
+                f"jacfwd with holomorphic=True requires inputs with complex dtype, but got {dtype}.",
+                fix="drop holomorphic=True, or x.astype(complex)"))
+    elif not dtypes.issubdtype(dtype, np.floating):
+        raise TypeError(errors.describe(
+            "jacfwd requires real-valued inputs (input dtype that is a sub-dtype of np.floating), "
+            f"but got {dtype}. For holomorphic differentiation, pass holomorphic=True. For "
+            "differentiation of non-holomorphic functions involving complex inputs or integer "
+            "inputs, use jax.jvp directly.", fix="x.astype(float) makes a float array"))
+
+
+def jacrev(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False,
+           holomorphic: bool = False, allow_int: bool = False) -> Callable:
+    """The Jacobian by reverse mode, one pass for each output element; shaped as with `jacfwd`."""
+    check_callable(fun)
+
+    @wraps(fun, "jacrev")
+    def jacobian_fun(*args: Any, **kwargs: Any) -> Any:
+        nums = canonical_argnums(argnums, len(args))
+        picked = args[nums] if type(nums) is int else tuple([args[i] for i in nums])
+        leaves, in_tree = tree.flatten(picked)
+        leaves = [_differentiable_input(x, "jacrev", holomorphic, allow_int) for x in leaves]
+        call = Call(fun, in_tree, args, nums, kwargs, has_aux)
+        lin = core.linearize(call, leaves, num_aux=call.count_aux)
+        n = len(lin.out_nonzero)
+        outs, aux = lin.outs[:n], lin.outs[n:]
+        for x in outs:
+            _check_output_dtype(aval_of(x).dtype, "jacrev", holomorphic)
+
+        def pull(*cts: Any) -> list:
+            return [core.zeros(aval_of(x).to_tangent_aval()) if c is None else core.instantiate(c)
+                    for c, x in zip(_pull_back(lin, cts), leaves)]
+
+        rows = vmap(pull)(*_basis(outs))
+        by_output = [_split_axis(r, outs, 0) for r in rows]  # [input][output]
+        jac = tree.unflatten(call.out_tree, [
+            tree.unflatten(in_tree, [parts[i] for parts in by_output]) for i in range(len(outs))])
+        return (jac, tree.unflatten(call.aux_tree, aux)) if has_aux else jac
+    return jacobian_fun
+
+
+jacobian = jacrev
+
+
+def hessian(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False,
+            holomorphic: bool = False) -> Callable:
+    """The Hessian: forward mode over reverse mode."""
+    return jacfwd(jacrev(fun, argnums, has_aux=has_aux, holomorphic=holomorphic), argnums,
+                  has_aux=has_aux, holomorphic=holomorphic)
+
+
+@functools.lru_cache(maxsize=64)
+def _unit_vectors(sizes: tuple[int, ...], shapes: tuple, kinds: tuple) -> tuple:
+    total = sum(sizes)
+    eye = np.eye(total)
+    parts = np.split(eye, np.cumsum(sizes)[:-1], axis=1) if sizes else []
+    return tuple(p.astype(k).reshape(total, *s) for p, k, s in zip(parts, kinds, shapes))
+
+
+def _basis(leaves: Sequence[Any]) -> tuple:
+    """For each leaf an array of shape (N, *shape): together the unit vectors of the whole tree."""
+    avals = [aval_of(x).to_tangent_aval() for x in leaves]
+    return _unit_vectors(tuple(a.size for a in avals), tuple(a.shape for a in avals),
+                         tuple(a.dtype for a in avals))
+
+
+def _split_axis(x: Any, leaves: Sequence[Any], axis: int) -> list:
+    """Cut the axis that runs over a tree's elements into one array per leaf, with its shape."""
+    avals = [aval_of(leaf) for leaf in leaves]
+    shape = aval_of(x).shape
+    if len(avals) == 1:
+        return [as_array(core.reshape(x, (*shape[:axis], *avals[0].shape, *shape[axis + 1:])))]
+    pieces, start = [], 0
+    for a in avals:
+        window = tuple(slice(start, start + a.size) if i == axis else slice(None)
+                       for i in range(len(shape)))
+        piece = x[window]
+        pieces.append(core.reshape(piece, (*shape[:axis], *a.shape, *shape[axis + 1:])))
+        start += a.size
+    return pieces

@@ -1,0 +1,114 @@
+"""Between users' functions and the flat ones that core transforms.
+
+A `Call` is a function with the tree of its arguments; calling it with flat leaves runs the user's
+function and remembers the tree of the result.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minijax.base import errors, tree
+from minijax.core import DebugInfo
+
+
+class Call:
+    """The user's function on flat leaves: `call(*leaves)` returns flat results.
+
+    After the call `out_tree` is the structure of the result; with `has_aux`, the result is a pair
+    whose second member's leaves come last, and `num_aux` is their number.
+    """
+
+    __slots__ = ("fun", "in_tree", "args", "argnums", "kwargs", "has_aux", "out_tree", "aux_tree",
+                 "num_aux")
+
+    def __init__(self, fun: Callable, in_tree: Any, args: tuple, argnums: int | tuple | None,
+                 kwargs: dict, has_aux: bool = False):
+        self.fun = fun
+        self.in_tree = in_tree
+        self.args = args
+        self.argnums = argnums
+        self.kwargs = kwargs
+        self.has_aux = has_aux
+        self.out_tree = self.aux_tree = None
+        self.num_aux = 0
+
+    def __call__(self, *leaves: Any) -> list:
+        value = tree.unflatten(self.in_tree, leaves)
+        if self.argnums is None:
+            args = value
+        elif type(self.argnums) is int:
+            args = (*self.args[:self.argnums], value, *self.args[self.argnums + 1:])
+        else:
+            args = list(self.args)
+            for i, v in zip(self.argnums, value):
+                args[i] = v
+        out = self.fun(*args, **self.kwargs)
+        if not self.has_aux:
+            outs, self.out_tree = tree.flatten(out)
+            return outs
+        if not isinstance(out, (tuple, list)) or len(out) != 2:
+            raise TypeError(errors.describe(
+                "expected function with aux output to return a two-element tuple, "
+                f"but got type {type(out)} with value {out!r:.200}",
+                fix="return a pair: `return loss, aux`"))
+        outs, self.out_tree = tree.flatten(out[0])
+        aux, self.aux_tree = tree.flatten(out[1])
+        self.num_aux = len(aux)
+        return [*outs, *aux]
+
+    def count_aux(self) -> int:
+        return self.num_aux
+
+
+def check_callable(fun: Any) -> None:
+    if not callable(fun):
+        raise TypeError(errors.describe(f"Expected a callable value, got {fun}",
+                                        fix="pass the function itself, not its result"))
+
+
+def fun_name(fun: Any) -> str:
+    """A name for messages and for the compiled program."""
+    while isinstance(fun, functools.partial):
+        fun = fun.func
+    return getattr(fun, "__name__", type(fun).__name__)
+
+
+def wraps(fun: Any, prefix: str) -> Callable[[Callable], Callable]:
+    """`functools.wraps` that survives callables without a name."""
+    def decorate(wrapper: Callable) -> Callable:
+        wrapper.__wrapped__ = fun
+        wrapper.__name__ = f"{prefix}_{fun_name(fun)}" if prefix else fun_name(fun)
+        for name in ("__module__", "__qualname__", "__doc__", "__annotations__"):
+            try:
+                setattr(wrapper, name, getattr(fun, name))
+            except (AttributeError, TypeError):
+                pass
+        return wrapper
+    return decorate
+
+
+def canonical_argnums(argnums: int | Sequence[int], num_args: int) -> int | tuple[int, ...]:
+    """`argnums` as non-negative ints, checked against the number of arguments given."""
+    if isinstance(argnums, (tuple, list)):
+        return tuple(_argnum(i, num_args, argnums) for i in argnums)
+    return _argnum(argnums, num_args, argnums)
+
+
+def _argnum(i: int, num_args: int, argnums: Any) -> int:
+    i = operator.index(i)
+    if not -num_args <= i < num_args:
+        needed = i + 1 if i >= 0 else -i
+        raise TypeError(errors.describe(
+            f"differentiating with respect to argnums={argnums} requires at least {needed} "
+            "positional arguments to be passed by the caller, but got only "
+            f"{num_args} positional arguments.",
+            fix="pass the arguments by position, or change argnums"))
+    return i % num_args
+
+
+def debug_info(fun: Any, in_tree: Any = None) -> DebugInfo:
+    return DebugInfo(fun_name(fun))

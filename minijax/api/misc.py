@@ -1,0 +1,133 @@
+"""Looking at functions without running them: `make_jaxpr`, `eval_shape`, `ShapeDtypeStruct`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minijax import core
+from minijax.api.flatten import Call, check_callable, debug_info, wraps
+from minijax.base import dtypes, errors, tree
+
+__all__ = ["ShapeDtypeStruct", "eval_shape", "make_jaxpr"]
+
+
+class ShapeDtypeStruct:
+    """The shape and dtype of an array without its data: an argument for AOT and `eval_shape`."""
+
+    __slots__ = ("shape", "dtype", "sharding", "weak_type")
+
+    def __init__(self, shape: Sequence[int], dtype: Any, *, sharding: Any = None,
+                 weak_type: bool = False):
+        if dtype is None:
+            raise ValueError(errors.describe("ShapeDtypeStruct: dtype must be specified.",
+                                             fix="jax.ShapeDtypeStruct((3,), 'float32')"))
+        self.shape = tuple(shape)
+        self.dtype = dtype if isinstance(dtype, dtypes.ExtendedDType) else np.dtype(dtype)
+        self.sharding = sharding
+        self.weak_type = weak_type
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+    def update(self, **changes: Any) -> "ShapeDtypeStruct":
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return ShapeDtypeStruct(**{**fields, **changes})
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        parts = [f"shape={self.shape}", f"dtype={self.dtype.name}"]
+        if self.sharding is not None:
+            parts.append(f"sharding={self.sharding}")
+        if self.weak_type:
+            parts.append("weak_type=True")
+        return f"ShapeDtypeStruct({', '.join(parts)})"
+
+    __str__ = __repr__
+
+    def _fields(self) -> tuple:
+        return self.shape, self.dtype, self.sharding, self.weak_type
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not ShapeDtypeStruct:
+            return NotImplemented
+        return self._fields() == other._fields()
+
+    def __hash__(self) -> int:
+        return hash(self._fields())
+
+
+core.register_aval(ShapeDtypeStruct, lambda x: core.ShapedArray(
+    x.shape, dtypes.canonicalize_dtype(x.dtype, allow_extended_dtype=True), x.weak_type))
+
+
+def abstract(x: Any) -> core.ShapedArray:
+    """The type of an argument, which may be anything with a shape and a dtype."""
+    if core.is_valid(x):
+        return core.get_aval(x)
+    if hasattr(x, "shape") and hasattr(x, "dtype"):
+        return core.ShapedArray(x.shape, dtypes.canonicalize_dtype(
+            x.dtype, allow_extended_dtype=True), getattr(x, "weak_type", False))
+    return core.get_aval(x)
+
+
+def eval_shape(fun: Callable, *args: Any, **kwargs: Any) -> Any:
+    """The result of `fun(*args, **kwargs)` as ShapeDtypeStructs, computed without arithmetic."""
+    check_callable(fun)
+    leaves, in_tree = tree.flatten((args, kwargs))
+    call = Call(lambda a, k: fun(*a, **k), in_tree, (), None, {})
+    jaxpr, _ = core.trace_to_jaxpr(call, [abstract(x) for x in leaves], debug_info(fun))
+    return tree.unflatten(call.out_tree, [struct_of(a) for a in jaxpr.out_avals])
+
+
+def struct_of(aval: core.ShapedArray) -> ShapeDtypeStruct:
+    return ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
+
+
+def make_jaxpr(fun: Callable, static_argnums: int | Sequence[int] = (),
+               axis_env: Sequence[tuple[Any, int]] | None = None,
+               return_shape: bool = False) -> Callable:
+    """A function that returns the jaxpr of `fun` at the given arguments.
+
+    With `return_shape` it returns a pair of the jaxpr and the result as ShapeDtypeStructs.
+    """
+    check_callable(fun)
+    statics = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+
+    @wraps(fun, "make_jaxpr")
+    def make_jaxpr_fun(*args: Any, **kwargs: Any) -> Any:
+        fixed = {i % len(args) for i in statics} if args else set()
+        dynamic = tuple(a for i, a in enumerate(args) if i not in fixed)
+        leaves, in_tree = tree.flatten((dynamic, kwargs))
+
+        def run(given: tuple, keywords: dict) -> Any:
+            rest = iter(given)
+            return fun(*[a if i in fixed else next(rest) for i, a in enumerate(args)], **keywords)
+
+        call = Call(run, in_tree, (), None, {})
+        with _named_axes(axis_env):
+            jaxpr = core.trace_closed(call, [abstract(x) for x in leaves], debug_info(fun))
+        if return_shape:
+            out = tree.unflatten(call.out_tree, [struct_of(a) for a in jaxpr.out_avals])
+            return jaxpr, out
+        return jaxpr
+    return make_jaxpr_fun
+
+
+def _named_axes(axis_env: Sequence[tuple[Any, int]] | None) -> core.entered:
+    """A context in which the given axis names are bound."""
+    trace = core.state.trace
+    for name, size in axis_env or ():
+        trace = core.BatchTrace(trace, core.AxisData(name, size))
+    return core.entered(trace)

@@ -1,0 +1,170 @@
+"""`vmap`: run a function on whole batches as if on one element."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minijax import core
+from minijax.api.flatten import Call, check_callable, wraps
+from minijax.base import errors, tree
+from minijax.core import AxisData, aval_of
+from minijax.runtime.place import as_array
+
+__all__ = ["vmap"]
+
+
+def vmap(fun: Callable, in_axes: Any = 0, out_axes: Any = 0, axis_name: Any = None,
+         axis_size: int | None = None, spmd_axis_name: Any = None) -> Callable:
+    """A version of `fun` that maps over an axis of its arguments.
+
+    in_axes: which axis of each positional argument is mapped: an int, None (not mapped), or a
+      tuple of these or of trees that are prefixes of the arguments; keyword arguments are always
+      mapped over axis 0. out_axes: where the axis goes in the results. axis_name: the name by which
+      collective operations in `fun` refer to the axis. axis_size: its size, needed if no argument
+      is mapped.
+    Raises ValueError when sizes disagree or an axis does not exist.
+    """
+    check_callable(fun)
+    if isinstance(in_axes, list):
+        in_axes = tuple(in_axes)
+    if not (in_axes is None or type(in_axes) in (int, tuple) or hasattr(in_axes, "__index__")):
+        raise TypeError(errors.describe(
+            "vmap in_axes must be an int, None, or a tuple of entries corresponding to the "
+            f"positional arguments passed to the function, but got {in_axes}.",
+            fix="jax.vmap(f, in_axes=(0, None))"))
+    _check_axis_leaves(in_axes, "in_axes")
+    _check_axis_leaves(out_axes, "out_axes")
+
+    @wraps(fun, "")
+    def vmap_fun(*args: Any, **kwargs: Any) -> Any:
+        if type(in_axes) is tuple and len(in_axes) != len(args):
+            raise ValueError(errors.describe(
+                "vmap in_axes must be an int, None, or a tuple of entries corresponding to the "
+                "positional arguments passed to the function, but got "
+                f"len(in_axes)={len(in_axes)}, len(args)={len(args)}",
+                fix="give one entry of in_axes for each positional argument"))
+        leaves, in_tree = tree.flatten((args, kwargs))
+        if in_axes == 0:
+            dims: list = [0] * len(leaves)
+        else:
+            dims = flatten_axes("vmap in_axes", in_axes, args)
+            dims += [0] * (len(leaves) - len(dims))
+        size, dims = _axis_size(fun, args, kwargs, leaves, dims, axis_size)
+        axis = AxisData(axis_name, size, spmd_axis_name)
+        call = Call(lambda a, k: fun(*a, **k), in_tree, (), None, {})
+        outs, out_dims = core.batch(call, axis, leaves, dims)
+        if type(out_axes) is int:
+            wanted: Sequence[Any] = [out_axes] * len(outs)
+        else:
+            wanted = flatten_axes("vmap out_axes", out_axes, tree.unflatten(call.out_tree, outs))
+        return tree.unflatten(call.out_tree, [
+            _place_output(x, d, w, size) for x, d, w in zip(outs, out_dims, wanted)])
+    return vmap_fun
+
+
+def _place_output(x: Any, dim: int | None, wanted: int | None, size: int) -> Any:
+    if wanted is None:
+        if dim is not None:
+            raise ValueError(errors.describe(
+                f"at vmap out_axes, got axis spec None but output was batched on axis {dim}",
+                fix="out_axes=None needs a result that is the same for every element"))
+        return as_array(x)
+    ndim = aval_of(x).ndim + (dim is None)
+    if not -ndim <= wanted < ndim:
+        raise ValueError(errors.describe(
+            f"axis {wanted} is out of bounds for array of dimension {ndim}",
+            because="out_axes names the place of the mapped axis in the result",
+            fix=f"choose out_axes between {-ndim} and {ndim - 1}"))
+    return as_array(core.materialize(x, dim, size, wanted % ndim))
+
+
+def _check_axis_leaves(axes: Any, name: str) -> None:
+    for leaf in tree.leaves(axes):
+        if not hasattr(leaf, "__index__"):
+            raise TypeError(errors.describe(
+                f"vmap {name} must be an int, None, or (nested) container with those types as "
+                f"leaves, but got {axes}.", fix=f"jax.vmap(f, {name}=0)"))
+
+
+def flatten_axes(name: str, axes: Any, full: Any) -> list:
+    """The entry of the prefix tree `axes` for each leaf of `full`."""
+    entries, axes_tree = tree.flatten(axes, is_leaf=lambda x: x is None)
+    try:
+        parts = axes_tree.flatten_up_to(full)
+    except (ValueError, TypeError) as error:
+        raise ValueError(errors.describe(
+            f"{name} specification must be a tree prefix of the corresponding value, got "
+            f"specification {axes} for value tree {tree.structure(full)}.",
+            because=str(error).splitlines()[0],
+            fix="nest the axes as the value is nested, or give one int for a whole subtree"),
+        ) from None
+    return [entry for entry, part in zip(entries, parts) for _ in tree.leaves(part)]
+
+
+def _axis_size(fun: Callable, args: tuple, kwargs: dict, leaves: Sequence[Any],
+               dims: Sequence[int | None], given: int | None) -> tuple[int, list]:
+    """The size of the mapped axis and the dims as non-negative ints."""
+    size, out = given, []
+    for x, d in zip(leaves, dims):
+        if d is None:
+            out.append(None)
+            continue
+        shape = aval_of(x).shape
+        if not -len(shape) <= d < len(shape):
+            raise ValueError(errors.describe(
+                f"vmap was requested to map its argument along axis {d}, which implies that its "
+                f"rank should be at least {d + 1 if d >= 0 else -d}, but is only {len(shape)} "
+                f"(its shape is {shape})",
+                fix="in_axes=None passes an argument to every element as it is"))
+        d %= len(shape)
+        out.append(d)
+        if size is None:
+            size = shape[d]
+        elif size != shape[d]:
+            raise _inconsistent_sizes(fun, args, kwargs, leaves, dims, given)
+    if size is None:
+        if not leaves:
+            raise ValueError(errors.describe(
+                "vmap wrapped function must be passed at least one argument containing an array "
+                f"or axis_size must be specified, got empty *args={args} and **kwargs={kwargs}",
+                fix="jax.vmap(f, axis_size=n)()"))
+        raise ValueError(errors.describe(
+            "vmap must have at least one non-None value in in_axes or axis_size must be specified",
+            fix="map at least one argument, or give axis_size"))
+    return size, out
+
+
+def _inconsistent_sizes(fun: Callable, args: tuple, kwargs: dict, leaves: Sequence[Any],
+                        dims: Sequence[int | None], given: int | None) -> ValueError:
+    names = _leaf_names(fun, args, kwargs)
+    lines = ["vmap got inconsistent sizes for array axes to be mapped:"]
+    if given is not None:
+        lines.append(f"  * the `axis_size` argument was {given};")
+    by_size: dict[int, list[str]] = {}
+    for x, d, name in zip(leaves, dims, names):
+        if d is not None:
+            aval = aval_of(x)
+            text = f"axis {d} of {name} of type {aval.str_short(False)}"
+            by_size.setdefault(aval.shape[d], []).append(text)
+    for n, found in by_size.items():
+        if len(found) == 1:
+            lines.append(f"  * one axis had size {n}: {found[0]};")
+        else:
+            more = "" if len(found) <= 5 else f", and {len(found) - 5} more"
+            lines.append(f"  * {len(found)} axes had size {n}: {', '.join(found[:5])}{more};")
+    return ValueError(errors.describe(
+        "\n".join(lines).rstrip(";"), fix="mapped axes must have one common size; "
+        "in_axes=None keeps an argument from being mapped"))
+
+
+def _leaf_names(fun: Callable, args: tuple, kwargs: dict) -> list[str]:
+    """`argument x['a']` for each leaf of the call."""
+    try:
+        bound = inspect.signature(fun).bind(*args, **kwargs).arguments
+    except (TypeError, ValueError):
+        bound = {f"args[{i}]": a for i, a in enumerate(args)} | kwargs
+    paths = tree.leaves_with_path(dict(enumerate(bound.values())))
+    names = list(bound)
+    return [f"argument {names[p[0].key]}{tree.keystr(p[1:])}" for p, _ in paths]

@@ -1,0 +1,186 @@
+"""Abstract values: what a trace knows of an array without having one.
+
+The one invariant: a `ShapedArray` is interned for the life of the process, so equal types are the
+same object, and caches keyed on avals compare and hash by identity.
+
+    >>> ShapedArray((3,), np.float32) is ShapedArray((3,), np.float32)
+    True
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minijax.base import dtypes, errors
+
+_interned: dict[tuple, "ShapedArray"] = {}
+
+
+class ShapedArray:
+    """The type of an array: shape, dtype, whether the dtype is weak, and where it lives.
+
+    `placement` is None unless the program uses explicit shardings, varying axes or memory spaces.
+    """
+
+    __slots__ = ("shape", "dtype", "weak_type", "placement", "ndim", "size", "__weakref__")
+
+    def __new__(cls, shape: tuple[int, ...], dtype: Any, weak_type: bool = False,
+                placement: Any = None) -> "ShapedArray":
+        try:
+            return _interned[shape, dtype, weak_type, placement]
+        except (KeyError, TypeError):
+            return _intern(shape, dtype, bool(weak_type), placement)
+
+    def update(self, **changes: Any) -> "ShapedArray":
+        """The same type with some of shape, dtype, weak_type, placement changed."""
+        return ShapedArray(changes.pop("shape", self.shape), changes.pop("dtype", self.dtype),
+                           changes.pop("weak_type", self.weak_type),
+                           changes.pop("placement", self.placement), **changes)
+
+    def strip_weak_type(self) -> "ShapedArray":
+        return self.update(weak_type=False) if self.weak_type else self
+
+    def to_tangent_aval(self) -> "ShapedArray":
+        """The type of a tangent: the same for inexact dtypes, `float0` for all others."""
+        if dtypes.issubdtype(self.dtype, np.inexact):
+            return self
+        return ShapedArray(self.shape, dtypes.float0)
+
+    def str_short(self, short_dtypes: bool = True) -> str:
+        """`f32[3,4]`, the form used in printed jaxprs and in error messages."""
+        name = short_dtype_name(self.dtype) if short_dtypes else self.dtype.name
+        return f"{name}[{','.join(map(str, self.shape))}]"
+
+    def __repr__(self) -> str:
+        weak = ", weak_type=True" if self.weak_type else ""
+        name = "float0" if self.dtype == dtypes.float0 else self.dtype.name
+        return f"ShapedArray({name}[{','.join(map(str, self.shape))}]{weak})"
+
+    def __reduce__(self) -> tuple:
+        return ShapedArray, (self.shape, self.dtype, self.weak_type, self.placement)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+
+def _intern(shape: Any, dtype: Any, weak_type: bool, placement: Any) -> ShapedArray:
+    shape = tuple(operator.index(d) for d in shape)
+    if not isinstance(dtype, (np.dtype, dtypes.ExtendedDType)):
+        dtype = np.dtype(dtype)
+    key = (shape, dtype, weak_type, placement)
+    found = _interned.get(key)
+    if found is not None:
+        return found
+    aval = object.__new__(ShapedArray)
+    aval.shape, aval.dtype, aval.weak_type, aval.placement = key
+    aval.ndim = len(shape)
+    aval.size = math.prod(shape)
+    return _interned.setdefault(key, aval)
+
+
+def short_dtype_name(dtype: Any) -> str:
+    """`f32`, `bf16`, `i8`, `u4`, `c64`, `bool`, `float0`, `key<fry>`."""
+    if dtype == dtypes.float0:
+        return "float0"
+    name = dtype.name
+    for long, short in (("float", "f"), ("uint", "u"), ("int", "i"), ("complex", "c")):
+        if long in name:
+            return name.replace(long, short)
+    return name
+
+
+class AbstractToken:
+    """The type of the token that orders side effects."""
+
+    shape = ()
+    weak_type = False
+    dtype = np.dtype(np.bool_)
+
+    def str_short(self, short_dtypes: bool = True) -> str:
+        return "Tok"
+
+    def to_tangent_aval(self) -> "AbstractToken":
+        return self
+
+
+abstract_token = AbstractToken()
+
+
+class Zero:
+    """A tangent or cotangent known to be zero everywhere; `aval` is its type."""
+
+    __slots__ = ("aval",)
+
+    def __init__(self, aval: ShapedArray):
+        self.aval = aval
+
+    def __repr__(self) -> str:
+        return f"Zero({self.aval.str_short()})"
+
+
+def zero_tangent(x: Any) -> Zero:
+    """The symbolic zero tangent of the value `x`."""
+    return Zero(get_aval(x).to_tangent_aval())
+
+
+# --- The type of a value -----------------------------------------------------------------------
+
+_aval_of: dict[type, Callable[[Any], Any]] = {}
+
+
+def register_aval(kind: type, function: Callable[[Any], Any]) -> None:
+    """Say how to find the aval of values of the type `kind`."""
+    _aval_of[kind] = function
+
+
+def get_aval(x: Any) -> Any:
+    """The abstract value of any value that jitted functions accept.
+
+    Raises TypeError for values that are neither arrays, tracers, NumPy arrays nor Python scalars.
+    """
+    try:
+        return _aval_of[type(x)](x)
+    except KeyError:
+        pass
+    for kind in type(x).__mro__:
+        if kind in _aval_of:
+            _aval_of[type(x)] = _aval_of[kind]
+            return _aval_of[kind](x)
+    if hasattr(x, "__jax_array__"):
+        return get_aval(x.__jax_array__())
+    raise TypeError(errors.describe(
+        f"Value {x!r:.200} with type {type(x)} is not a valid JAX type",
+        fix="pass arrays, NumPy arrays or Python numbers; mark other arguments as static"))
+
+
+def is_valid(x: Any) -> bool:
+    """Whether `x` has an abstract value."""
+    return any(kind in _aval_of for kind in type(x).__mro__) or hasattr(x, "__jax_array__")
+
+
+def _numpy_aval(x: Any) -> ShapedArray:
+    dtype = x.dtype
+    if dtype.kind in "OSUMm":
+        raise TypeError(errors.describe(
+            f"Value {x!r:.200} with dtype {dtype} is not a valid JAX array type. "
+            "Only arrays of numeric types are supported by JAX.",
+            fix="convert it to a numeric dtype first, e.g. x.astype('float32')"))
+    return ShapedArray(x.shape, dtypes.canonicalize_dtype(dtype))
+
+
+def _python_scalar(kind: type) -> Callable[[Any], ShapedArray]:
+    weak = kind is not bool
+    return lambda x: ShapedArray((), dtypes.scalar_dtype(kind), weak)
+
+
+register_aval(np.ndarray, _numpy_aval)
+register_aval(np.generic, _numpy_aval)
+for _kind in (bool, int, float, complex):
+    register_aval(_kind, _python_scalar(_kind))

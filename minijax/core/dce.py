@@ -1,0 +1,88 @@
+"""Dead code elimination: one backward sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from minijax.base.util import weak_cache
+from minijax.core.ir import DropVar, Jaxpr, JaxprEqn
+
+
+def sweep(eqns: Sequence[JaxprEqn], outvars: Sequence) -> tuple[list[JaxprEqn], set]:
+    """The equations that `outvars` or an effect need, in order, and all live atoms."""
+    live = set(outvars)
+    kept = []
+    for eqn in reversed(eqns):
+        outs = eqn.outvars
+        if len(outs) == 1:
+            if outs[0] not in live and not eqn.effects:
+                continue
+        else:
+            used = [v in live for v in outs]
+            if not any(used) and not eqn.effects:
+                continue
+            if not all(used):
+                dropped = [v if u else DropVar(v.aval) for v, u in zip(outs, used)]
+                eqn = eqn.replace(outvars=dropped)
+        kept.append(eqn)
+        live.update(eqn.invars)  # literals among them do no harm: the set is only asked
+    kept.reverse()
+    return kept, live
+
+
+def dce_jaxpr(jaxpr: Jaxpr, used_outputs: Sequence[bool],
+              instantiate: bool | Sequence[bool] = False) -> tuple[Jaxpr, tuple[bool, ...]]:
+    """Keep what the used outputs need, also inside inner jaxprs.
+
+    Returns the smaller jaxpr and which inputs it kept; inputs in `instantiate` are always kept.
+    """
+    if isinstance(instantiate, bool):
+        instantiate = (instantiate,) * len(jaxpr.invars)
+    return _dce_jaxpr(jaxpr, tuple(used_outputs), tuple(instantiate))
+
+
+def _dce(jaxpr: Jaxpr, used_outputs: tuple, instantiate: tuple) -> tuple[Jaxpr, tuple]:
+    outvars = [v for v, used in zip(jaxpr.outvars, used_outputs) if used]
+    live = set(outvars)
+    eqns = []
+    for eqn in reversed(jaxpr.eqns):
+        used = [v in live for v in eqn.outvars]
+        if not any(used) and not eqn.effects:
+            continue
+        if eqn.primitive.dce is not None and not all(used):
+            eqn = eqn.primitive.dce(eqn, used)
+            if eqn is None:
+                continue
+        elif not all(used):
+            eqn = eqn.replace(outvars=[v if u else DropVar(v.aval)
+                                       for v, u in zip(eqn.outvars, used)])
+        eqns.append(eqn)
+        live.update(eqn.invars)
+    eqns.reverse()
+    kept = tuple(v in live or keep for v, keep in zip(jaxpr.invars, instantiate))
+    consts = [(v, c) for v, c in zip(jaxpr.constvars, jaxpr.consts) if v in live]
+    effects = frozenset().union(*[e.effects for e in eqns])
+    invars = [v for v, k in zip(jaxpr.invars, kept) if k]
+    return Jaxpr([v for v, _ in consts], invars, outvars, eqns, [c for _, c in consts], effects,
+                 jaxpr.debug), kept
+
+
+_dce_jaxpr = weak_cache(_dce)
+
+
+def dce_call(param: str = "jaxpr", per_operand: Sequence[str] = ()) -> Callable:
+    """The `dce` rule of an operation that calls one jaxpr with its operands.
+
+    `per_operand` names parameters that are tuples with an entry for each operand.
+    """
+    def rule(eqn: JaxprEqn, used: Sequence[bool]) -> JaxprEqn | None:
+        inner, kept = dce_jaxpr(eqn.params[param], used)
+        if not any(used) and not inner.effects:
+            return None
+        params = {**eqn.params, param: inner}
+        for name in per_operand:
+            params[name] = tuple(p for p, k in zip(params[name], kept) if k)
+        return eqn.replace(invars=[v for v, k in zip(eqn.invars, kept) if k],
+                           outvars=[v for v, u in zip(eqn.outvars, used) if u],
+                           params=params, effects=inner.effects)
+    return rule

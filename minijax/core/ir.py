@@ -1,0 +1,182 @@
+"""The jaxpr: a program in single-assignment form, with types on its variables.
+
+The one invariant: nothing here changes after construction, so a jaxpr can be the (weak) key of
+every cache of derived programs. Variables are identities; only the printer gives them names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minijax.core.avals import ShapedArray
+from minijax.core.trace import state
+
+
+class Var:
+    """A variable of a jaxpr: an identity with a type."""
+
+    __slots__ = ("aval", "__weakref__")
+
+    def __init__(self, aval: Any):
+        self.aval = aval
+
+    def __repr__(self) -> str:
+        return f"Var(id={id(self)}):{self.aval.str_short()}"
+
+
+class DropVar(Var):
+    """The place of a result that nobody reads; printed as `_`."""
+
+    __slots__ = ()
+
+
+class Literal:
+    """A scalar constant written into an equation."""
+
+    __slots__ = ("val", "aval")
+
+    def __init__(self, val: Any, aval: ShapedArray):
+        self.val = val
+        self.aval = aval
+
+    def __repr__(self) -> str:
+        return f"{self.val}"
+
+
+Atom = Var | Literal
+
+
+class DebugInfo(NamedTuple):
+    """Names for messages: the traced function, its flat arguments and results."""
+
+    fun_name: str
+    arg_names: tuple[str, ...] | None = None
+    result_paths: tuple[str, ...] | None = None
+
+
+class JaxprEqn:
+    """One operation: `outvars = primitive[params] invars`; `source` is a Traceback or None."""
+
+    __slots__ = ("primitive", "invars", "outvars", "params", "effects", "source")
+
+    def __init__(self, primitive: Any, invars: list, outvars: list, params: dict,
+                 effects: frozenset, source: Any):
+        self.primitive = primitive
+        self.invars = invars
+        self.outvars = outvars
+        self.params = params
+        self.effects = effects
+        self.source = source
+
+    def replace(self, **changes: Any) -> "JaxprEqn":
+        fields = {name: getattr(self, name) for name in JaxprEqn.__slots__}
+        return JaxprEqn(**{**fields, **changes})
+
+    def __repr__(self) -> str:
+        return f"{self.outvars} = {self.primitive.name}[{list(self.params)}] {self.invars}"
+
+
+NO_EFFECTS: frozenset = frozenset()
+
+
+class Jaxpr:
+    """A typed program.
+
+    `constvars` are bound to `consts`; those of an inner jaxpr (one in an equation's parameters)
+    are few and small, because values that a function closes over become operands of the equation.
+    """
+
+    __slots__ = ("constvars", "invars", "outvars", "eqns", "consts", "effects", "debug",
+                 "_in_avals", "_out_avals", "__weakref__")
+
+    printer: Callable[["Jaxpr"], str] | None = None  # set by passes/show.py
+
+    def __init__(self, constvars: Sequence[Var], invars: Sequence[Var], outvars: Sequence[Atom],
+                 eqns: Sequence[JaxprEqn], consts: Sequence[Any] = (),
+                 effects: frozenset = NO_EFFECTS, debug: DebugInfo | None = None):
+        self.constvars = list(constvars)
+        self.invars = list(invars)
+        self.outvars = list(outvars)
+        self.eqns = list(eqns)
+        self.consts = list(consts)
+        self.effects = effects
+        self.debug = debug
+        self._in_avals = None
+        self._out_avals = None
+
+    @property
+    def in_avals(self) -> list:
+        if self._in_avals is None:
+            self._in_avals = [v.aval for v in self.invars]
+        return self._in_avals
+
+    @property
+    def out_avals(self) -> list:
+        if self._out_avals is None:
+            self._out_avals = [v.aval for v in self.outvars]
+        return self._out_avals
+
+    @property
+    def jaxpr(self) -> "Jaxpr":
+        return self
+
+    @property
+    def literals(self) -> list:
+        return self.consts
+
+    def replace(self, **changes: Any) -> "Jaxpr":
+        fields = {name: getattr(self, name) for name in Jaxpr.__slots__[:7]}
+        return Jaxpr(**{**fields, **changes})
+
+    def __repr__(self) -> str:
+        if Jaxpr.printer is None:
+            return f"Jaxpr({len(self.eqns)} equations)"
+        return Jaxpr.printer(self)
+
+    __str__ = __repr__
+
+
+ClosedJaxpr = Jaxpr
+
+
+def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list:
+    """Bind every equation of `jaxpr` in the current trace; returns the list of results."""
+    env: dict[Var, Any] = dict(zip(jaxpr.constvars, consts))
+    env.update(zip(jaxpr.invars, args))
+    outer_source = state.source
+    try:
+        for eqn in jaxpr.eqns:
+            state.source = eqn.source
+            operands = [v.val if type(v) is Literal else env[v] for v in eqn.invars]
+            out = eqn.primitive.bind(*operands, **eqn.params)
+            if eqn.primitive.multiple_results:
+                env.update(zip(eqn.outvars, out))
+            else:
+                env[eqn.outvars[0]] = out
+    finally:
+        state.source = outer_source
+    return [v.val if type(v) is Literal else env[v] for v in jaxpr.outvars]
+
+
+def jaxpr_as_fun(jaxpr: Jaxpr) -> Callable[..., list]:
+    """The jaxpr as a function of its inputs."""
+    return lambda *args: eval_jaxpr(jaxpr, jaxpr.consts, *args)
+
+
+def subjaxprs(params: dict) -> list[Jaxpr]:
+    """The jaxprs among an equation's parameters, in order."""
+    found = []
+    for value in params.values():
+        if type(value) is Jaxpr:
+            found.append(value)
+        elif type(value) is tuple:
+            found.extend(v for v in value if type(v) is Jaxpr)
+    return found
+
+
+def literal_value(val: Any, aval: ShapedArray) -> Any:
+    """The NumPy scalar that a Literal stands for."""
+    return np.asarray(val, aval.dtype)[()]

@@ -1,0 +1,138 @@
+"""`jit` as a primitive, and the model of every operation that calls one jaxpr.
+
+Each rule transforms the jaxpr (memoized on its identity) and binds the operation again, so a
+jitted function stays one operation under every transformation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minijax.core.avals import Zero, zero_tangent
+from minijax.core.dce import dce_call
+from minijax.core.ir import Jaxpr, JaxprEqn, Literal, Var
+from minijax.core.jvp import jvp_jaxpr
+from minijax.core.linearize import forward_residuals, linearize_jaxpr
+from minijax.core.primitive import Primitive
+from minijax.core.stage import JaxprTrace, JaxprTracer
+from minijax.core.structural import move_axis
+from minijax.core.transpose import Linear, transpose_jaxpr
+from minijax.core.vmap import AxisData, batch_jaxpr
+
+
+class UnspecifiedValue:
+    """No sharding was asked for."""
+
+    def __repr__(self) -> str:
+        return "UnspecifiedValue"
+
+
+UNSPECIFIED = UnspecifiedValue()
+
+
+def jit_params(jaxpr: Jaxpr, name: str, *, donated_invars: tuple[bool, ...] | None = None,
+               in_shardings: tuple | None = None, out_shardings: tuple | None = None,
+               inline: bool = False, keep_unused: bool = False,
+               compiler_options_kvs: tuple = ()) -> dict:
+    """The parameters of a `jit` equation, with defaults for those about placement."""
+    n_in, n_out = len(jaxpr.invars), len(jaxpr.outvars)
+    return dict(
+        jaxpr=jaxpr, in_shardings=in_shardings or (UNSPECIFIED,) * n_in,
+        out_shardings=out_shardings or (UNSPECIFIED,) * n_out, in_layouts=(None,) * n_in,
+        out_layouts=(None,) * n_out, donated_invars=donated_invars or (False,) * n_in,
+        ctx_mesh=None, name=name, keep_unused=keep_unused, inline=inline,
+        compiler_options_kvs=compiler_options_kvs)
+
+
+def rebind(params: dict, jaxpr: Jaxpr, operands: Sequence[Any]) -> list:
+    """Bind a transformed body; placements and donations of the original no longer apply."""
+    return jit_p.bind(*operands, **jit_params(
+        jaxpr, params["name"], inline=params["inline"], keep_unused=params["keep_unused"],
+        compiler_options_kvs=params["compiler_options_kvs"]))
+
+
+def _shape(*avals: Any, jaxpr: Jaxpr, **_: Any) -> tuple[list, frozenset]:
+    return jaxpr.out_avals, jaxpr.effects
+
+
+def merge_tangents(given: Sequence[Any], nonzero: Sequence[bool], outs: Sequence[Any]) -> list:
+    """The tangents of `outs`: the given ones where `nonzero`, symbolic zeros elsewhere."""
+    given = iter(given)
+    return [next(given) if nz else zero_tangent(o) for o, nz in zip(outs, nonzero)]
+
+
+def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list, list]:
+    nonzero = [type(t) is not Zero for t in tangents]
+    jaxpr, out_nonzero = jvp_jaxpr(params["jaxpr"], nonzero)
+    live = [t for t in tangents if type(t) is not Zero]
+    results = rebind(params, jaxpr, [*primals, *live])
+    n = len(out_nonzero)
+    return results[:n], merge_tangents(results[n:], out_nonzero, results[:n])
+
+
+def _linearize(primals: Sequence[Any], tangents: Sequence[Any],
+               **params: Any) -> tuple[list, list]:
+    nonzero = [type(t) is not Zero for t in tangents]
+    forward, linear, out_nonzero = linearize_jaxpr(params["jaxpr"], nonzero)
+    n = len(out_nonzero)
+    forward, sources = forward_residuals(forward, n)
+    results = rebind(params, forward, primals)
+    values = {"in": primals, "out": results[:n], "new": results[n:]}
+    residuals = [values[kind][i] for kind, i in sources]
+    live = [t for t in tangents if type(t) is not Zero]
+    out_tangents = rebind(params, linear, [*residuals, *live]) if any(out_nonzero) else []
+    return results[:n], merge_tangents(out_tangents, out_nonzero, results[:n])
+
+
+def _transpose(cts: Sequence[Any], *args: Any, **params: Any) -> list:
+    linear = [type(x) is Linear for x in args]
+    nonzero = [type(c) is not Zero for c in cts]
+    jaxpr, out_nonzero = transpose_jaxpr(params["jaxpr"], linear, nonzero)
+    known = [x for x in args if type(x) is not Linear]
+    results = iter(rebind(params, jaxpr, [*known, *[c for c in cts if type(c) is not Zero]]))
+    flags = iter(out_nonzero)
+    return [(next(results) if next(flags) else Zero(x.aval)) if lin else None
+            for x, lin in zip(args, linear)]
+
+
+def _vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None],
+          **params: Any) -> tuple[list, list]:
+    args = [x if d is None else move_axis(x, d, 0) for x, d in zip(args, dims)]
+    jaxpr, out_batched = batch_jaxpr(params["jaxpr"], axis, [d is not None for d in dims])
+    return rebind(params, jaxpr, args), [0 if b else None for b in out_batched]
+
+
+def _dce(eqn: JaxprEqn, used: Sequence[bool]) -> JaxprEqn | None:
+    new = _dce_operands(eqn, used)
+    if new is not None:
+        for name in ("out_shardings", "out_layouts"):
+            new.params[name] = tuple(p for p, u in zip(new.params[name], used) if u)
+    return new
+
+
+_dce_operands = dce_call("jaxpr", ("in_shardings", "in_layouts", "donated_invars"))
+
+
+def _stage(trace: JaxprTrace, args: Sequence[Any], params: dict) -> list:
+    if params["inline"]:
+        return inline_jaxpr(trace, params["jaxpr"], args)
+    return trace.record(jit_p, args, params)
+
+
+def inline_jaxpr(trace: JaxprTrace, jaxpr: Jaxpr, args: Sequence[Any]) -> list:
+    """Copy the equations of `jaxpr` into `trace`, substituting variables; makes no tracers."""
+    env: dict[Var, Any] = {}
+    for v, x in zip(jaxpr.constvars + jaxpr.invars, [*jaxpr.consts, *args]):
+        env[v] = trace.lift(x).var
+    for eqn in jaxpr.eqns:
+        invars = [v if type(v) is Literal else env[v] for v in eqn.invars]
+        outvars = [Var(v.aval) for v in eqn.outvars]
+        env.update(zip(eqn.outvars, outvars))
+        trace.eqns.append(eqn.replace(invars=invars, outvars=outvars))
+    return [JaxprTracer(trace, v.aval, v if type(v) is Literal else env[v])
+            for v in jaxpr.outvars]
+
+
+jit_p = Primitive("jit", shape=_shape, multiple_results=True, effectful=True, jvp=_jvp,
+                  linearize=_linearize, transpose=_transpose, vmap=_vmap, dce=_dce, stage=_stage)

@@ -1,0 +1,224 @@
+"""Traces and tracers: who decides what an operation means right now.
+
+There is one current trace per thread. `primitive.bind` hands the operation to it; a trace that
+does not own any operand hands it on to its parent. A tracer belongs to a trace by identity
+(`tracer._trace is trace`), never by level: two nested `jvp`s are two objects, which rules out
+confusing their perturbations.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from operator import attrgetter
+from typing import Any
+
+from minijax.base import errors
+from minijax.base.jaxlib import Config, _jax
+from minijax.core.avals import get_aval, register_aval
+
+# Part of the C++ jit's key: while it is true, a call on concrete arrays must still reach Python.
+staging_flag = Config("minijax_staging", False, include_in_jit_key=True)
+
+
+class Trace:
+    """How operations are interpreted. Subclasses define `process_primitive`, and only that."""
+
+    __slots__ = ("parent", "staging", "__weakref__")
+
+    def __init__(self, parent: "Trace | None", staging: bool):
+        self.parent = parent
+        self.staging = staging  # an operation on concrete arrays may not simply be run
+
+    def process_primitive(self, primitive: Any, args: tuple, params: dict) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} defines no process_primitive")
+
+    def describe(self) -> str:
+        """In which transformation a value of this trace lives, for messages."""
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(id={id(self):#x})"
+
+
+class EvalTrace(Trace):
+    """The bottom of every chain of traces: runs the operation."""
+
+    __slots__ = ()
+
+    run: Callable[[Any, tuple, dict], Any] | None = None  # set by runtime/dispatch.py
+
+    def process_primitive(self, primitive: Any, args: tuple, params: dict) -> Any:
+        if state.trace is self:
+            return EvalTrace.run(primitive, args, params)
+        outer = state.trace
+        state.trace = self
+        try:
+            return EvalTrace.run(primitive, args, params)
+        finally:
+            state.trace = outer
+
+
+eval_trace = EvalTrace(None, False)
+
+
+class _State(threading.local):
+    trace: Trace = eval_trace
+    source: Any = None  # while a jaxpr is replayed: the traceback of the equation in hand
+
+
+state = _State()
+
+
+class entered:
+    """`with entered(trace):` makes it the current trace, also in the C++ jit's key."""
+
+    __slots__ = ("trace", "outer", "outer_flag", "outer_source")
+
+    def __init__(self, trace: Trace):
+        self.trace = trace
+
+    def __enter__(self) -> Trace:
+        self.outer = state.trace
+        self.outer_source = state.source
+        state.trace = self.trace
+        state.source = None
+        self.outer_flag = staging_flag.swap_local(self.trace.staging)
+        return self.trace
+
+    def __exit__(self, *exc: Any) -> None:
+        state.trace = self.outer
+        state.source = self.outer_source
+        staging_flag.set_local(self.outer_flag)
+
+
+def ancestors(trace: Trace | None) -> Iterator[Trace]:
+    """The trace itself and all its parents."""
+    while trace is not None:
+        yield trace
+        trace = trace.parent
+
+
+def visible_axes(trace: Trace) -> tuple:
+    """The named axes that code running under `trace` may use, innermost first."""
+    return tuple(t.axis for t in ancestors(trace) if getattr(t, "axis", None) is not None
+                 and t.axis.name is not None)
+
+
+class Tracer:
+    """A value that stands for an array while a function is traced.
+
+    Operators and array methods are attached by numpy/methods.py.
+    """
+
+    __slots__ = ("_trace", "aval", "__weakref__")
+    __array_priority__ = 1000
+    __hash__ = None
+
+    shape = property(attrgetter("aval.shape"))
+    dtype = property(attrgetter("aval.dtype"))
+    weak_type = property(attrgetter("aval.weak_type"))
+    ndim = property(attrgetter("aval.ndim"))
+    size = property(attrgetter("aval.size"))
+
+    def concrete(self) -> Any:
+        """The array behind the tracer if its value is known, else None."""
+        return None
+
+    @staticmethod
+    def _is_traced_array() -> bool:
+        return True
+
+    def _value_or(self, error: type[Exception]) -> Any:
+        value = self.concrete()
+        if value is None:
+            raise error(self)
+        return value
+
+    def __bool__(self) -> bool:
+        if self.aval.size != 1 and self.aval.ndim:
+            check_scalar_conversion(self)
+        return bool(self._value_or(errors.TracerBoolConversionError))
+
+    def __int__(self) -> int:
+        return int(self._value_or(errors.ConcretizationTypeError))
+
+    def __float__(self) -> float:
+        return float(self._value_or(errors.ConcretizationTypeError))
+
+    def __complex__(self) -> complex:
+        return complex(self._value_or(errors.ConcretizationTypeError))
+
+    def __index__(self) -> int:
+        return self._value_or(errors.TracerIntegerConversionError).__index__()
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._value_or(errors.TracerArrayConversionError).__array__(*args, **kwargs)
+
+    def tolist(self) -> Any:
+        return self._value_or(errors.ConcretizationTypeError).tolist()
+
+    def item(self, *args: int) -> Any:
+        return self._value_or(errors.ConcretizationTypeError).item(*args)
+
+    def __len__(self) -> int:
+        return len(self.aval)
+
+    def block_until_ready(self) -> "Tracer":
+        return self
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}<{self.aval.str_short()}>"
+
+    def __format__(self, spec: str) -> str:
+        return repr(self) if not spec else format(self._value_or(errors.ConcretizationTypeError),
+                                                  spec)
+
+    def __copy__(self) -> "Tracer":
+        return self
+
+    def __deepcopy__(self, memo: dict) -> "Tracer":
+        return self
+
+
+_jax.set_tracer_class(Tracer)
+register_aval(Tracer, attrgetter("aval"))
+
+
+def check_scalar_conversion(x: Any) -> None:
+    """Raise what NumPy raises for the truth value of an array with several elements."""
+    size = x.aval.size
+    if size > 1:
+        raise ValueError(errors.describe(
+            "The truth value of an array with more than one element is ambiguous. "
+            "Use a.any() or a.all()", fix="use x.any() or x.all()"))
+    if size == 0:
+        raise ValueError(errors.describe(
+            "The truth value of an empty array is ambiguous.", fix="use x.size > 0"))
+
+
+def is_tracer(x: Any) -> bool:
+    return isinstance(x, Tracer)
+
+
+def to_concrete(x: Any) -> Any:
+    """The concrete value of `x`, looking through tracers whose value is known; None otherwise."""
+    return x.concrete() if isinstance(x, Tracer) else x
+
+
+def is_concrete(x: Any) -> bool:
+    return to_concrete(x) is not None
+
+
+def aval_of(x: Any) -> Any:
+    """`x.aval` if there is one (arrays, tracers), else `get_aval(x)`."""
+    try:
+        return x.aval
+    except AttributeError:
+        return get_aval(x)
+
+
+def check_escaped(x: Tracer, trace: Trace) -> None:
+    """Raise UnexpectedTracerError unless `x` lives in `trace` or in one around it."""
+    if all(x._trace is not t for t in ancestors(trace)):
+        raise errors.UnexpectedTracerError(x)

@@ -1,0 +1,162 @@
+"""Vectorisation: each operation's `vmap` rule moves the mapped axis along.
+
+A `BatchTracer` is an array with one axis hidden. Operations without a batched operand go to the
+parent trace untouched, unless they communicate over the axis by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from minijax.base import errors
+from minijax.base.util import trace_cache
+from minijax.core.ir import Jaxpr, eval_jaxpr
+from minijax.core.primitive import Primitive, missing_rule
+from minijax.core.stage import trace_closed
+from minijax.core.structural import materialize
+from minijax.core.trace import Trace, Tracer, aval_of, entered, state, visible_axes
+
+
+class AxisData(NamedTuple):
+    """The mapped axis: its name (or None), its size, and mesh axes it is split over."""
+
+    name: Any
+    size: int
+    spmd_name: Any = None
+
+
+class BatchTracer(Tracer):
+    """An array `val` whose axis `dim` is hidden."""
+
+    __slots__ = ("val", "dim")
+
+    def __init__(self, trace: Trace, val: Any, dim: int):
+        self._trace = trace
+        self.val = val
+        self.dim = dim
+        self.aval = unbatched_aval(aval_of(val), dim)
+
+    @property
+    def batch_dim(self) -> int:
+        return self.dim
+
+    def __repr__(self) -> str:
+        return f"BatchTracer<{self.aval.str_short()}>(val={self.val}, batch_dim={self.dim})"
+
+
+_unbatched: dict[tuple, Any] = {}
+
+
+def unbatched_aval(aval: Any, dim: int) -> Any:
+    """`aval` without its axis `dim`."""
+    try:
+        return _unbatched[aval, dim]
+    except KeyError:
+        if len(_unbatched) > 8192:
+            _unbatched.clear()
+        out = aval.update(shape=aval.shape[:dim] + aval.shape[dim + 1:])
+        return _unbatched.setdefault((aval, dim), out)
+
+
+def batched_aval(aval: Any, dim: int, size: int) -> Any:
+    """`aval` with an axis of `size` put in at `dim`."""
+    return aval.update(shape=(*aval.shape[:dim], size, *aval.shape[dim:]))
+
+
+class BatchTrace(Trace):
+    """Runs each operation's `vmap` rule in the parent trace."""
+
+    __slots__ = ("axis",)
+
+    def __init__(self, parent: Trace, axis: AxisData):
+        # A named axis can be read by code without batched operands, so it must reach Python.
+        super().__init__(parent, parent.staging or axis.name is not None)
+        self.axis = axis
+
+    def process_primitive(self, primitive: Primitive, args: Sequence[Any], params: dict) -> Any:
+        vals, dims, active = [], [], False
+        for x in args:
+            if type(x) is BatchTracer and x._trace is self:
+                vals.append(x.val)
+                dims.append(x.dim)
+                active = True
+            else:
+                vals.append(x)
+                dims.append(None)
+        if not active and (primitive.axes is None or self.axis.name is None
+                           or self.axis.name not in primitive.axes(params)):
+            return self.parent.process_primitive(primitive, args, params)
+        if primitive.vmap is None:
+            raise missing_rule(primitive, "vmap", "Batching",
+                               "use jax.lax.map, which loops instead")
+        outer = state.trace
+        state.trace = self.parent
+        try:
+            out, dim = primitive.vmap(self.axis, vals, dims, **params)
+        finally:
+            state.trace = outer
+        if primitive.multiple_results:
+            return [o if d is None else BatchTracer(self, o, d) for o, d in zip(out, dim)]
+        return out if dim is None else BatchTracer(self, out, dim)
+
+    def describe(self) -> str:
+        return "vmap"
+
+
+def batch(fun: Callable[..., Sequence[Any]], axis: AxisData, args: Sequence[Any],
+          dims: Sequence[int | None]) -> tuple[list, list]:
+    """Run the flat function `fun` on arrays mapped over `dims`; returns values and their dims."""
+    trace = BatchTrace(state.trace, axis)
+    inputs = [x if d is None else BatchTracer(trace, x, d) for x, d in zip(args, dims)]
+    with entered(trace):
+        outs = fun(*inputs)
+    vals, out_dims = [], []
+    for x in outs:
+        if type(x) is BatchTracer and x._trace is trace:
+            vals.append(x.val)
+            out_dims.append(x.dim)
+        else:
+            vals.append(x)
+            out_dims.append(None)
+    return vals, out_dims
+
+
+def batch_jaxpr(jaxpr: Jaxpr, axis: AxisData, in_batched: Sequence[bool],
+                instantiate: bool | Sequence[bool] = False) -> tuple[Jaxpr, tuple[bool, ...]]:
+    """The program mapped over axis 0 of the inputs marked in `in_batched`.
+
+    Returns it and which outputs have the axis, in front; those of `instantiate` always do.
+    """
+    if isinstance(instantiate, bool):
+        instantiate = (instantiate,) * len(jaxpr.outvars)
+    return _batch_jaxpr(jaxpr, axis, tuple(in_batched), tuple(instantiate))
+
+
+def _build(jaxpr: Jaxpr, axis: AxisData, in_batched: tuple, instantiate: tuple) -> tuple:
+    out_batched: list[bool] = []
+
+    def fun(*args: Any) -> list:
+        dims = [0 if b else None for b in in_batched]
+        vals, out_dims = batch(lambda *xs: eval_jaxpr(jaxpr, jaxpr.consts, *xs), axis, args, dims)
+        out_batched.extend(d is not None or inst for d, inst in zip(out_dims, instantiate))
+        return [materialize(x, d, axis.size) if b else x
+                for x, d, b in zip(vals, out_dims, out_batched)]
+
+    in_avals = [batched_aval(a, 0, axis.size) if b else a
+                for a, b in zip(jaxpr.in_avals, in_batched)]
+    return trace_closed(fun, in_avals, jaxpr.debug), tuple(out_batched)
+
+
+_batch_jaxpr = trace_cache(_build)
+
+
+def axis_data(name: Any) -> AxisData:
+    """The innermost visible axis called `name`; NameError if there is none."""
+    for axis in visible_axes(state.trace):
+        if axis.name == name:
+            return axis
+    raise NameError(errors.describe(
+        f"Found an unbound axis name: {name}. To fix this, please call jax.vmap, jax.pmap or "
+        "jax.shard_map with this axis name around the code that uses it.",
+        fix=f"jax.vmap(f, axis_name={name!r})(x)"))

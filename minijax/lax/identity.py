@@ -1,0 +1,76 @@
+"""Operations that return their operand as it is, and say something about it on the way.
+
+`stop_gradient` hides it from derivatives, `optimization_barrier` from the compiler, `copy` gives it
+a buffer of its own, `stage` makes a number or NumPy array a value of the current trace.
+
+    >>> jax.grad(lambda x: x * lax.stop_gradient(x))(3.0)
+    Array(3., dtype=float32, weak_type=True)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minijax.base import tree
+from minijax.base.jaxlib import Array
+from minijax.core import (LinearTrace, Primitive, ShapedArray, Tracer, Zero, ancestors, linear,
+                          nondifferentiable, pointwise, state)
+from minijax.lax.rules import ArrayLike
+
+
+def _same(x: ShapedArray) -> ShapedArray:
+    return x
+
+
+def copy(x: ArrayLike) -> Array:
+    """`x` in a new buffer."""
+    return copy_p.bind(x)
+
+
+copy_p = Primitive("copy", shape=_same, jvp=linear, vmap=pointwise, transpose=lambda ct, x: ct)
+
+
+def stage(x: ArrayLike, /) -> Array:
+    """`x` as a value of the current trace: a tracer while tracing, else an array."""
+    if isinstance(x, (Array, Tracer)):
+        return x
+    for trace in ancestors(state.trace):
+        if hasattr(trace, "lift") and not isinstance(trace, LinearTrace):
+            return trace.lift(x)
+    return copy_p.bind(x)
+
+
+def stop_gradient(x: Any) -> Any:
+    """The arrays of the pytree `x`, with a derivative of zero."""
+    if isinstance(x, (Array, Tracer)):
+        return stop_gradient_p.bind(x)
+    return tree.map(stop_gradient_p.bind, x)
+
+
+stop_gradient_p = Primitive("stop_gradient", shape=_same, jvp=nondifferentiable, vmap=pointwise,
+                            decompose=lambda x: x)
+
+
+def optimization_barrier(operand: Any, /) -> Any:
+    """The arrays of the pytree `operand`, computed together, before anything that uses one."""
+    leaves, structure = tree.flatten(operand)
+    return tree.unflatten(structure, optimization_barrier_p.bind(*leaves))
+
+
+def _barrier_nonzero(values: Sequence[Any]) -> list:
+    nonzero = iter(optimization_barrier_p.bind(*[v for v in values if type(v) is not Zero]))
+    return [v if type(v) is Zero else next(nonzero) for v in values]
+
+
+def _barrier_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple:
+    return optimization_barrier_p.bind(*primals), _barrier_nonzero(tangents)
+
+
+def _barrier_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None]) -> tuple:
+    return optimization_barrier_p.bind(*args), dims
+
+
+optimization_barrier_p = Primitive(
+    "optimization_barrier", shape=lambda *avals: list(avals), multiple_results=True,
+    jvp=_barrier_jvp, transpose=lambda cts, *args: _barrier_nonzero(cts), vmap=_barrier_vmap)

@@ -1,0 +1,189 @@
+"""Shape rules and small values shared by the elementwise families of `lax`.
+
+The one invariant: elementwise operands have one dtype, and shapes that are equal, of rank 0, or of
+equal rank with sizes 1; anything else is the user's mistake and named as such. The checks run in
+`shape` rules, whose results are cached, so a user function is a single call of `bind`.
+
+    sin_p = unary("sin", INEXACT, each_operand(lambda g, out, x: mul(g, cos(x))))
+    add_p = binary("add", NUMBER, jvp=..., transpose=..., tip="add")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from minijax.base import dtypes, errors
+from minijax.base.jaxlib import Array
+from minijax.core import (Primitive, ShapedArray, Zero, aval_of, broadcast_in_dim, pointwise,
+                          reduce_sum, reshape)
+
+ArrayLike = Array | np.ndarray | np.generic | bool | int | float | complex
+
+# What an operation accepts: names of abstract NumPy types, in the order in which they are shown.
+INTEGER = ("integer",)
+FLOATING = ("floating",)
+COMPLEX = ("complexfloating",)
+INEXACT = FLOATING + COMPLEX
+NUMBER = INTEGER + INEXACT
+REAL = INTEGER + FLOATING
+ORDERED = REAL + ("bool",)
+BITWISE = INTEGER + ("bool",)
+ANY = NUMBER + ("bool",)
+EVERY = ANY + ("extended",)
+
+_ABSTRACT = {
+    "integer": np.integer, "signedinteger": np.signedinteger, "floating": np.floating,
+    "complexfloating": np.complexfloating, "bool": np.bool_, "float32": np.float32,
+    "float64": np.float64, "extended": dtypes.extended,
+}
+
+
+def accepts(dtype: Any, kinds: Sequence[str]) -> bool:
+    """Whether `dtype` is a subtype of one of the named abstract types."""
+    return any(dtypes.issubdtype(dtype, _ABSTRACT[kind]) for kind in kinds)
+
+
+def check_dtype(name: str, dtype: Any, kinds: Sequence[str], where: str = "") -> None:
+    """TypeError unless the operation `name` accepts `dtype`; `where` is " at position 0"."""
+    if not accepts(dtype, kinds):
+        raise TypeError(errors.describe(
+            f"{name} does not accept dtype {dtype.name}{where}. "
+            f"Accepted dtypes{where} are subtypes of {', '.join(kinds)}.",
+            fix="convert the operand, e.g. lax.convert_element_type(x, jnp.float32)"))
+
+
+def check_same_dtypes(name: str, avals: Sequence[ShapedArray], tip: str = "") -> None:
+    """TypeError unless all avals have one dtype; `tip` is the jnp function that promotes."""
+    first = avals[0].dtype
+    if any(a.dtype != first for a in avals[1:]):
+        names = ", ".join(a.dtype.name for a in avals)
+        hint = (f" (Tip: jnp.{tip} is a similar function that does automatic type promotion on "
+                "inputs)." if tip else "")
+        raise TypeError(errors.describe(
+            f"lax.{name} requires arguments to have the same dtypes, got {names}.{hint}",
+            fix=f"call jnp.{tip}, or convert with lax.convert_element_type" if tip
+                else "convert the operands with lax.convert_element_type"))
+
+
+def joint_shape(name: str, avals: Sequence[ShapedArray]) -> tuple[int, ...]:
+    """The shape of an elementwise result: equal shapes, rank 0, or equal ranks with sizes 1."""
+    shape = avals[0].shape
+    if all(a.shape == shape for a in avals[1:]):
+        return shape
+    shapes = [a.shape for a in avals if a.ndim]
+    ranks = {len(s) for s in shapes}
+    if len(ranks) > 1:
+        raise TypeError(errors.describe(
+            f"{name}: arrays must have the same number of dimensions, got {ranks}",
+            because=f"the shapes are {', '.join(str(a.shape) for a in avals)}",
+            fix="use the jnp function of that name, which broadcasts like NumPy"))
+    result = tuple(next((n for n in sizes if n != 1), 1) for sizes in zip(*shapes))
+    if any(n not in (1, m) for s in shapes for n, m in zip(s, result)):
+        raise TypeError(errors.describe(
+            f"{name} got incompatible shapes for broadcasting: "
+            f"{', '.join(str(a.shape) for a in avals)}.",
+            fix="make the sizes of each axis equal, or 1"))
+    return result
+
+
+def same_type(name: str, kinds: Sequence[str]) -> Callable[..., ShapedArray]:
+    """The shape rule of a unary operation whose result has the operand's type."""
+    def shape(x: ShapedArray, **params: Any) -> ShapedArray:
+        check_dtype(name, x.dtype, kinds)
+        return x
+    return shape
+
+
+def same_shape(name: str, kinds: Sequence[str],
+               dtype: Callable[[Any], Any]) -> Callable[..., ShapedArray]:
+    """The shape rule of a unary operation whose result has the dtype `dtype(operand dtype)`."""
+    def shape(x: ShapedArray, **params: Any) -> ShapedArray:
+        check_dtype(name, x.dtype, kinds)
+        return x.update(dtype=np.dtype(dtype(x.dtype)))
+    return shape
+
+
+def broadcasting(name: str, *kinds: Sequence[str], tip: str = "",
+                 dtype: Callable[[Any], Any] | None = None) -> Callable[..., ShapedArray]:
+    """The shape rule of an n-ary elementwise operation; `kinds` has one entry per operand."""
+    def shape(*avals: ShapedArray, **params: Any) -> ShapedArray:
+        result = joint_shape(name, avals)
+        for i, (aval, kind) in enumerate(zip(avals, kinds)):
+            check_dtype(name, aval.dtype, kind, f" at position {i}")
+        check_same_dtypes(name, avals, tip)
+        out = avals[0].dtype if dtype is None else np.dtype(dtype(avals[0].dtype))
+        return like_any(avals, result, out)
+    return shape
+
+
+def like_any(avals: Sequence[ShapedArray], shape: tuple[int, ...], dtype: Any) -> ShapedArray:
+    """The aval of a result: weak when all operands are, placed as the first operand that is."""
+    placement = next((a.placement for a in avals if a.placement is not None), None)
+    return ShapedArray(shape, dtype, all([a.weak_type for a in avals]), placement)
+
+
+def unary(name: str, kinds: Sequence[str], jvp: Any, *, dtype: Callable[[Any], Any] | None = None,
+          **rules: Any) -> Primitive:
+    """An elementwise operation of one operand."""
+    shape = same_type(name, kinds) if dtype is None else same_shape(name, kinds, dtype)
+    return Primitive(name, shape=shape, jvp=jvp, vmap=pointwise, **rules)
+
+
+def binary(name: str, kinds: Sequence[str], *, jvp: Any = None, tip: str = "",
+           dtype: Callable[[Any], Any] | None = None, **rules: Any) -> Primitive:
+    """An elementwise operation of two operands of one dtype."""
+    shape = broadcasting(name, kinds, kinds, tip=tip, dtype=dtype)
+    return Primitive(name, shape=shape, jvp=jvp, vmap=pointwise, **rules)
+
+
+# --- Constants and broadcasting inside rules ---------------------------------------------------
+
+_PYTHON = {"f": float, "i": int, "u": int, "c": complex, "b": bool}
+
+
+@lru_cache(maxsize=4096)
+def _scalar(dtype: Any, value: Any) -> Any:
+    return np.asarray(value).astype(dtype)[()]
+
+
+def scalar_like(x: Any, value: Any) -> Any:
+    """The number `value` as a literal with the dtype (and weak type) of `x`."""
+    aval = aval_of(x)
+    dtype = aval.dtype
+    if aval.weak_type and dtype.kind in _PYTHON:
+        kind = _PYTHON[dtype.kind]
+        if dtypes.scalar_dtype(kind) == dtype:
+            return kind(value)
+    return _scalar(dtype, value)
+
+
+def fill_like(x: Any, value: Any) -> Any:
+    """An array of the shape and dtype of `x` with `value` everywhere."""
+    value = scalar_like(x, value)
+    shape = aval_of(x).shape
+    return broadcast_in_dim(value, shape, ()) if shape else value
+
+
+def broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:
+    """`x`, of rank 0 or with sizes 1, repeated to `shape`."""
+    have = aval_of(x).shape
+    if have == shape:
+        return x
+    return broadcast_in_dim(x, shape, tuple(range(len(have))))
+
+
+def unbroadcast(ct: Any, aval: ShapedArray) -> Any:
+    """The cotangent of an operand of type `aval` that was repeated to the shape of `ct`."""
+    if type(ct) is Zero:
+        return Zero(aval)
+    shape, have = aval.shape, aval_of(ct).shape
+    if shape == have:
+        return ct
+    if not shape:
+        return reduce_sum(ct, tuple(range(len(have))))
+    stretched = tuple(i for i, (n, m) in enumerate(zip(shape, have)) if n != m)
+    return reshape(reduce_sum(ct, stretched), shape)

@@ -1,0 +1,268 @@
+"""Einstein summation: subscripts to a short list of pairwise contractions.
+
+`read` turns all ways of writing the subscripts into labels per operand; `pairwise` then works
+through a contraction path (found by opt_einsum for three operands or more).  The invariant is
+that an axis no later step needs is summed as early as possible.
+
+    einsum("bqhd,bkhd->bhqk", q, k)
+    einsum(q, [0, 1], k, [1, 2], [0, 2])
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minijax import lax
+from minijax.base import errors
+from minijax.core import structural
+from minijax.numpy import promotion
+from minijax.numpy.products import Dot, Label, contract, factors
+from minijax.runtime.call import fused
+
+_DOTS = "..."
+
+
+def einsum(subscripts: Any, /, *operands: Any, out: None = None, optimize: Any = "auto",
+           precision: Any = None, preferred_element_type: Any = None,
+           _dot_general: Callable[..., Any] = lax.dot_general, out_sharding: Any = None) -> Any:
+    """Sums of products over labelled axes; repeated, broadcast and implicit labels as in NumPy."""
+    if out is not None:
+        raise NotImplementedError(errors.describe(
+            "The 'out' argument to jnp.einsum is not supported.", fix="use the result"))
+    if not isinstance(subscripts, str):
+        subscripts, operands = _from_lists((subscripts, *operands))
+    if type(optimize) is list:
+        optimize = tuple(optimize)
+    options = (precision, preferred_element_type, out_sharding)
+    if _dot_general is not lax.dot_general:
+        return _einsum.body(subscripts, optimize, options, _dot_general, *operands)
+    return _einsum(subscripts, optimize, options, None, *operands)
+
+
+@fused(static_argnums=(0, 1, 2, 3))
+def _einsum(subscripts: Any, optimize: Any, options: tuple, dot_general: Any,
+            *operands: Any) -> Any:
+    precision, preferred, out_sharding = options
+    arrays, dot = factors("einsum", operands, preferred, precision, out_sharding) if operands else (
+        [], None)
+    inputs, output = read(subscripts, [x.shape for x in arrays])
+    if dot_general is not None:
+        dot = dot._replace(dot_general=dot_general)
+    return pairwise(arrays, inputs, output, optimize, dot)
+
+
+def einsum_path(subscripts: Any, /, *operands: Any, optimize: Any = "auto") -> tuple[list, Any]:
+    """The order of contractions that `einsum` would use, and opt_einsum's report on it."""
+    opt_einsum = importlib.import_module("opt_einsum")
+    if isinstance(optimize, bool):
+        optimize = "optimal" if optimize else []
+    return opt_einsum.contract_path(subscripts, *operands, optimize=optimize)
+
+
+# --- Reading subscripts ------------------------------------------------------------------------
+
+
+class Subscripts(NamedTuple):
+    """Labels of the operands, and of the result (None: NumPy's rule); _DOTS stands for many."""
+
+    inputs: tuple[tuple[Label, ...], ...]
+    output: tuple[Label, ...] | None
+
+
+def _from_lists(args: tuple) -> tuple[Subscripts, tuple]:
+    """Subscripts and operands from `operand, labels, operand, labels, ..., [output labels]`."""
+    pairs, rest = divmod(len(args), 2)
+    output = _sublist(args[-1]) if rest else None
+    inputs = tuple(_sublist(args[2 * i + 1]) for i in range(pairs))
+    return Subscripts(inputs, output), tuple(args[2 * i] for i in range(pairs))
+
+
+def _sublist(labels: Any) -> tuple[Label, ...]:
+    try:
+        return tuple(_DOTS if label is Ellipsis else label for label in labels)
+    except TypeError:
+        raise TypeError(errors.describe(
+            "For this input type lists must contain either Ellipsis or hashable and comparable "
+            "object (e.g. int, str).", fix="einsum(x, [0, 1], y, [1, 2], [0, 2])")) from None
+
+
+def _from_text(text: str) -> Subscripts:
+    text = text.replace(" ", "")
+    if "-" in text or ">" in text:
+        if text.count("-") != 1 or text.count(">") != 1 or "->" not in text:
+            raise ValueError(errors.describe("Subscripts can only contain one '->'.",
+                                             fix="einsum('ij,jk->ik', x, y)"))
+    left, arrow, right = text.partition("->")
+    return Subscripts(tuple(_term(term) for term in left.split(",")),
+                      _term(right) if arrow else None)
+
+
+def _term(text: str) -> tuple[str, ...]:
+    first, dots, last = text.partition(_DOTS)
+    if "." in first or "." in last:
+        raise ValueError(errors.describe("Invalid Ellipses.", fix="write '...' once per operand"))
+    return (*first, *([_DOTS] if dots else []), *last)
+
+
+def read(subscripts: Any, shapes: Sequence[tuple[int, ...]]) -> tuple[list, list]:
+    """The labels of every axis of every operand, and of the result.
+
+    An axis under an ellipsis has the label ("...", i), i counting from the ellipsis' end.
+    """
+    if isinstance(subscripts, str):
+        subscripts = _from_text(subscripts)
+    inputs, output = subscripts
+    if len(inputs) != len(shapes):
+        raise ValueError(errors.describe(
+            f"Number of einsum subscripts, {len(inputs)}, must be equal to the number of "
+            f"operands, {len(shapes)}.", fix="one term, between commas, for each operand"))
+    labels = [_spread(term, len(shape), i) for i, (term, shape) in enumerate(zip(inputs, shapes))]
+    dots = max((label for term in labels for label in term if type(label) is tuple),
+               default=(_DOTS, 0))[1]
+    hidden = [(_DOTS, i) for i in range(dots, 0, -1)]
+    if output is None:
+        flat = [label for term in labels for label in term]
+        names = sorted({label for label in flat if label not in hidden})
+        return labels, hidden + [name for name in names if flat.count(name) == 1]
+    result = [label for name in output for label in (hidden if name == _DOTS else [name])]
+    _check_output(result, labels)
+    return labels, result
+
+
+def _spread(term: tuple[Label, ...], ndim: int, position: int) -> list:
+    """The labels of one operand, with its ellipsis spelled out."""
+    named = len(term) - term.count(_DOTS)
+    if named > ndim or (named != ndim and _DOTS not in term):
+        raise ValueError(errors.describe(
+            f"Einstein sum subscript '{''.join(map(str, term))}' does not contain the correct "
+            f"number of indices for operand {position}.",
+            because=f"the operand has {ndim} axes", fix="one label per axis, or an ellipsis"))
+    hidden = [(_DOTS, i) for i in range(ndim - named, 0, -1)]
+    return [label for name in term for label in (hidden if name == _DOTS else [name])]
+
+
+def _check_output(output: Sequence[Label], inputs: Sequence[Sequence[Label]]) -> None:
+    for label in output:
+        name = label[0] if type(label) is tuple else label
+        if output.count(label) > 1:
+            raise ValueError(errors.describe(
+                f"Output character '{name}' appeared more than once in the output.",
+                fix="a label can name one axis of the result"))
+        if not any(label in term for term in inputs):
+            raise ValueError(errors.describe(
+                f"Output character '{name}' did not appear in the input",
+                fix="every label of the result must name an axis of an operand"))
+
+
+# --- Contracting -------------------------------------------------------------------------------
+
+
+def pairwise(arrays: Sequence[Any], inputs: Sequence[list], output: list, optimize: Any,
+             dot: Dot) -> Any:
+    """Contract operands two by two along a path until one is left."""
+    sizes = _sizes(arrays, inputs)
+    terms = [_reduced(x, labels, sizes) for x, labels in zip(arrays, inputs)]
+    path = _path([labels for _, labels in terms], output, sizes, optimize)
+    for step in path:
+        group = [terms.pop(i) for i in sorted(step, reverse=True)][::-1]
+        while len(group) > 1:
+            last = not terms and len(group) == 2
+            elsewhere = {label for _, labels in (*terms, *group[2:]) for label in labels}
+            group[:2] = [_multiply(group[0], group[1], output, elsewhere, last, dot)]
+        terms.append(group[0])
+    x, labels = _summed(*terms[0], set(output), dot)
+    if labels != output:
+        x = structural.transpose(x, tuple(labels.index(label) for label in output))
+    return structural.convert_element_type(promotion.convert(x, dot.dtype, dot.weak),
+                                           dot.dtype, dot.weak)
+
+
+def _sizes(arrays: Sequence[Any], inputs: Sequence[list]) -> dict[Label, int]:
+    """The size of every label: axes of size 1 are stretched to the others."""
+    sizes: dict[Label, int] = {}
+    for position, (x, labels) in enumerate(zip(arrays, inputs)):
+        for label, size in zip(labels, x.shape):
+            known = sizes.get(label, 1)
+            if known != size and 1 not in (known, size):
+                raise ValueError(errors.describe(
+                    f"Size of label '{label}' for operand {position} ({known}) does not match "
+                    f"previous terms ({size}).", fix="equal labels need axes of equal size"))
+            sizes[label] = size if known == 1 else known
+    return sizes
+
+
+def _reduced(x: Any, labels: list, sizes: dict[Label, int]) -> tuple[Any, list]:
+    """An operand without axes to be stretched, and with repeated labels made diagonals."""
+    stretched = tuple(i for i, label in enumerate(labels) if x.shape[i] != sizes[label])
+    if stretched:
+        x = lax.squeeze(x, stretched)
+        labels = [label for i, label in enumerate(labels) if i not in stretched]
+    for label in dict.fromkeys(labels):
+        axes = [i for i, other in enumerate(labels) if other == label]
+        if len(axes) > 1:
+            x = _diagonal(x, axes)
+            labels = [other for i, other in enumerate(labels) if i not in axes[:-1]]
+    return x, labels
+
+
+def _diagonal(x: Any, axes: Sequence[int]) -> Any:
+    """The elements at equal positions along `axes`; the last of these axes is kept."""
+    index = np.dtype(np.uint32)
+    plane = tuple(x.shape[a] for a in axes)
+    rows = [lax.broadcasted_iota(index, plane, i) for i in range(len(axes))]
+    mask = lax.eq(rows[0], rows[-1])
+    for row in rows[1:-1]:
+        mask = lax.bitwise_and(mask, lax.eq(row, rows[-1]))
+    mask = structural.broadcast_in_dim(mask, x.shape, tuple(axes))
+    zeros = structural.broadcast_in_dim(np.zeros((), x.dtype)[()], x.shape, ())
+    return _sum(lax.select(mask, x, zeros), tuple(axes[:-1]))
+
+
+def _sum(x: Any, axes: tuple[int, ...]) -> Any:
+    if x.dtype == np.bool_:
+        return lax.reduce_or(x, axes)
+    return structural.reduce_sum(x, axes)
+
+
+def _summed(x: Any, labels: list, keep: set, dot: Dot) -> tuple[Any, list]:
+    """The operand, summed over labels that are not in `keep`."""
+    axes = tuple(i for i, label in enumerate(labels) if label not in keep)
+    if not axes:
+        return x, labels
+    return _sum(x, axes), [label for label in labels if label in keep]
+
+
+def _multiply(first: tuple[Any, list], second: tuple[Any, list], output: list, elsewhere: set,
+              last: bool, dot: Dot) -> tuple[Any, list]:
+    """The contraction of two operands over all labels that nothing else needs."""
+    needed = elsewhere.union(output)
+    a, a_labels = _summed(*first, needed.union(second[1]), dot)
+    b, b_labels = _summed(*second, needed.union(first[1]), dot)
+    if last:
+        present = set(a_labels).union(b_labels)
+        labels = [label for label in output if label in present]
+    else:
+        shared = [label for label in a_labels if label in b_labels and label in needed]
+        labels = shared + [label for label in (*a_labels, *b_labels)
+                           if label in needed and label not in shared]
+    return contract(a, a_labels, b, b_labels, labels, dot), labels
+
+
+def _path(inputs: Sequence[list], output: list, sizes: dict[Label, int],
+          optimize: Any) -> Sequence[tuple[int, ...]]:
+    """Which operands to contract in what order; results go to the end of the list."""
+    if len(inputs) < 3:
+        return [tuple(range(len(inputs)))]
+    if optimize is False:
+        return [(0, 1)] + [(0, len(inputs) - 2 - i) for i in range(len(inputs) - 2)]
+    if isinstance(optimize, tuple):
+        return [step for step in optimize if not isinstance(step, str)]
+    sets = [frozenset(labels) for labels in inputs]
+    if not callable(optimize):
+        paths = importlib.import_module("opt_einsum.paths")
+        optimize = paths.get_path_fn("optimal" if optimize is True else optimize)
+    return optimize(sets, frozenset(output), sizes, None)

@@ -1,0 +1,526 @@
+"""The concrete array: everything of `ArrayImpl` that is not an operator or a NumPy-named method.
+
+jaxlib's C++ class cannot be subclassed, so its Python side is attached to it when this module is
+imported (operators and NumPy methods come from `minijax.numpy.methods`).  Invariant: nothing
+handed out lets the user write to the buffer of an array.
+
+    x = device_put(np.arange(3.0))
+    x.shape, x.dtype, x.sharding     # (3,), float32, SingleDeviceSharding(...)
+    np.asarray(x).flags.writeable    # False
+"""
+
+import enum
+import math
+import operator
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from minijax.base import dtypes, jaxlib
+from minijax.core import ShapedArray, register_aval
+from minijax.runtime import backend, place
+from minijax.sharding.single import single_device
+
+Array = jaxlib.Array
+ArrayImpl = jaxlib.ArrayImpl
+SingleDeviceSharding = jaxlib.SingleDeviceSharding
+
+_SCALAR_TEXT = "Only scalar arrays can be converted to Python scalars; got arr.ndim={}"
+_INDEX_TEXT = "Only integer scalar arrays can be converted to a scalar index."
+
+
+class DLDeviceType(enum.IntEnum):
+    """Kinds of devices in the DLPack protocol."""
+
+    kDLCPU = 1
+    kDLCUDA = 2
+    kDLCUDAHost = 3
+    kDLROCM = 10
+
+
+class Shard:
+    """One device's part of an array: `device`, `index` (slices), `replica_id`, `data`."""
+
+    def __init__(self, device: Any, sharding: Any, global_shape: tuple[int, ...],
+                 data: Any = None):
+        self.device = device
+        self._sharding = sharding
+        self._global_shape = global_shape
+        self._data = data
+
+    @property
+    def data(self) -> Any:
+        """The part as an array on that device; None when the device is another process's."""
+        return self._data
+
+    @property
+    def index(self) -> tuple[slice, ...]:
+        """Which part of the whole array it is."""
+        return self._sharding.devices_indices_map(self._global_shape)[self.device]
+
+    @property
+    def replica_id(self) -> int:
+        """How many devices before this one hold the same part."""
+        places = self._sharding.devices_indices_map(self._global_shape)
+        index = places[self.device]
+        before = 0
+        for device, other in places.items():
+            if device == self.device:
+                return before
+            before += other == index
+        raise KeyError(self.device)
+
+    def __repr__(self) -> str:
+        text = f"Shard(device={self.device!r}, index={self.index}, replica_id={self.replica_id}"
+        return f"{text}, data={self.data})"
+
+
+# ---------------------------------------------------------------------------- host values
+
+
+def _value(self: ArrayImpl) -> np.ndarray:
+    """The array as a read-only NumPy array: a view of the buffer on CPU, else a cached copy."""
+    if self._npy_value is not None:
+        return self._npy_value
+    place.check_deleted(self)
+    if type(self._sharding) is SingleDeviceSharding:
+        value, copied = self._single_device_array_to_np_array_did_copy()
+    else:
+        value, copied = _gather(self), True
+    value.flags.writeable = False
+    if copied:  # a view is not kept: it would pin the buffer against donation
+        self._npy_value = value
+    return value
+
+
+def _gather(x: ArrayImpl) -> np.ndarray:
+    """The whole value of an array that lives on several devices."""
+    if x.is_fully_replicated:
+        return np.asarray(x.addressable_data(0))
+    if not x.is_fully_addressable:
+        raise RuntimeError(
+            "Fetching value for `jax.Array` that spans non-addressable (non process local) "
+            "devices is not possible. You can use `jax.experimental.multihost_utils."
+            "process_allgather` to print the global array or use `.addressable_shards` method "
+            "of jax.Array to inspect the addressable (process local) shards."
+        )
+    whole = np.empty(x.shape, x.dtype)
+    for shard in x.addressable_shards:
+        if shard.replica_id == 0:
+            whole[shard.index] = np.asarray(shard.data)
+    return whole
+
+
+def _dunder_array(self: ArrayImpl, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    """A NumPy array: read-only and without a copy where that is possible."""
+    return np.array(self._value, dtype=dtype, copy=copy)
+
+
+def _tolist(self: ArrayImpl) -> Any:
+    """The values as nested Python lists, a scalar for rank 0."""
+    return self._value.tolist()
+
+
+def _item(self: ArrayImpl, *args: Any) -> Any:
+    """One element as a Python scalar; ValueError when there are several and no index."""
+    return self._value.item(*args)
+
+
+def _tobytes(self: ArrayImpl, order: str = "C") -> bytes:
+    """The raw bytes of the values, in C order."""
+    return self._value.tobytes(order)
+
+
+# ---------------------------------------------------------------------------- conversions
+
+
+def _scalar(x: ArrayImpl) -> Any:
+    if x.aval.ndim:
+        raise TypeError(_SCALAR_TEXT.format(f"{x.aval.ndim}"))
+    return x._value[()]
+
+
+def _bool(self: ArrayImpl) -> bool:
+    size = self.aval.size
+    if size > 1:
+        raise ValueError(
+            "The truth value of an array with more than one element is ambiguous. "
+            "Use a.any() or a.all()"
+        )
+    if size == 0:
+        raise ValueError(
+            "The truth value of an empty array is ambiguous. "
+            "Use `array.size > 0` to check that an array is not empty."
+        )
+    return bool(self._value)
+
+
+def _int(self: ArrayImpl) -> int:
+    return self._value.__int__() if not self.aval.ndim and self.dtype.kind != "c" else int(
+        _scalar(self).item()
+    )
+
+
+def _float(self: ArrayImpl) -> float:
+    return self._value.__float__() if not self.aval.ndim and self.dtype.kind != "c" else float(
+        _scalar(self).item()
+    )
+
+
+def _complex(self: ArrayImpl) -> complex:
+    return complex(_scalar(self).item())
+
+
+def _index(self: ArrayImpl) -> int:
+    if self.aval.ndim or not dtypes.issubdtype(self.aval.dtype, np.integer):
+        raise TypeError(_INDEX_TEXT)
+    return operator.index(self._value.item())
+
+
+def _hex(self: ArrayImpl) -> str:
+    return hex(_index(self))
+
+
+def _oct(self: ArrayImpl) -> str:
+    return oct(_index(self))
+
+
+def _len(self: ArrayImpl) -> int:
+    if not self.aval.ndim:
+        raise TypeError("len() of unsized object")
+    return self.aval.shape[0]
+
+
+def _iter(self: ArrayImpl) -> Iterator[Any]:
+    """The parts along the first axis."""
+    if not self.aval.ndim:
+        raise TypeError("iteration over a 0-d array")
+    place.check_deleted(self)
+    if type(self._sharding) is SingleDeviceSharding and backend.is_cpu(self._sharding._device):
+        return _iter_host(self)
+    return (self[i] for i in range(self.aval.shape[0]))
+
+
+def _iter_host(x: ArrayImpl) -> Iterator[Any]:
+    """Rows by way of the host, where that is no transfer: no program runs for each of them."""
+    aval = ShapedArray(x.aval.shape[1:], x.aval.dtype, x.aval.weak_type)
+    sharding, committed = x._sharding, x._committed
+    for row in x._value:
+        yield place.from_numpy(np.asarray(row), aval, sharding, committed)
+
+
+# ---------------------------------------------------------------------------- printing
+
+
+def _repr(self: ArrayImpl) -> str:
+    aval = self.aval
+    tail = f"dtype={aval.dtype.name}{', weak_type=True' if aval.weak_type else ''})"
+    if not self.is_fully_addressable and not self.is_fully_replicated:
+        return f"Array(shape={aval.shape}, {tail}"
+    if aval.size == 0:
+        return f"Array([], shape={aval.shape}, {tail}"
+    text = np.array2string(self._value, prefix="Array(", suffix=",", separator=", ")
+    last_line = len("Array(") + len(text) if "\n" not in text else len(text) - text.rfind("\n") - 1
+    width = np.get_printoptions()["linewidth"]
+    space = " " if last_line + len(tail) + 2 <= width else "\n" + " " * len("Array(")
+    return f"Array({text},{space}{tail}"
+
+
+def _str(self: ArrayImpl) -> str:
+    if self.is_fully_addressable or self.is_fully_replicated:
+        return str(self._value)
+    return repr(self)
+
+
+def _format(self: ArrayImpl, format_spec: str) -> str:
+    if self.aval.ndim == 0:
+        return format(self._value[()], format_spec)
+    return format(self._value, format_spec)
+
+
+# ---------------------------------------------------------------------------- copies, pickles
+
+
+def _make_from_pickle(value: np.ndarray, weak_type: bool) -> ArrayImpl:
+    """Where a pickled array comes back: uncommitted, on the default device."""
+    from_value = place.from_value(value)
+    if not weak_type:
+        return from_value
+    return place.rewrap(from_value, from_value.aval.update(weak_type=True))
+
+
+def _reduce(self: ArrayImpl) -> tuple:
+    return _make_from_pickle, (np.array(self._value), self.aval.weak_type)
+
+
+def _copy(self: ArrayImpl) -> ArrayImpl:
+    place.check_deleted(self)
+    return place.copy(self)
+
+
+def _deepcopy(self: ArrayImpl, memo: dict) -> ArrayImpl:
+    return _copy(self)
+
+
+def _setitem(self: ArrayImpl, index: Any, value: Any) -> None:
+    raise TypeError(
+        "JAX arrays are immutable and do not support in-place item assignment. Instead of "
+        "x[idx] = y, use x = x.at[idx].set(y) or another .at[] method: "
+        "https://docs.jax.dev/en/latest/_autosummary/jax.numpy.ndarray.at.html"
+    )
+
+
+# ---------------------------------------------------------------------------- exchange
+
+
+def _dlpack_device(self: ArrayImpl) -> tuple[enum.Enum, int]:
+    """(kind of device, its number) in terms of the DLPack protocol."""
+    if len(self._sharding._internal_device_list) != 1:
+        raise BufferError(
+            "__dlpack__ only supported for unsharded arrays: gather the array onto one device "
+            "first, e.g. with jax.device_put"
+        )
+    device = next(iter(self._sharding._internal_device_list))
+    platform = device.platform
+    if platform == "cpu":
+        return DLDeviceType.kDLCPU, 0
+    if platform == "gpu":
+        raw = device.client._raw_platform
+        kind = DLDeviceType.kDLROCM if raw == "rocm" else DLDeviceType.kDLCUDA
+        return kind, device.local_hardware_id or 0
+    raise BufferError(f"__dlpack__ device not supported for platform {platform}")
+
+
+def _dlpack(self: ArrayImpl, *, stream: Any = None, max_version: Any = None,
+            dl_device: Any = None, copy: bool | None = None) -> Any:
+    """A DLPack capsule that shares the buffer of the array."""
+    here = _dlpack_device(self)
+    if dl_device is not None and tuple(dl_device) != (int(here[0]), here[1]):
+        if copy is False or int(dl_device[0]) != int(DLDeviceType.kDLCPU):
+            raise BufferError(f"cannot export an array on {here} to DLPack device {dl_device}")
+        host = backend.devices("cpu")[0]
+        return _dlpack(place.place(self, single_device(host)), stream=stream)
+    exported = place.copy(self) if copy else self
+    place.check_deleted(exported)
+    if stream is None and here[0] == DLDeviceType.kDLCPU:
+        exported.block_until_ready()
+    return jaxlib._jax.buffer_to_dlpack_managed_tensor(exported, stream=stream)
+
+
+def _to_device(self: ArrayImpl, device: Any, *, stream: Any = None) -> ArrayImpl:
+    """The array on another device or sharding (array API)."""
+    if stream is not None:
+        raise NotImplementedError("stream argument of array.to_device()")
+    return place.put_leaf(self, place.target_sharding(device))
+
+
+def _array_namespace(self: Any, *, api_version: str | None = None) -> Any:
+    """The module that implements the array API for these arrays."""
+    return _namespace[0]
+
+
+_namespace: list[Any] = []
+
+
+# ---------------------------------------------------------------------------- shards
+
+
+def _device(self: ArrayImpl) -> Any:
+    """The device of the array; its sharding when it lives on several."""
+    if type(self._sharding) is SingleDeviceSharding:
+        return self._sharding._device
+    if len(self._sharding._internal_device_list) == 1:
+        return next(iter(self._sharding._internal_device_list))
+    return self._sharding
+
+
+def _devices(self: ArrayImpl) -> set[Any]:
+    """The devices that hold parts of the array."""
+    return self._sharding.device_set
+
+
+def _single_arrays(x: ArrayImpl) -> list[ArrayImpl]:
+    """The parts that this process holds, one array per device."""
+    if type(x._sharding) is SingleDeviceSharding:
+        return [x]
+    with jaxlib.standins():
+        return x._arrays
+
+
+def _addressable_shards(self: ArrayImpl) -> list[Shard]:
+    """The parts that this process holds."""
+    place.check_deleted(self)
+    return [
+        Shard(next(iter(part._sharding._internal_device_list)), self._sharding, self.shape, part)
+        for part in _single_arrays(self)
+    ]
+
+
+def _addressable_data(self: ArrayImpl, index: int) -> ArrayImpl:
+    """One of the parts that this process holds, as an array on its device."""
+    place.check_deleted(self)
+    if type(self._sharding) is SingleDeviceSharding:
+        return [self][index]
+    if self.is_fully_replicated:
+        with jaxlib.standins():
+            return self._fully_replicated_shard()
+    return _single_arrays(self)[index]
+
+
+def _global_shards(self: ArrayImpl) -> list[Shard]:
+    """All parts of the array; those of other processes have no data."""
+    if self.is_fully_addressable:
+        return self.addressable_shards
+    here = {shard.device: shard.data for shard in self.addressable_shards}
+    places = self._sharding.devices_indices_map(self.shape)
+    return [Shard(device, self._sharding, self.shape, here.get(device)) for device in places]
+
+
+def _check_and_rearrange(self: ArrayImpl, arrays: list, sharding: Any, aval: Any) -> list:
+    """For C++, when an array is put together from parts: checks them and orders them by device."""
+    wanted = list(sharding._internal_device_list.addressable_device_list)
+    have = {next(iter(part._sharding._internal_device_list)): part for part in arrays}
+    if len(arrays) != len(wanted) or set(have) != set(wanted):
+        raise ValueError(
+            f"Expected one single-device array per addressable device {wanted}, got arrays on "
+            f"{list(have)}."
+        )
+    shape = sharding.shard_shape(aval.shape)
+    for part in arrays:
+        if part.shape != shape or part.dtype != aval.dtype:
+            raise ValueError(
+                f"Expected shards of shape {shape} and dtype {aval.dtype} for an array of shape "
+                f"{aval.shape} with sharding {sharding}, got {part.aval.str_short(False)}."
+            )
+    return [have[device] for device in wanted]
+
+
+def _copy_to_host_async(self: ArrayImpl) -> None:
+    """Start copying the values to the host, so that reading them later does not wait."""
+    if self._npy_value is not None:
+        return
+    place.check_deleted(self)
+    if type(self._sharding) is SingleDeviceSharding:
+        self._copy_single_device_array_to_host_async()
+        return
+    for part in _single_arrays(self):
+        part._copy_single_device_array_to_host_async()
+
+
+def make_array_from_single_device_arrays(
+    shape: tuple[int, ...], sharding: Any, arrays: list, *, dtype: Any = None
+) -> ArrayImpl:
+    """One array out of the parts that this process has; they are not copied."""
+    if dtype is None:
+        if not arrays:
+            raise ValueError("dtype must be given when there are no addressable arrays")
+        dtype = arrays[0].dtype
+    weak_type = bool(arrays) and all(part.weak_type for part in arrays)
+    aval = ShapedArray(tuple(shape), dtype, weak_type)
+    if type(sharding) is SingleDeviceSharding and len(arrays) == 1:
+        return place.rewrap(arrays[0], aval, True, sharding)
+    return ArrayImpl(aval, sharding, list(arrays), committed=True)
+
+
+# ---------------------------------------------------------------------------- attaching
+
+
+def _gone(text: str) -> property:
+    def read(self: Any) -> Any:
+        raise AttributeError(text)
+
+    return property(read)
+
+
+def _flat(self: Any) -> Any:
+    raise NotImplementedError(
+        "JAX Arrays do not implement the arr.flat property: consider arr.flatten() instead."
+    )
+
+
+def _cuda_array_interface(self: ArrayImpl) -> Any:
+    device = next(iter(self._sharding._internal_device_list))
+    if device.platform != "gpu":
+        raise AttributeError("__cuda_array_interface__ is only defined for GPU buffers.")
+    return {
+        "shape": self.shape,
+        "typestr": self.dtype.str,
+        "data": (self.unsafe_buffer_pointer(), True),
+        "version": 2,
+    }
+
+
+def _set_method(name: str, function: Any) -> None:
+    function.__name__ = name
+    function.__qualname__ = f"Array.{name}"
+    setattr(ArrayImpl, name, function)
+
+
+def _attach() -> None:
+    """Give the C++ class its Python side; once, at import."""
+    for name, read in {
+        "shape": operator.attrgetter("aval.shape"),
+        "dtype": operator.attrgetter("aval.dtype"),
+        "ndim": operator.attrgetter("aval.ndim"),
+        "size": operator.attrgetter("aval.size"),
+        "weak_type": operator.attrgetter("aval.weak_type"),
+        "sharding": operator.attrgetter("_sharding"),
+        "committed": operator.attrgetter("_committed"),
+        "itemsize": lambda self: self.aval.dtype.itemsize,
+        "nbytes": lambda self: math.prod(self.aval.shape) * self.aval.dtype.itemsize,
+        "device": _device,
+        "is_fully_addressable": lambda self: self._sharding.is_fully_addressable,
+        "is_fully_replicated": lambda self: self._sharding.is_fully_replicated,
+        "addressable_shards": _addressable_shards,
+        "global_shards": _global_shards,
+        "flat": _flat,
+        "_value": _value,
+        "__cuda_array_interface__": _cuda_array_interface,
+    }.items():
+        setattr(ArrayImpl, name, property(read))
+    for name, function in {
+        "__array__": _dunder_array,
+        "__bool__": _bool,
+        "__int__": _int,
+        "__float__": _float,
+        "__complex__": _complex,
+        "__index__": _index,
+        "__hex__": _hex,
+        "__oct__": _oct,
+        "__len__": _len,
+        "__iter__": _iter,
+        "__repr__": _repr,
+        "__str__": _str,
+        "__format__": _format,
+        "__reduce__": _reduce,
+        "__copy__": _copy,
+        "__deepcopy__": _deepcopy,
+        "__setitem__": _setitem,
+        "__dlpack__": _dlpack,
+        "__dlpack_device__": _dlpack_device,
+        "__array_namespace__": _array_namespace,
+        "_check_and_rearrange": _check_and_rearrange,
+        "addressable_data": _addressable_data,
+        "copy_to_host_async": _copy_to_host_async,
+        "devices": _devices,
+        "item": _item,
+        "to_device": _to_device,
+        "tobytes": _tobytes,
+        "tolist": _tolist,
+    }.items():
+        _set_method(name, function)
+    ArrayImpl.__hash__ = None
+    ArrayImpl.__array_priority__ = 100
+    ArrayImpl.device_buffer = _gone(
+        "arr.device_buffer has been deprecated. Use arr.addressable_data(0)"
+    )
+    ArrayImpl.device_buffers = _gone(
+        "arr.device_buffers has been deprecated. Use [x.data for x in arr.addressable_shards]"
+    )
+
+
+_attach()
+jaxlib.provide("ShapedArray", ShapedArray)
+jaxlib.provide("make_single_device_sharding", single_device)
+register_aval(ArrayImpl, operator.attrgetter("aval"))

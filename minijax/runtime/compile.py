@@ -1,0 +1,391 @@
+"""From a jaxpr to a loaded program that arrays can be given to.
+
+Invariant: an `Executable` does no checking.  jaxlib compares only the sizes of buffers, so whoever
+calls it has made sure of dtypes and shapes (the C++ jit by its key, AOT by comparing avals).
+
+    program = lower_jaxpr(jaxpr, "f", Placement(devices), donated=(False,))
+    program.compile().run([x])
+"""
+
+import functools
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minijax.base import config, jaxlib, source, tree, util
+from minijax.core import UNSPECIFIED, Jaxpr, JaxprEqn, Literal, ShapedArray, trace_closed
+from minijax.runtime import place
+from minijax.sharding.single import SingleDeviceSharding, single_device
+
+logger = logging.getLogger(__name__)
+
+ArrayImpl = jaxlib.ArrayImpl
+
+# A larger constant is passed as an argument: copying it into the program costs more than passing.
+EMBED_BYTES = 4096
+_TEXT_CACHE_SIZE = 256
+_FAQ = "See an explanation at https://docs.jax.dev/en/latest/faq.html#buffer-donation."
+
+
+class Placement(NamedTuple):
+    """Where a program runs and where its arguments and results are.
+
+    `in_shardings` and `out_shardings` hold a Sharding, or UNSPECIFIED for "as XLA likes"; with one
+    device they are not looked at.
+    """
+
+    devices: tuple[Any, ...]
+    in_shardings: tuple[Any, ...] = ()
+    out_shardings: tuple[Any, ...] = ()
+    committed: bool = False
+
+
+# ---------------------------------------------------------------------------- options
+
+
+def compile_options(
+    devices: Sequence[Any], extra: Iterable[tuple[str, Any]] = (), auto_outputs: Sequence[bool] = ()
+) -> Any:
+    """jaxlib's CompileOptions for an SPMD program over `devices`, from the configuration."""
+    options = jaxlib.xc.CompileOptions()
+    build = options.executable_build_options
+    options.num_replicas = build.num_replicas = 1
+    options.num_partitions = build.num_partitions = len(devices)
+    assignment = jaxlib.xc.DeviceAssignment.create(
+        np.array([[device.id for device in devices]], np.int32)
+    )
+    options.device_assignment = build.device_assignment = assignment
+    # A module with sdy operations aborts the process (jaxlib >= 0.11) unless both are on.
+    build.use_spmd_partitioning = True
+    build.use_shardy_partitioner = True
+    if len(devices) > 1:
+        build.allow_spmd_sharding_propagation_to_output = list(auto_outputs) or [True]
+    overrides = [(name, _option_value(value)) for name, value in extra]
+    if not config.compiler_enable_remat_pass.value:
+        build.debug_options.xla_disable_hlo_passes = "rematerialization"
+    level = config.optimization_level.value
+    if level != "UNKNOWN":
+        build.optimization_level = _LEVELS[level]
+    if config.disable_most_optimizations.value:
+        build.debug_options.xla_backend_optimization_level = 0
+        build.debug_options.xla_llvm_disable_expensive_passes = True
+        build.debug_options.xla_test_all_input_layouts = False
+    options.env_option_overrides = overrides
+    return options
+
+
+_LEVELS = {"O0": 10, "O1": 20, "O2": 30, "O3": 40}
+
+
+def _option_value(value: Any) -> Any:
+    if isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)
+
+
+# ---------------------------------------------------------------------------- lowering
+
+
+def used_inputs(jaxpr: Jaxpr) -> tuple[bool, ...]:
+    """Which inputs some equation or result reads."""
+    read = {v for v in jaxpr.outvars if type(v) is not Literal}
+    for eqn in jaxpr.eqns:
+        read.update(v for v in eqn.invars if type(v) is not Literal)
+    return tuple(v in read for v in jaxpr.invars)
+
+
+def _is_embedded(value: Any) -> bool:
+    """Whether a constant becomes part of the program's text."""
+    if isinstance(value, ArrayImpl):
+        return value.nbytes <= EMBED_BYTES and type(value._sharding) is SingleDeviceSharding
+    return np.asarray(value).nbytes <= EMBED_BYTES
+
+
+def expand(eqn: JaxprEqn) -> Jaxpr | None:
+    """The jaxpr of an equation in terms of other primitives, if its primitive says how."""
+    decompose = eqn.primitive.decompose
+    if decompose is None:
+        return None
+    try:
+        return _expand(eqn.primitive, tuple(v.aval for v in eqn.invars), tuple(eqn.params.items()))
+    except TypeError as error:
+        if "unhashable" not in str(error):
+            raise
+        return _expand.__wrapped__(
+            eqn.primitive, tuple(v.aval for v in eqn.invars), tuple(eqn.params.items())
+        )
+
+
+@functools.lru_cache(maxsize=512)
+def _expand(primitive: Any, avals: tuple, params: tuple) -> Jaxpr:
+    def body(*args: Any) -> Sequence[Any]:
+        out = primitive.decompose(*args, **dict(params))
+        return out if primitive.multiple_results else [out]
+
+    return trace_closed(body, avals)
+
+
+def _location_file(code: Any) -> str | None:
+    """The file of a frame as it appears in MLIR locations; None for minijax's own frames."""
+    file = code.co_filename
+    return None if source.is_internal(file) else file
+
+
+class Program:
+    """A lowered program: an MLIR module and what is needed to compile and call it."""
+
+    def __init__(self, jaxpr: Jaxpr, name: str, placement: Placement, kept: tuple[bool, ...],
+                 const_args: list, lowered: Any, out_avals: list):
+        self.jaxpr = jaxpr
+        self.name = name
+        self.placement = placement
+        self.kept = kept
+        self.const_args = const_args
+        self.lowered = lowered
+        self.out_avals = out_avals
+
+    @property
+    def module(self) -> Any:
+        """The StableHLO module."""
+        return self.lowered.module
+
+    def compile(self, extra: Iterable[tuple[str, Any]] = ()) -> "Executable":
+        """Compile and load; programs with the same text share one loaded executable."""
+        devices = self.placement.devices
+        auto = [s is UNSPECIFIED for s in self.placement.out_shardings]
+        options = compile_options(devices, extra, auto)
+        start = time.perf_counter()
+        loaded = _load(self, devices, options)
+        if config.log_compiles.value:
+            logger.warning("Finished XLA compilation of jit(%s) in %.9f sec", self.name,
+                           time.perf_counter() - start)
+        return Executable(self, loaded)
+
+
+def lower_jaxpr(
+    jaxpr: Jaxpr,
+    name: str,
+    placement: Placement,
+    *,
+    donated: Sequence[bool] = (),
+    keep_unused: bool = False,
+    arg_names: Callable[[], Sequence[str]] | None = None,
+    result_names: Callable[[], Sequence[str]] | None = None,
+    platform: str | None = None,
+) -> Program:
+    """Lower a top-level jaxpr; inputs that nobody reads are dropped unless `keep_unused`."""
+    kept = (True,) * len(jaxpr.invars) if keep_unused else used_inputs(jaxpr)
+    whole = jaxpr
+    if not all(kept):
+        jaxpr = jaxpr.replace(invars=_select(jaxpr.invars, kept))
+    as_args = [not _is_embedded(value) for value in jaxpr.consts]
+    const_args = [place.from_value(c) for c, is_arg in zip(jaxpr.consts, as_args) if is_arg]
+    kept_donated = _select(donated, kept) if donated else [False] * sum(kept)
+    lowered = _lowering().lower(
+        jaxpr,
+        platform=platform or platform_of(placement.devices[0]),
+        name=f"jit_{name}",
+        donated=kept_donated,
+        const_args=as_args,
+        expand=expand,
+        arg_names=_select(arg_names(), kept) if arg_names else (),
+        result_names=result_names() if result_names else (),
+        code_to_filename=_location_file,
+        **_sharding_texts(placement, jaxpr, kept, len(const_args)),
+    )
+    _warn_unusable(lowered.unused_donations, jaxpr.in_avals, len(const_args))
+    return Program(whole, name, placement, kept, const_args, lowered, list(jaxpr.out_avals))
+
+
+def _select(items: Sequence[Any], kept: Sequence[bool]) -> list[Any]:
+    return [item for item, keep in zip(items, kept, strict=True) if keep]
+
+
+def _warn_unusable(unused: Sequence[int], avals: Sequence[Any], n_consts: int) -> None:
+    if unused:
+        names = ", ".join(avals[i - n_consts].str_short(False) for i in unused)
+        source.warn(f"Some donated buffers were not usable: {names}.\n{_FAQ}")
+
+
+def _sharding_texts(
+    placement: Placement, jaxpr: Jaxpr, kept: Sequence[bool], n_consts: int
+) -> dict[str, Any]:
+    """What `lower` wants to know of shardings; nothing when there is one device."""
+    if len(placement.devices) == 1:
+        return {}
+    meshes: dict[str, str] = {}
+    ins = _select(placement.in_shardings, kept)
+    return {
+        "in_shardings": [_text(s, v.aval, meshes) for s, v in zip(ins, jaxpr.invars)],
+        "out_shardings": [
+            _text(s, v.aval, meshes) for s, v in zip(placement.out_shardings, jaxpr.outvars)
+        ],
+        "meshes": meshes,
+        "num_partitions": len(placement.devices),
+    }
+
+
+def _text(sharding: Any, aval: ShapedArray, meshes: dict[str, str]) -> str | None:
+    if sharding is UNSPECIFIED or sharding is None:
+        return None
+    name, axes, text = sharding.to_sdy(aval.ndim)
+    meshes[name] = axes
+    return text
+
+
+@functools.cache
+def _lowering() -> Any:
+    """The lowering package, loaded when the first program is lowered: it takes a while."""
+    import lowering
+
+    return lowering
+
+
+def platform_of(device: Any) -> str:
+    """The platform name that lowering rules use: "cpu", "cuda", "rocm" or "tpu"."""
+    raw = getattr(device.client, "_raw_platform", device.platform)
+    return raw if raw in ("cuda", "rocm") else device.platform
+
+
+# ---------------------------------------------------------------------------- compiling
+
+
+class _TextCache:
+    """Loaded executables by program text, so that a new function with an old body compiles not."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.entries: OrderedDict[tuple, Any] = OrderedDict()
+
+    def get(self, key: tuple) -> Any:
+        with self.lock:
+            found = self.entries.get(key)
+            if found is not None:
+                self.entries.move_to_end(key)
+            return found
+
+    def put(self, key: tuple, loaded: Any) -> Any:
+        with self.lock:
+            loaded = self.entries.setdefault(key, loaded)
+            while len(self.entries) > _TEXT_CACHE_SIZE:
+                self.entries.popitem(last=False)
+            return loaded
+
+    def clear(self) -> None:
+        with self.lock:
+            self.entries.clear()
+
+
+_texts = _TextCache()
+
+
+def _load(program: Program, devices: tuple[Any, ...], options: Any) -> Any:
+    callbacks = program.lowered.host_callbacks
+    client = devices[0].client
+    if callbacks:
+        return _compile(client, program.module, devices, options, callbacks)
+    code = program.lowered.bytecode()
+    key = (code, client, devices, options.SerializeAsString())
+    loaded = _texts.get(key)
+    if loaded is None:
+        loaded = _texts.put(key, _compile(client, program.module, devices, options, ()))
+    return loaded
+
+
+def _compile(client: Any, module: Any, devices: tuple, options: Any, callbacks: Sequence) -> Any:
+    return client.compile_and_load(
+        module, jaxlib.DeviceList(devices), options, host_callbacks=list(callbacks)
+    )
+
+
+def clear_caches() -> None:
+    """Forget the executables that are kept for programs of the same text."""
+    _texts.clear()
+    _expand.cache_clear()
+
+
+# ---------------------------------------------------------------------------- running
+
+
+class Executable:
+    """A loaded program.  `run` takes the kept arguments, as arrays where the program wants them."""
+
+    def __init__(self, program: Program, loaded: Any):
+        self.loaded = loaded
+        self.name = program.name
+        self.kept = program.kept
+        self.const_args = program.const_args
+        self.placement = program.placement
+        self.out_avals = program.out_avals
+        self.in_avals = program.jaxpr.in_avals
+        n_in = sum(self.kept)
+        self.in_shardings = self._input_shardings(n_in)
+        self.out_shardings = self._output_shardings()
+        committed = program.placement.committed
+        self.out_committed = [committed] * len(self.out_avals)
+        self.handlers = [
+            place.result_handler(aval, sharding, committed)
+            for aval, sharding in zip(self.out_avals, self.out_shardings, strict=True)
+        ]
+
+    def _input_shardings(self, count: int) -> list[Any]:
+        """One sharding per kept argument (without the leading constants)."""
+        devices = self.placement.devices
+        if len(devices) == 1:
+            return [single_device(devices[0])] * count
+        given = _select(self.placement.in_shardings, self.kept)
+        if all(s is not UNSPECIFIED for s in given):
+            return given
+        found = self.loaded.get_parameter_shardings()[len(self.const_args):]
+        return [_chosen(s, f, devices) for s, f in zip(given, found, strict=True)]
+
+    def _output_shardings(self) -> list[Any]:
+        devices = self.placement.devices
+        if len(devices) == 1:
+            return [single_device(devices[0])] * len(self.out_avals)
+        given = self.placement.out_shardings
+        if all(s is not UNSPECIFIED for s in given):
+            return list(given)
+        found = self.loaded.get_output_shardings()
+        return [_chosen(s, f, devices) for s, f in zip(given, found, strict=True)]
+
+    def arguments(self, args: Sequence[Any]) -> list[ArrayImpl]:
+        """The arrays to give to the program, for all flat arguments of the call."""
+        kept = _select(args, self.kept) if not all(self.kept) else args
+        return place.shard_args(kept, self.in_shardings)
+
+    def run(self, arguments: list[ArrayImpl]) -> list[ArrayImpl]:
+        """Start the program; the results are arrays that may not be computed yet."""
+        if self.const_args:
+            arguments = [*self.const_args, *arguments]
+        return self.loaded.execute_sharded(arguments).consume_with_handlers(self.handlers)
+
+
+def _chosen(given: Any, found: Any, devices: tuple) -> Any:
+    """The given sharding, or what XLA chose."""
+    if given is not UNSPECIFIED:
+        return given
+    hlo = jaxlib.HloSharding.from_proto(found)
+    return jaxlib.GSPMDSharding(jaxlib.DeviceList(devices), hlo)
+
+
+# ---------------------------------------------------------------------------- caching by jaxpr
+
+
+def _compile_jaxpr(jaxpr: Jaxpr, name: str, placement: Placement, donated: tuple[bool, ...],
+                   keep_unused: bool, extra: tuple) -> Executable:
+    debug = jaxpr.debug
+    program = lower_jaxpr(
+        jaxpr, name, placement, donated=donated, keep_unused=keep_unused,
+        arg_names=getattr(debug, "names_of_args", None),
+        result_names=getattr(debug, "names_of_results", None),
+    )
+    return program.compile(extra)
+
+
+compile_jaxpr = util.trace_cache(_compile_jaxpr, maxsize=8192)

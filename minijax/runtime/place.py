@@ -1,0 +1,270 @@
+"""Moving values: from NumPy and Python to devices, between devices, and back.
+
+Nothing here compiles a program.  Invariant: an array made here never shares memory with a buffer
+that the user can write to; only arrays that the caller gives away (`owned`) are taken as they are.
+
+    device_put(np.arange(3), devices()[0])      # committed to that device
+    device_get({"a": x})                        # {"a": NumPy array}
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minijax.base import dtypes, errors, jaxlib, tree
+from minijax.core import ShapedArray, Tracer, get_aval
+from minijax.runtime import backend
+from minijax.sharding.single import single_device
+
+ArrayImpl = jaxlib.ArrayImpl
+Device = jaxlib.Device
+Sharding = jaxlib.Sharding
+SingleDeviceSharding = jaxlib.SingleDeviceSharding
+
+_put = jaxlib.batched_device_put
+_copy_to = jaxlib.xc.batched_copy_array_to_devices_with_sharding
+_Semantics = jaxlib.ArrayCopySemantics
+_ALWAYS_COPY = jaxlib.HostBufferSemantics.IMMUTABLE_ONLY_DURING_CALL
+_ZERO_COPY = jaxlib.HostBufferSemantics.ZERO_COPY
+# From jaxlib 0.11 on, handlers never check and refuse the keyword.
+_HANDLER_OPTIONS = {"_skip_checks": True} if jaxlib.version < (0, 11) else {}
+
+
+# ---------------------------------------------------------------------------- host to device
+
+
+def default_sharding() -> SingleDeviceSharding:
+    """Where an uncommitted value goes."""
+    return single_device(backend.default_device())
+
+
+def from_numpy(
+    value: np.ndarray,
+    aval: ShapedArray,
+    sharding: Any = None,
+    committed: bool = False,
+    owned: bool = False,
+) -> ArrayImpl:
+    """An array of type `aval` holding a copy of `value` (with `owned`, perhaps its memory)."""
+    if value.dtype != aval.dtype:
+        value = value.astype(aval.dtype)
+    if not value.flags.c_contiguous and value.ndim:
+        value = np.ascontiguousarray(value)
+    if sharding is None:
+        sharding = single_device(backend.default_device())
+    semantics = _ZERO_COPY if owned else _ALWAYS_COPY
+    if type(sharding) is SingleDeviceSharding:
+        shards, devices = [value], [sharding._device]
+    else:
+        places = sharding.addressable_devices_indices_map(value.shape)
+        shards, devices = [value[index] for index in places.values()], list(places)
+    # enable_x64: the dtype is decided already, C++ must not narrow 64-bit data a second time.
+    return _put(aval, sharding, shards, devices, committed, False, semantics, True)
+
+
+def asarray_const(value: Any, aval: ShapedArray) -> ArrayImpl:
+    """An uncommitted array of type `aval` from a value that nobody else will write to."""
+    return from_numpy(np.asarray(value, aval.dtype), aval, owned=True)
+
+
+def from_value(x: Any, sharding: Any = None, committed: bool = False) -> ArrayImpl:
+    """Any value that jitted functions accept, as an array; a Python scalar gives a weak type."""
+    aval = get_aval(x)
+    if isinstance(x, np.ndarray):
+        return from_numpy(x, aval, sharding, committed)
+    if hasattr(x, "__jax_array__"):
+        x = x.__jax_array__()
+    if isinstance(x, ArrayImpl):
+        return x if sharding is None else place(x, sharding)
+    return from_numpy(np.asarray(x, aval.dtype), aval, sharding, committed, True)
+
+
+@functools.lru_cache(maxsize=8192)
+def result_handler(aval: ShapedArray, sharding: Any, committed: bool) -> Any:
+    """The C++ callable that wraps result buffers, or re-wraps an array, as such an array."""
+    return jaxlib.array_result_handler(aval, sharding, committed, **_HANDLER_OPTIONS)
+
+
+def rewrap(x: ArrayImpl, aval: ShapedArray | None = None, committed: bool | None = None,
+           sharding: Any = None) -> ArrayImpl:
+    """The same buffers seen with another aval, commitment or (equivalent) sharding."""
+    handler = result_handler(
+        x.aval if aval is None else aval,
+        x._sharding if sharding is None else sharding,
+        x._committed if committed is None else committed,
+    )
+    return handler(x if type(x._sharding) is SingleDeviceSharding else [x])
+
+
+# ---------------------------------------------------------------------------- between devices
+
+
+def copy(x: ArrayImpl) -> ArrayImpl:
+    """A new array with buffers of its own, at the same place."""
+    return _move(x, x._sharding, x._committed, _Semantics.ALWAYS_COPY)
+
+
+def _move(x: ArrayImpl, sharding: Any, committed: bool, semantics: Any) -> ArrayImpl:
+    moved = _copy_to([x], [sharding._internal_device_list], [sharding], [semantics])[0]
+    if moved._committed == committed and moved.aval is x.aval:
+        return moved
+    return rewrap(moved, x.aval, committed, sharding)
+
+
+def place(x: ArrayImpl, sharding: Any, semantics: Any = _Semantics.REUSE_INPUT) -> ArrayImpl:
+    """The array committed to `sharding`; without copying where it is there already."""
+    source = x._sharding
+    check_deleted(x)
+    if source is sharding or source.is_equivalent_to(sharding, x.aval.ndim):
+        if semantics == _Semantics.ALWAYS_COPY:
+            return _move(x, sharding, True, semantics)
+        if x._committed and (source is sharding or source == sharding):
+            return x
+        return rewrap(x, committed=True, sharding=sharding)
+    same_layout = len(source._internal_device_list) == len(sharding._internal_device_list)
+    ndim = x.aval.ndim
+    if same_layout and (
+        source._to_xla_hlo_sharding(ndim) == sharding._to_xla_hlo_sharding(ndim)
+        or len(source._internal_device_list) == 1
+    ):
+        return _move(x, sharding, True, semantics)
+    return _reshard(x, sharding)
+
+
+def _reshard(x: ArrayImpl, sharding: Any) -> ArrayImpl:
+    """An array in other parts: from the shards at hand, through the host."""
+    if x._sharding.is_fully_replicated and x._sharding.is_fully_addressable:
+        part = x.addressable_data(0)
+        places = sharding.addressable_devices_indices_map(x.shape)
+        if all(index == (slice(None),) * x.ndim for index in places.values()):
+            copies = [place(part, single_device(device)) for device in places]
+            return ArrayImpl(x.aval, sharding, copies, committed=True, _skip_checks=True)
+    return from_numpy(np.asarray(x), x.aval, sharding, True)
+
+
+def check_deleted(x: ArrayImpl) -> None:
+    """Raise RuntimeError when the buffers of `x` are gone (deleted or donated)."""
+    if x.is_deleted():
+        raise RuntimeError(f"Array has been deleted with shape={x.aval.str_short(False)}.")
+
+
+# ---------------------------------------------------------------------------- for executables
+
+
+def shard_arg(x: Any, sharding: Any, layout: Any = None) -> ArrayImpl:
+    """One argument of an executable, where the executable wants it."""
+    if type(x) is ArrayImpl:
+        if x._sharding is sharding:
+            return x
+        return place(x, sharding)
+    return from_value(x, sharding, True)
+
+
+def shard_args(args: Sequence[Any], shardings: Sequence[Any]) -> list[ArrayImpl]:
+    """All arguments of an executable, each where the executable wants it."""
+    return [
+        x if type(x) is ArrayImpl and x._sharding is sharding else shard_arg(x, sharding)
+        for x, sharding in zip(args, shardings, strict=True)
+    ]
+
+
+# ---------------------------------------------------------------------------- user functions
+
+
+def target_sharding(device: Any) -> Any:
+    """The sharding that a user's `device` argument means; None for None."""
+    if device is None or isinstance(device, Sharding):
+        return device
+    if isinstance(device, Device):
+        return single_device(device)
+    sharding = getattr(device, "sharding", None)  # a layout together with a sharding
+    if isinstance(sharding, Sharding):
+        return sharding
+    raise ValueError(
+        "`jax.device_put` only accepts `None`, `jax.sharding.Sharding`, `jax.Device`, `Format`, "
+        "`jax.memory.Space` or a pytree of these values. "
+        f"Received invalid value: {device}"
+    )
+
+
+def put_leaf(x: Any, sharding: Any, donate: bool = False, may_alias: bool | None = None) -> Any:
+    """One concrete leaf of `device_put`."""
+    if sharding is not None and hasattr(sharding, "check_compatible_aval"):
+        sharding.check_compatible_aval(np.shape(x))
+    if not isinstance(x, ArrayImpl):
+        return from_value(x, sharding, sharding is not None)
+    if may_alias is False:
+        where = x._sharding if sharding is None else sharding
+        return place(x, where, _Semantics.ALWAYS_COPY)
+    if sharding is None:
+        return x
+    return place(x, sharding, _Semantics.DONATE_INPUT if donate else _Semantics.REUSE_INPUT)
+
+
+def check_leaf(x: Any) -> None:
+    """TypeError unless `x` is a value that has an aval."""
+    if isinstance(x, (ArrayImpl, Tracer)):
+        return
+    try:
+        get_aval(x)
+    except TypeError as error:
+        if isinstance(x, (np.ndarray, np.generic)):
+            raise TypeError(errors.describe(
+                f"Dtype {x.dtype} is not a valid JAX array type. "
+                "Only arrays of numeric types are supported by JAX."
+            )) from error
+        raise TypeError(errors.describe(
+            f"Argument '{x}' of type {type(x)} is not a valid JAX type"
+        )) from error
+
+
+def device_get(x: Any) -> Any:
+    """The tree with each array as a NumPy array; leaves that are no arrays stay as they are."""
+    leaves, treedef = tree.flatten(x)
+    for leaf in leaves:
+        if type(leaf) is ArrayImpl and not leaf.is_deleted():
+            leaf.copy_to_host_async()
+    return treedef.unflatten([_to_host(leaf) for leaf in leaves])
+
+
+def _to_host(x: Any) -> Any:
+    if hasattr(x, "__array__"):
+        return np.asarray(x)
+    return x
+
+
+def block_until_ready(x: Any) -> Any:
+    """Wait until all arrays of the tree are computed; returns the tree."""
+    arrays = []
+    for leaf in tree.leaves(x):
+        if type(leaf) is ArrayImpl:
+            arrays.append(leaf)
+        elif hasattr(leaf, "block_until_ready"):
+            leaf.block_until_ready()
+    if len(arrays) == 1:
+        arrays[0].block_until_ready()
+    elif arrays:
+        jaxlib.xc.batched_block_until_ready(arrays)
+    return x
+
+
+def copy_to_host_async(x: Any) -> Any:
+    """Start copying all arrays of the tree to the host; returns the tree."""
+    for leaf in tree.leaves(x):
+        if hasattr(leaf, "copy_to_host_async"):
+            leaf.copy_to_host_async()
+    return x
+
+
+def is_extended(dtype: Any) -> bool:
+    """Whether arrays of this dtype are views of arrays of another one (PRNG keys)."""
+    return isinstance(dtype, dtypes.ExtendedDType)
+
+
+def as_array(x: Any) -> Any:
+    """`x` itself if it is an array, a tracer or a `float0`; else an uncommitted array made of it."""
+    if isinstance(x, jaxlib.Array) or (type(x) is np.ndarray and x.dtype == dtypes.float0):
+        return x
+    return from_value(x)

@@ -1,0 +1,5 @@
+"""Where arrays live: shardings, meshes and their algebra."""
+
+from minijax.sharding.single import Sharding, SingleDeviceSharding
+
+__all__ = ["Sharding", "SingleDeviceSharding"]
