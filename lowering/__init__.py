@@ -6,12 +6,22 @@ the file of the same name declares.
 """
 
 from lowering import (  # noqa: F401  (importing a module registers its rules)
+    calls,
+    control_flow,
+    conv,
     dot,
     elementwise,
+    fft,
+    gather,
+    linalg,
+    random_bits,
     reduction,
     shapes,
+    slicing,
+    sorting,
     special,
     structural,
+    window,
 )
 from lowering.module import Context, Lowered, lower
 from lowering.rules import rule, set_rule

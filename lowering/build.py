@@ -274,6 +274,11 @@ class Emitter:
         """See `Builder.attribute`."""
         return self.builder.attribute(value)
 
+    def pairs(self, values: Sequence[Sequence[int]]) -> Attribute:
+        """An N x 2 tensor attribute, as padding wants it."""
+        table = np.array(values, np.int64).reshape(len(values), 2)
+        return self.builder.constant(table, table.shape)
+
     def attrs(self, values: Sequence[Any]) -> Attribute:
         """An array attribute of `attr(value)` for each value."""
         return ir.ArrayAttr.get([self.builder.attribute(v) for v in values])
@@ -446,6 +451,6 @@ def _extreme(dtype: np.dtype, sign: int) -> Any:
         info = ml_dtypes.finfo(dtype)
         return info.max if sign > 0 else info.min
     if is_complex(dtype):
-        return dtype.type(complex(sign * np.inf, sign * np.inf))
+        return dtype.type(sign * np.inf)
     info = ml_dtypes.iinfo(dtype)
     return info.max if sign > 0 else info.min

@@ -73,12 +73,9 @@ exp = elementwise("exp", "stablehlo.exponential")
 expm1 = elementwise("expm1", "stablehlo.exponential_minus_one")
 log = elementwise("log", "stablehlo.log")
 log1p = elementwise("log1p", "stablehlo.log_plus_one")
-logistic = elementwise("logistic", "stablehlo.logistic")
 sqrt = elementwise("sqrt", "stablehlo.sqrt")
 rsqrt = elementwise("rsqrt", "stablehlo.rsqrt")
 cbrt = elementwise("cbrt", "stablehlo.cbrt")
-sin = elementwise("sin", "stablehlo.sine")
-cos = elementwise("cos", "stablehlo.cosine")
 tan = elementwise("tan", "stablehlo.tan")
 tanh = elementwise("tanh", "stablehlo.tanh")
 asin = elementwise("asin", "chlo.asin")
@@ -113,6 +110,61 @@ def square(ctx: Context, x: Value, **_: Any) -> Value:
     if is_complex(ctx.out_avals[0].dtype):
         return ctx.op("chlo.square", (x,), ctx.outs)
     return ctx.op("stablehlo.multiply", (x, x), ctx.outs)
+
+
+@rule("logistic", spread=True)
+def logistic(ctx: Context, x: Value, *, accuracy: Any = None, **_: Any) -> Value:
+    aval = ctx.out_avals[0]
+    if accuracy is not None:
+        return ctx.op("stablehlo.logistic", (x,), ctx.outs,
+                      result_accuracy=accuracy_text(accuracy))
+    one = ctx.const(1, aval.dtype, aval.shape)
+    decay = ctx.same("stablehlo.exponential", ctx.same("stablehlo.negate", x))
+    return ctx.same("stablehlo.divide", one, ctx.same("stablehlo.add", one, decay))
+
+
+def _trigonometric(name: str, op_name: str) -> Callable:
+    """Register sin or cos; the complex ones by parts, which keeps the zeros of real axes."""
+    plain = elementwise(name, op_name)
+
+    def apply(ctx: Context, x: Value, **params: Any) -> Value:
+        if is_complex(ctx.out_avals[0].dtype):
+            return _complex_sine(ctx, x, cosine=name == "cos")
+        return plain(ctx, x, **params)
+
+    set_rule(name, apply, spread=True)
+    return apply
+
+
+def _complex_sine(ctx: Context, z: Value, *, cosine: bool) -> Value:
+    """sin(x + iy) = sin x cosh y + i cos x sinh y; cos is cos x cosh y - i sin x sinh y."""
+    aval = ctx.out_avals[0]
+    part = ctx.tensor(aval.shape, real_dtype(aval.dtype))
+    x = ctx.op("stablehlo.real", (z,), (part,))
+    y = ctx.op("stablehlo.imag", (z,), (part,))
+    zero, two = ctx.const_like(0, x), ctx.const_like(2, x)
+    up = ctx.same("stablehlo.exponential_minus_one", y)
+    down = ctx.same("stablehlo.exponential_minus_one", ctx.same("stablehlo.negate", y))
+    sinh_y = ctx.same("stablehlo.divide", ctx.same("stablehlo.subtract", up, down), two)
+    both = ctx.same("stablehlo.add", ctx.same("stablehlo.add", up, down), two)
+    cosh_y = ctx.same("stablehlo.divide", both, two)
+    sine, cosine_x = ctx.same("stablehlo.sine", x), ctx.same("stablehlo.cosine", x)
+    if cosine:
+        real_part = ctx.same("stablehlo.multiply", cosine_x, cosh_y)
+        imaginary = ctx.same("stablehlo.multiply", ctx.same("stablehlo.negate", sine), sinh_y)
+        on_axis = (real_part, zero)
+    else:
+        real_part = ctx.same("stablehlo.multiply", sine, cosh_y)
+        imaginary = ctx.same("stablehlo.multiply", cosine_x, sinh_y)
+        on_axis = (zero, imaginary)
+    # At x = 0 one part is exactly zero, even where sinh or cosh overflows to inf.
+    return ctx.select(ctx.compare("EQ", x, zero),
+                      ctx.op("stablehlo.complex", on_axis, ctx.outs),
+                      ctx.op("stablehlo.complex", (real_part, imaginary), ctx.outs))
+
+
+sin = _trigonometric("sin", "stablehlo.sine")
+cos = _trigonometric("cos", "stablehlo.cosine")
 
 
 @rule("exp2", spread=True)

@@ -111,3 +111,49 @@ def _arg_extremum(name: str, op_name: str, direction: str,
 
 _arg_extremum("argmax", "stablehlo.maximum", "GT", lowest)
 _arg_extremum("argmin", "stablehlo.minimum", "LT", highest)
+
+
+def _cumulative(name: str, body_of: Callable[[Context, np.dtype], tuple],
+                start: Callable[[np.dtype], Any]) -> None:
+    """Register a cumulative operation as a window that reaches back to the start of the axis."""
+
+    def apply(ctx: Context, x: Value, *, axis: int, reverse: bool) -> Value:
+        aval = ctx.in_avals[0]
+        length = aval.shape[axis]
+        if not length:
+            return x
+        window, padding = [1] * len(aval.shape), [(0, 0)] * len(aval.shape)
+        window[axis] = length
+        padding[axis] = (0, length - 1) if reverse else (length - 1, 0)
+        ones = (1,) * len(window)
+        return ctx.region_op(
+            "stablehlo.reduce_window", (x, ctx.const(start(aval.dtype), aval.dtype)), ctx.outs,
+            [body_of(ctx, aval.dtype)], window_dimensions=tuple(window), window_strides=ones,
+            base_dilations=ones, window_dilations=ones, padding=ctx.pairs(padding))[0]
+
+    set_rule(name, apply)
+
+
+def _logaddexp(ctx: Context, dtype: np.dtype) -> tuple[tuple, Body]:
+    scalar = ctx.tensor((), dtype)
+
+    def body(x: Value, y: Value) -> list[Value]:
+        gap = ctx.same("stablehlo.subtract", x, y)
+        decay = ctx.same("stablehlo.negate", ctx.same("stablehlo.abs", gap))
+        tail = ctx.same("stablehlo.log_plus_one", ctx.same("stablehlo.exponential", decay))
+        usual = ctx.same("stablehlo.add", ctx.same("stablehlo.maximum", x, y), tail)
+        # inf - inf is NaN, but the sum of equal infinities is right.
+        return [ctx.select(ctx.compare("NE", gap, gap), ctx.same("stablehlo.add", x, y), usual)]
+
+    return (scalar, scalar), body
+
+
+def _combine_with(op_name: str) -> Callable[[Context, np.dtype], tuple]:
+    return lambda ctx, dtype: combiner(ctx, op_name, dtype)
+
+
+_cumulative("cumsum", _combine_with("stablehlo.add"), lambda dtype: 0)
+_cumulative("cumprod", _combine_with("stablehlo.multiply"), lambda dtype: 1)
+_cumulative("cummax", _combine_with("stablehlo.maximum"), lowest)
+_cumulative("cummin", _combine_with("stablehlo.minimum"), highest)
+_cumulative("cumlogsumexp", _logaddexp, lowest)

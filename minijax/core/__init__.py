@@ -15,7 +15,7 @@ from minijax.core.linearize import (LinearTrace, Linearized, forward_residuals, 
                                     linearize_jaxpr)
 from minijax.core.primitive import Primitive, infer, missing_rule
 from minijax.core.stage import JaxprTrace, JaxprTracer, close, trace_closed, trace_to_jaxpr
-from minijax.core.structural import (add_any_p, add_tangents, broadcast_in_dim,
+from minijax.core.structural import (add_any_p, add_tangents, align, broadcast_in_dim,
                                      broadcast_in_dim_p, convert_element_type,
                                      convert_element_type_p, each_operand, front_axis,
                                      instantiate, linear, materialize, move_axis,

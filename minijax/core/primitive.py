@@ -16,7 +16,7 @@ from minijax.core.ir import NO_EFFECTS, subjaxprs
 from minijax.core.trace import state
 
 _RULES = ("jvp", "transpose", "vmap", "decompose", "linearize", "impl", "stage", "dce", "split",
-          "discharge", "place", "show")
+          "discharge", "physical", "place", "show")
 
 
 class Deferred:
@@ -41,6 +41,7 @@ class Primitive:
     impl: runs the operation on arrays (default: compile and run).
     stage: (trace, args, params), records the operation in a jaxpr in a way of its own.
     dce: (eqn, used_outputs) to (new eqn or None, used_inputs).
+    physical: the operation on the words of random keys; default: it only moves its elements.
     axes: params to the names of the axes the operation communicates over.
     """
 

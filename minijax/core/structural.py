@@ -92,7 +92,8 @@ def zeros(aval: Any) -> Any:
 
 
 def _pointwise(primitive: Primitive) -> Callable:
-    def vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], **params: Any) -> tuple:
+    def vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], /,
+             **params: Any) -> tuple:
         if len(args) == 1:
             return primitive.bind(args[0], **params), dims[0]
         args, dim = align(args, dims)
@@ -134,7 +135,8 @@ def expand(x: Any, shape: tuple[int, ...], new: int) -> Any:
 
 def front_axis(fun: Callable) -> Callable:
     """A `vmap` rule from `fun(axis, args, batched, **params) -> out`, batch axes at 0."""
-    def vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], **params: Any) -> tuple:
+    def vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], /,
+             **params: Any) -> tuple:
         moved = [x if d is None else move_axis(x, d, 0) for x, d in zip(args, dims)]
         out = fun(axis, moved, [d is not None for d in dims], **params)
         return (out, [0] * len(out)) if isinstance(out, (list, tuple)) else (out, 0)

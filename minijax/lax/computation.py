@@ -3,7 +3,7 @@
 The one invariant: such a jaxpr is closed. It has no captured inputs, because the region that it
 becomes after lowering cannot see values of the surrounding program.
 
-    >>> binary_jaxpr(add_p, np.dtype("float32"))
+    >>> binary_jaxpr(lax.add, np.dtype("float32"))
     { lambda ; a:f32[] b:f32[]. let c:f32[] = add a b in (c,) }
 """
 
@@ -16,15 +16,14 @@ from typing import Any
 import numpy as np
 
 from minijax.base import errors
-from minijax.core import Jaxpr, Primitive, ShapedArray, eval_jaxpr, is_tracer, trace_to_jaxpr
+from minijax.core import Jaxpr, ShapedArray, eval_jaxpr, is_tracer, trace_to_jaxpr
 
 
 @lru_cache(maxsize=1024)
-def binary_jaxpr(primitive: Primitive, dtype: Any) -> Jaxpr:
-    """The jaxpr `(a, b) -> primitive(a, b)` on scalars of the given dtype."""
+def binary_jaxpr(function: Callable[[Any, Any], Any], dtype: Any) -> Jaxpr:
+    """The jaxpr of `function(a, b)` on scalars of the given dtype."""
     scalar = ShapedArray((), dtype)
-    jaxpr, _ = trace_to_jaxpr(lambda a, b: [primitive.bind(a, b)], [scalar, scalar])
-    return jaxpr
+    return trace_to_jaxpr(lambda a, b: [function(a, b)], [scalar, scalar])[0]
 
 
 def trace_computation(fun: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray],
@@ -43,15 +42,3 @@ def trace_computation(fun: Callable[..., Sequence[Any]], avals: Sequence[ShapedA
             fix="pass the value as another operand, or use lax.scan"))
     scalars = [np.asarray(x) for x in captured]  # rank-0 NumPy values become literals
     return trace_to_jaxpr(lambda *args: eval_jaxpr(jaxpr, (), *scalars, *args), avals)[0]
-
-
-def single_primitive(jaxpr: Jaxpr) -> str | None:
-    """The name of the operation when the jaxpr is `(a, b) -> op(a, b)` (or op(b, a))."""
-    if len(jaxpr.eqns) != 1 or len(jaxpr.invars) != 2 or len(jaxpr.outvars) != 1:
-        return None
-    eqn, = jaxpr.eqns
-    if eqn.outvars[0] is not jaxpr.outvars[0] or len(eqn.invars) != 2:
-        return None
-    if {id(v) for v in eqn.invars} != {id(v) for v in jaxpr.invars}:
-        return None
-    return eqn.primitive.name

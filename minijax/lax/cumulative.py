@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from minijax.base import dtypes, errors
-from minijax.core import Deferred, Primitive, ShapedArray, aval_of, jvp, linear
+from minijax.core import Primitive, ShapedArray, aval_of, jvp, linear
+from minijax.core.primitive import Deferred
 from minijax.lax import elementwise, logic, shapes
-from minijax.lax.rules import ANY, NUMBER, ArrayLike, check_dtype, scalar_like
+from minijax.lax.rules import NUMBER, ArrayLike, check_dtype, fill_like
 from minijax.lax.slicing import slice_in_dim
 
 
@@ -64,52 +65,122 @@ def _cumulative_shape(name: str, kinds: Sequence[str]) -> Callable[..., ShapedAr
 
 # --- The parallel prefix -----------------------------------------------------------------------
 
+Step = Callable[[list, list], list]
 
-def _prefix(combine: Callable[[Any, Any], Any], x: Any, axis: int) -> Any:
-    """All prefixes of `x` combined: pairs first, their prefixes, then the places in between."""
-    size = aval_of(x).shape[axis]
+
+def _prefix(combine: Step, xs: list, axis: int) -> list:
+    """All prefixes of the arrays `xs` combined: pairs first, their prefixes, then those between.
+
+    `combine(earlier, later)` takes and returns lists as long as `xs`.
+    """
+    size = aval_of(xs[0]).shape[axis]
     if size < 2:
-        return x
-    pairs = combine(slice_in_dim(x, 0, size - 1, 2, axis), slice_in_dim(x, 1, size, 2, axis))
+        return xs
+    pairs = combine(_every_other(xs, 0, size - 1, axis), _every_other(xs, 1, size, axis))
     odd = _prefix(combine, pairs, axis)  # the results at places 1, 3, 5, ...
-    first = slice_in_dim(x, 0, 1, 1, axis)
-    if size == 2:
-        return shapes.concatenate([first, odd], axis)
-    before = odd if size % 2 else slice_in_dim(odd, 0, size // 2 - 1, 1, axis)
-    even = combine(before, slice_in_dim(x, 2, size, 2, axis))
-    return _interleave(shapes.concatenate([first, even], axis), odd, axis)
+    even = [slice_in_dim(x, 0, 1, 1, axis) for x in xs]
+    if size > 2:
+        before = [slice_in_dim(x, 0, (size - 1) // 2, 1, axis) for x in odd]
+        between = combine(before, _every_other(xs, 2, size, axis))
+        even = [shapes.concatenate([e, b], axis) for e, b in zip(even, between)]
+    return [_interleave(e, o, axis) for e, o in zip(even, odd)]
+
+
+def _every_other(xs: list, start: int, stop: int, axis: int) -> list:
+    return [slice_in_dim(x, start, stop, 2, axis) for x in xs]
 
 
 def _interleave(even: Any, odd: Any, axis: int) -> Any:
-    """Elements of `even` and `odd` in turns along `axis`."""
-    shape = list(aval_of(even).shape)
-    rest = shape[axis] - aval_of(odd).shape[axis]  # 0 or 1
-    last = slice_in_dim(even, shape[axis] - rest, shape[axis], 1, axis) if rest else None
-    head = slice_in_dim(even, 0, shape[axis] - rest, 1, axis) if rest else even
-    both = shapes.concatenate([shapes.expand_dims(head, (axis + 1,)),
+    """Elements of `even` and `odd` in turns; `even` may have one element more."""
+    shape = list(aval_of(odd).shape)
+    count = shape[axis]
+    last = None
+    if aval_of(even).shape[axis] > count:
+        last = slice_in_dim(even, count, count + 1, 1, axis)
+        even = slice_in_dim(even, 0, count, 1, axis)
+    both = shapes.concatenate([shapes.expand_dims(even, (axis + 1,)),
                                shapes.expand_dims(odd, (axis + 1,))], axis + 1)
-    shape[axis] = 2 * (shape[axis] - rest)
+    shape[axis] = 2 * count
     mixed = shapes.reshape(both, tuple(shape))
-    return shapes.concatenate([mixed, last], axis) if rest else mixed
+    return mixed if last is None else shapes.concatenate([mixed, last], axis)
+
+
+def _directed(combine: Step, xs: list, axis: int, reverse: bool) -> list:
+    if reverse:
+        xs = [shapes.rev(x, (axis,)) for x in xs]
+    outs = _prefix(combine, xs, axis)
+    return [shapes.rev(x, (axis,)) for x in outs] if reverse else outs
+
+
+def _decomposed(combine: Callable[[Any, Any], Any]) -> Callable:
+    """The operation as a prefix with a function of two arrays."""
+    def decompose(x: Any, *, axis: int, reverse: bool) -> Any:
+        return _directed(lambda xs, ys: [combine(xs[0], ys[0])], [x], axis, reverse)[0]
+    return decompose
+
+
+# --- Primitives --------------------------------------------------------------------------------
+
+
+def _cumulative_vmap(primitive: Primitive) -> Callable:
+    def vmap(axis_data: Any, args: Sequence[Any], dims: Sequence[int], *, axis: int,
+             reverse: bool) -> tuple:
+        d = dims[0]
+        return primitive.bind(args[0], axis=axis + (axis >= d), reverse=reverse), d
+    return vmap
+
+
+def _through_prefix(primitive: Primitive) -> Callable:
+    """The `jvp` rule that differentiates the decomposition."""
+    def rule(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple:
+        (out,), (tangent,) = jvp(lambda x: [primitive.decompose(x, **params)], primals, tangents)
+        return out, tangent
+    return rule
+
+
+def _cumulative(name: str, kinds: Sequence[str], combine: Callable, **rules: Any) -> Primitive:
+    return Primitive(name, shape=_cumulative_shape(name, kinds), vmap=Deferred(_cumulative_vmap),
+                     decompose=_decomposed(combine), **rules)
+
+
+cumsum_p = _cumulative(
+    "cumsum", NUMBER, elementwise.add, jvp=linear,
+    transpose=lambda ct, x, *, axis, reverse: cumsum(ct, axis, not reverse))
+cumprod_p = _cumulative("cumprod", NUMBER, elementwise.mul, jvp=Deferred(_through_prefix))
+cummax_p = _cumulative("cummax", NUMBER, elementwise.max, jvp=Deferred(_through_prefix))
+cummin_p = _cumulative("cummin", NUMBER, elementwise.min, jvp=Deferred(_through_prefix))
+
+
+# --- Log-sum-exp -------------------------------------------------------------------------------
+
+
+def _gap(x: Any, y: Any) -> Any:
+    """x - y, and 0 where they are equal, infinities included."""
+    return logic.select(logic.eq(x, y), fill_like(x, 0), elementwise.sub(x, y))
 
 
 def _logaddexp(x: Any, y: Any) -> Any:
-    """log(exp(x) + exp(y)), finite derivatives included where one or both are infinite."""
+    """log(exp(x) + exp(y))."""
     if dtypes.issubdtype(aval_of(x).dtype, np.complexfloating):
         first = logic.ge(elementwise.real(x), elementwise.real(y))
         high, low = logic.select(first, x, y), logic.select(first, y, x)
     else:
         high, low = elementwise.max(x, y), elementwise.min(x, y)
-    infinite = logic.eq(elementwise.real(high) if high.dtype.kind == "c" else high,
-                        elementwise.real(low) if low.dtype.kind == "c" else low)
-    gap = elementwise.sub(low, high)
-    return elementwise.add(high, elementwise.log1p(elementwise.exp(gap))), infinite
+    return elementwise.add(high, elementwise.log1p(elementwise.exp(_gap(low, high))))
 
 
-def _decomposed(combine: Callable) -> Callable:
-    def decompose(x: Any, *, axis: int, reverse: bool) -> Any:
-        if reverse:
-            x = shapes.rev(x, (axis,))
-        out = _prefix(combine, x, axis)
-        return shapes.rev(out, (axis,)) if reverse else out
-    return decompose
+def _dual_logaddexp(first: list, second: list) -> list:
+    """`_logaddexp` of pairs of a value and its tangent, without 0/0 at infinities."""
+    (x, dx), (y, dy) = first, second
+    out = _logaddexp(x, y)
+    tangent = elementwise.add(elementwise.mul(dx, elementwise.exp(_gap(x, out))),
+                              elementwise.mul(dy, elementwise.exp(_gap(y, out))))
+    return [out, tangent]
+
+
+def _cumlogsumexp_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, axis: int,
+                      reverse: bool) -> tuple:
+    return tuple(_directed(_dual_logaddexp, [primals[0], tangents[0]], axis, reverse))
+
+
+cumlogsumexp_p = _cumulative("cumlogsumexp", NUMBER, _logaddexp, jvp=_cumlogsumexp_jvp)

@@ -21,11 +21,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minijax.base import dtypes, errors
-from minijax.core import (Deferred, Primitive, ShapedArray, Zero, aval_of, is_linear, materialize,
-                          move_axis, zeros)
-from minijax.core import instantiate as instantiate_tangent
-from minijax.lax import elementwise, shapes
+from minijax.core import (Primitive, ShapedArray, Zero, aval_of, convert_element_type,
+                          instantiate, is_linear, materialize, move_axis, zeros)
+from minijax.core.primitive import Deferred
+from minijax.lax import elementwise, logic, shapes
 from minijax.lax.computation import binary_jaxpr, trace_computation
+from minijax.lax.rules import fill_like
 
 
 class GatherDimensionNumbers(NamedTuple):
@@ -141,7 +142,7 @@ def scatter_add(operand: Any, scatter_indices: Any, updates: Any,
                 dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
                 unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Any:
     """`operand` with `updates` added to its windows; overlapping updates add up."""
-    return _bind_scatter(scatter_add_p, elementwise.add_p, operand, scatter_indices, updates,
+    return _bind_scatter(scatter_add_p, elementwise.add, operand, scatter_indices, updates,
                          dimension_numbers, indices_are_sorted, unique_indices, mode)
 
 
@@ -149,7 +150,7 @@ def scatter_sub(operand: Any, scatter_indices: Any, updates: Any,
                 dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
                 unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Any:
     """`operand` with `updates` subtracted from its windows."""
-    return _bind_scatter(scatter_sub_p, elementwise.sub_p, operand, scatter_indices, updates,
+    return _bind_scatter(scatter_sub_p, elementwise.sub, operand, scatter_indices, updates,
                          dimension_numbers, indices_are_sorted, unique_indices, mode)
 
 
@@ -160,7 +161,7 @@ def scatter_mul(operand: Any, scatter_indices: Any, updates: Any,
 
     The derivative with respect to `updates` needs `unique_indices=True`.
     """
-    return _bind_scatter(scatter_mul_p, elementwise.mul_p, operand, scatter_indices, updates,
+    return _bind_scatter(scatter_mul_p, elementwise.mul, operand, scatter_indices, updates,
                          dimension_numbers, indices_are_sorted, unique_indices, mode)
 
 
@@ -168,7 +169,7 @@ def scatter_min(operand: Any, scatter_indices: Any, updates: Any,
                 dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
                 unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Any:
     """`operand` with the minimum of its windows and `updates`."""
-    return _bind_scatter(scatter_min_p, elementwise.min_p, operand, scatter_indices, updates,
+    return _bind_scatter(scatter_min_p, elementwise.min, operand, scatter_indices, updates,
                          dimension_numbers, indices_are_sorted, unique_indices, mode)
 
 
@@ -176,7 +177,7 @@ def scatter_max(operand: Any, scatter_indices: Any, updates: Any,
                 dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
                 unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Any:
     """`operand` with the maximum of its windows and `updates`."""
-    return _bind_scatter(scatter_max_p, elementwise.max_p, operand, scatter_indices, updates,
+    return _bind_scatter(scatter_max_p, elementwise.max, operand, scatter_indices, updates,
                          dimension_numbers, indices_are_sorted, unique_indices, mode)
 
 
@@ -208,7 +209,7 @@ def index_take(src: Any, idxs: Sequence[Any], axes: Sequence[int]) -> Any:
     dtype = aval_of(indices).dtype
     sizes = np.array([[src_shape[a] for a in axes]], dtype)
     rest = elementwise.rem(indices, sizes)
-    wrapped = elementwise.select(elementwise.lt(rest, np.zeros((), dtype)),
+    wrapped = logic.select(logic.lt(rest, np.zeros((), dtype)),
                                  elementwise.add(rest, sizes), rest)
     collapsed = tuple(sorted(axes))
     offset_dims = tuple(range(1, 1 + len(src_shape) - len(axes)))
@@ -216,7 +217,7 @@ def index_take(src: Any, idxs: Sequence[Any], axes: Sequence[int]) -> Any:
                   tuple([1 if i in collapsed else n for i, n in enumerate(src_shape)]))
 
 
-def _bind_scatter(primitive: Primitive, combine: Primitive, operand: Any, indices: Any,
+def _bind_scatter(primitive: Primitive, combine: Callable[[Any, Any], Any], operand: Any, indices: Any,
                   updates: Any, dimension_numbers: ScatterDimensionNumbers, is_sorted: bool,
                   unique: bool, mode: Any) -> Any:
     return primitive.bind(
@@ -476,7 +477,8 @@ def _check_scatter(operand: ShapedArray, indices: ShapedArray, updates: ShapedAr
     try:
         return _check_scatter_cached(operand, indices, updates, dnums)
     except TypeError:  # also raised for dimension numbers given as lists, which have no hash
-        return _check_scatter_now(operand, indices, updates, dnums)
+        pass
+    return _check_scatter_now(operand, indices, updates, dnums)
 
 
 def _check_updates(operand: ShapedArray, indices: ShapedArray, updates: ShapedArray,
@@ -576,8 +578,8 @@ def _sum_jvp(primitive: Primitive, primals: Sequence[Any], tangents: Sequence[An
     if constant:
         return constant
     out = primitive.bind(*primals, **params)
-    tangent = primitive.bind(instantiate_tangent(tangents[0]), primals[1],
-                             instantiate_tangent(tangents[2]), **params)
+    tangent = primitive.bind(instantiate(tangents[0]), primals[1],
+                             instantiate(tangents[2]), **params)
     return out, tangent
 
 
@@ -621,7 +623,7 @@ def _mul_jvp(primitive: Primitive, primals: Sequence[Any], tangents: Sequence[An
         tangent = primitive.bind(tangents[0], indices, updates, **params)
     if type(tangents[2]) is not Zero:
         _require_unique(indices, params)
-        part = _add_like(elementwise.full_like(operand, 0), indices, tangents[2], params)
+        part = _add_like(fill_like(operand, 0), indices, tangents[2], params)
         part = elementwise.mul(operand, part)
         tangent = part if tangent is None else elementwise.add(tangent, part)
     return out, tangent
@@ -646,22 +648,22 @@ def _extremum_jvp(primitive: Primitive, primals: Sequence[Any], tangents: Sequen
         return constant
     operand, indices, updates = primals
     out = primitive.bind(*primals, **params)
-    kept = elementwise.eq(operand, out)
-    hit = elementwise.eq(updates, _read_back(out, indices, updates, params, _CLIP))
+    kept = logic.eq(operand, out)
+    hit = logic.eq(updates, _read_back(out, indices, updates, params, _CLIP))
     dtype = aval_of(operand).dtype
-    count = _add_like(shapes.convert_element_type(kept, dtype), indices,
-                      shapes.convert_element_type(hit, dtype), params)
+    count = _add_like(convert_element_type(kept, dtype), indices,
+                      convert_element_type(hit, dtype), params)
     total = None
     if type(tangents[0]) is not Zero:
         total = _masked(kept, tangents[0])
     if type(tangents[2]) is not Zero:
-        base = elementwise.full_like(operand, 0) if total is None else total
+        base = fill_like(operand, 0) if total is None else total
         total = _add_like(base, indices, _masked(hit, tangents[2]), params)
     return out, elementwise.div(total, count)
 
 
 def _masked(mask: Any, x: Any) -> Any:
-    return elementwise.select(mask, x, elementwise.full_like(x, 0))
+    return logic.select(mask, x, fill_like(x, 0))
 
 
 def _no_transpose(primitive: Primitive, ct: Any, *args: Any, **params: Any) -> list:
@@ -692,18 +694,17 @@ def _replace_jvp(primitive: Primitive, primals: Sequence[Any], tangents: Sequenc
     shape = aval_of(updates).shape
     size = math.prod(shape)
     ids_dtype = np.uint32 if size < np.iinfo(np.uint32).max else np.uint64
-    ids = shapes.reshape(shapes.iota(ids_dtype, size + 1), (size + 1,))
-    ids = shapes.reshape(shapes.pad(ids, np.zeros((), ids_dtype), ((-1, 0, 0),)), shape)
+    ids = elementwise.add(shapes.reshape(shapes.iota(ids_dtype, size), shape), ids_dtype(1))
     owner = primitive.bind(shapes.full(aval_of(operand).shape, 0, ids_dtype), indices, ids,
                            **params)
-    won = elementwise.eq(ids, _read_back(owner, indices, updates, params, _CLIP))
-    untouched = elementwise.eq(owner, elementwise.full_like(owner, 0))
+    won = logic.eq(ids, _read_back(owner, indices, updates, params, _CLIP))
+    untouched = logic.eq(owner, fill_like(owner, 0))
 
     def replace(x: Any, new: Any) -> Any:
         return _add_like(_masked(untouched, x), indices, _masked(won, new), params)
 
-    return replace(operand, updates), replace(instantiate_tangent(tangents[0]),
-                                              instantiate_tangent(tangents[2]))
+    return replace(operand, updates), replace(instantiate(tangents[0]),
+                                              instantiate(tangents[2]))
 
 
 def _replace_transpose(primitive: Primitive, ct: Any, operand: Any, indices: Any, updates: Any,

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from minijax.base import dtypes, errors, tree
-from minijax.core import (AxisData, Deferred, Jaxpr, Primitive, ShapedArray, Zero, aval_of, batch,
-                          each_operand, eval_jaxpr, jvp, linear, materialize, move_axis,
-                          nondifferentiable, reduce_axes, reduce_sum_p, zero_tangent)
+from minijax.core import (AxisData, Jaxpr, Primitive, ShapedArray, Zero, aval_of, batch,
+                          convert_element_type, each_operand, eval_jaxpr, is_tracer, jvp,
+                          materialize, nondifferentiable, reduce_axes, reduce_sum_p, zero_tangent)
+from minijax.core.primitive import Deferred
 from minijax.lax import elementwise, logic, shapes
-from minijax.lax.computation import single_primitive, trace_computation
+from minijax.lax.computation import trace_computation
 from minijax.lax.rules import ANY, NUMBER, ArrayLike, check_dtype
 from minijax.lax.slicing import slice_in_dim
 
@@ -118,7 +119,7 @@ def _extremum_tangent(g: Any, out: Any, x: Any, *, axes: tuple) -> Any:
     """The mean of the tangents at all places where the extremum is attained."""
     aval = aval_of(x)
     hit = logic.eq(x, _restore(out, aval.shape, axes))
-    weight = shapes.convert_element_type(hit, aval.dtype)
+    weight = convert_element_type(hit, aval.dtype)
     count = reduce_sum(weight, axes)
     return elementwise.div(reduce_sum(elementwise.mul(g, weight), axes), count)
 
@@ -174,18 +175,13 @@ def _argument_shape(x: ShapedArray, *, axes: tuple, index_dtype: Any) -> ShapedA
             fix="count the axis from 0; jnp.argmax also accepts negative ones"))
     if not dtypes.issubdtype(index_dtype, np.integer):
         raise TypeError(errors.describe(
-            f"index_dtype must be an integer type, but got {dtypes_name(index_dtype)}",
+            f"index_dtype must be an integer type, but got {np.dtype(index_dtype).name}",
             fix="pass index_dtype=jnp.int32"))
     if x.shape[axis] < 1:
         raise ValueError(errors.describe(
             "argmin and argmax require non-empty reduced dimension. "
             f"operand.shape={x.shape} axis={axis}", fix="handle empty arrays before"))
     return ShapedArray(x.shape[:axis] + x.shape[axis + 1:], np.dtype(index_dtype))
-
-
-def dtypes_name(dtype: Any) -> str:
-    """`float32` for a dtype or a scalar type."""
-    return np.dtype(dtype).name
 
 
 def _argument(reduce_p: Primitive) -> Callable:
@@ -279,11 +275,11 @@ def monoid(computation: Callable, aval: ShapedArray, init: Any) -> Primitive | N
         return None
     if found is None:
         return None
-    try:
-        value = np.asarray(init)
-    except Exception:  # a traced initial value
+    if is_tracer(init):
         return None
-    if value.shape or aval_of(init).dtype != aval.dtype:
+    value = np.asarray(init)
+    python = isinstance(init, (bool, int, float, complex))  # takes the operand's dtype
+    if value.shape or not (python or value.dtype == aval.dtype):
         return None
     primitive, identity = found
     expected = identity(aval.dtype)
@@ -397,29 +393,18 @@ def _reduce_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, computation:
                              dimensions=dimensions)
         return outs, [zero_tangent(x) for x in outs]
 
-    def tree_reduce(*args: Any) -> list:
-        operands, inits = _split(args)
-        return _tree_reduce(operands, inits, jaxpr, dimensions)
-
-    return jvp(tree_reduce, primals, tangents)
+    return jvp(lambda *args: _tree_reduce(*_split(args), jaxpr, dimensions), primals, tangents)
 
 
 def _reduce_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *,
                  computation: Callable, jaxpr: Jaxpr, dimensions: tuple) -> tuple:
     operands, inits = _split(args)
     operand_dims, init_dims = _split(dims)
+    if any(d is not None for d in init_dims):  # the operation takes scalars there
+        return batch(lambda *xs: _tree_reduce(*_split(xs), jaxpr, dimensions), axis, args, dims)
     operands = [materialize(x, d, axis.size) for x, d in zip(operands, operand_dims)]
-    shifted = tuple([d + 1 for d in dimensions])
-    if all(d is None for d in init_dims):
-        outs = reduce_p.bind(*operands, *inits, computation=computation, jaxpr=jaxpr,
-                             dimensions=shifted)
-    else:
-        rank = aval_of(operands[0]).ndim - len(dimensions)
-        shape = aval_of(operands[0]).shape
-        out_shape = tuple([n for i, n in enumerate(shape) if i not in shifted])
-        inits = [shapes.broadcast_in_dim(materialize(x, d, axis.size), out_shape, (0,))
-                 if rank > 1 else materialize(x, d, axis.size) for x, d in zip(inits, init_dims)]
-        outs = _tree_reduce(operands, inits, jaxpr, shifted)
+    outs = reduce_p.bind(*operands, *inits, computation=computation, jaxpr=jaxpr,
+                         dimensions=tuple([d + 1 for d in dimensions]))
     return outs, [0] * len(outs)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,14 @@ import numpy as np
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axis
-from minijax.core import (Primitive, ShapedArray, Tracer, Zero, aval_of, broadcast_in_dim_p,
+from minijax.core import (Primitive, ShapedArray, Tracer, aval_of, broadcast_in_dim_p,
                           convert_element_type_p, get_aval, instantiate, is_linear, linear,
-                          materialize, move_axis, nondifferentiable, reduce_sum, reshape_p,
-                          structural, transpose_p, zeros)
+                          materialize, nondifferentiable, reduce_sum, reshape_p, structural,
+                          transpose_p, zeros)
+from minijax.lax import elementwise
 from minijax.lax.identity import stage
 from minijax.lax.logic import select_n
-from minijax.lax.rules import ArrayLike, check_dtype, check_same_dtypes
+from minijax.lax.rules import NUMBER, ArrayLike, check_dtype, check_same_dtypes
 from minijax.lax.types import check_conversion
 
 Shape = Sequence[int]
@@ -140,7 +141,7 @@ def broadcast_like(arr: ArrayLike, like_arr: ArrayLike) -> Array:
 
 def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
     """The shape to which NumPy broadcasts arrays of the given shapes; ValueError if none."""
-    rank = builtin_max([len(s) for s in shapes])
+    rank = max([len(s) for s in shapes])
     padded = [(1,) * (rank - len(s)) + tuple(s) for s in shapes]
     result = tuple([next((n for n in sizes if n != 1), 1) for sizes in zip(*padded)])
     if any(n not in (1, m) for s in padded for n, m in zip(s, result)):
@@ -378,8 +379,241 @@ def _split_transpose(cts: Sequence[Any], x: Any, *, sizes: tuple, axis: int) -> 
     return concatenate([instantiate(ct) for ct in cts], axis)
 
 
-def _split_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *, sizes: tuple,
-                **params: Any) -> tuple:
-    along = params["axis"]
-    outs = split_p.bind(args[0], sizes=sizes, axis=along + (along >= dims[0]))
-    return outs, dims * len(outs)
+# The mapped axis is called `mapped` where a parameter of the primitive is called `axis`.
+def _split_vmap(mapped: Any, args: Sequence[Any], dims: Sequence[int], *, sizes: tuple,
+                axis: int) -> tuple:
+    outs = split_p.bind(args[0], sizes=sizes, axis=axis + (axis >= dims[0]))
+    return outs, [dims[0]] * len(outs)
+
+
+split_p = Primitive("split", shape=_split_shape, multiple_results=True, jvp=linear,
+                    transpose=_split_transpose, vmap=_split_vmap)
+
+
+def stack(operands: Sequence[ArrayLike], axis: int = 0) -> Array:
+    """The arrays, which have one shape and dtype, joined along a new axis."""
+    if not len(operands):
+        raise ValueError(errors.describe("stack requires at least one array",
+                                         fix="pass a non-empty sequence"))
+    return stack_p.bind(*operands, axis=canonicalize_axis(axis, get_aval(operands[0]).ndim + 1))
+
+
+def _stack_shape(*avals: ShapedArray, axis: int) -> ShapedArray:
+    first = avals[0]
+    if any(a.shape != first.shape for a in avals):
+        shapes = ", ".join([str(a.shape) for a in avals])
+        raise ValueError(errors.describe(
+            f"All input arrays must have the same shape. Got {shapes}.",
+            fix="broadcast the arrays first"))
+    check_same_dtypes("stack", avals)
+    return first.update(shape=(*first.shape[:axis], len(avals), *first.shape[axis:]),
+                        weak_type=all([a.weak_type for a in avals]))
+
+
+def _stack_transpose(ct: Any, *operands: Any, axis: int) -> list:
+    return [c if is_linear(x) else None for c, x in zip(unstack(ct, axis), operands)]
+
+
+def _stack_vmap(mapped: Any, args: Sequence[Any], dims: Sequence[int | None], *,
+                axis: int) -> tuple:
+    args, dim = _all_batched(mapped, args, dims)
+    return stack_p.bind(*args, axis=axis + (axis > dim)), dim + (axis <= dim)
+
+
+stack_p = Primitive("stack", shape=_stack_shape, jvp=linear, transpose=_stack_transpose,
+                    vmap=_stack_vmap)
+
+
+def unstack(x: ArrayLike, axis: int = 0) -> tuple[Array, ...]:
+    """The slices of `x` along `axis`, as a tuple."""
+    return tuple(unstack_p.bind(x, axis=canonicalize_axis(axis, get_aval(x).ndim)))
+
+
+def _unstack_shape(x: ShapedArray, *, axis: int) -> list:
+    return [x.update(shape=_without(x.shape, (axis,)))] * x.shape[axis]
+
+
+def _unstack_transpose(cts: Sequence[Any], x: Any, *, axis: int) -> Any:
+    return stack([instantiate(ct) for ct in cts], axis)
+
+
+def _unstack_vmap(mapped: Any, args: Sequence[Any], dims: Sequence[int], *, axis: int) -> tuple:
+    dim = dims[0]
+    axis = axis + (axis >= dim)
+    outs = unstack_p.bind(args[0], axis=axis)
+    return outs, [dim - (axis < dim)] * len(outs)
+
+
+unstack_p = Primitive("unstack", shape=_unstack_shape, multiple_results=True, jvp=linear,
+                      transpose=_unstack_transpose, vmap=_unstack_vmap)
+
+# --- pad ---------------------------------------------------------------------------------------
+
+
+def pad(operand: ArrayLike, padding_value: ArrayLike,
+        padding_config: Sequence[tuple[int, int, int]]) -> Array:
+    """`operand` with the scalar `padding_value` around and between its elements.
+
+    One entry (low, high, interior) per axis; negative low or high cut elements off.
+    """
+    config = tuple([(operator.index(low), operator.index(high), operator.index(interior))
+                    for low, high, interior in padding_config])
+    return pad_p.bind(operand, padding_value, padding_config=config)
+
+
+def _padded_shape(shape: tuple, config: tuple) -> tuple[int, ...]:
+    return tuple([low + high + n + max(n - 1, 0) * interior
+                  for n, (low, high, interior) in zip(shape, config)])
+
+
+def _pad_shape(x: ShapedArray, value: ShapedArray, *, padding_config: tuple) -> ShapedArray:
+    fail = None
+    if x.dtype != value.dtype:
+        raise TypeError(errors.describe(
+            "pad operand and padding_value must be same dtype: got "
+            f"{x.dtype.name} and {value.dtype.name}.", fix="lax.pad(x, x.dtype.type(0), ...)"))
+    if value.shape:
+        fail = f"padding_value must be a scalar; got np.shape(padding_value)={value.shape}"
+    elif len(padding_config) != x.ndim:
+        fail = ("length of padding_config must equal the number of axes of operand, got "
+                f"padding_config {padding_config} for operand shape {x.shape}")
+    elif any(interior < 0 for _, _, interior in padding_config):
+        fail = ("interior padding in padding_config must be nonnegative, got padding_config "
+                f"{padding_config}")
+    elif any(n < 0 for n in _padded_shape(x.shape, padding_config)):
+        fail = ("Dimension size after padding is not at least 0, got result shape "
+                f"{_padded_shape(x.shape, padding_config)}, for padding_config {padding_config} "
+                f"and operand shape {x.shape}")
+    if fail:
+        raise ValueError(errors.describe(fail, fix="lax.pad(x, 0., [(1, 1, 0)] * x.ndim)"))
+    return x.update(shape=_padded_shape(x.shape, padding_config),
+                    weak_type=x.weak_type and value.weak_type)
+
+
+def _cut_interior(x: Any, axis: int, interior: int) -> Any:
+    """Every (interior + 1)-th element along `axis`, by a reshape to rows and a cut."""
+    shape = aval_of(x).shape
+    if not interior or not shape[axis]:
+        return x
+    zero = zeros(aval_of(x).update(shape=()))
+    rows = (shape[axis] + interior) // (interior + 1)
+    x = pad(x, zero, _config(len(shape), axis, interior))
+    x = structural.reshape(x, (*shape[:axis], rows, interior + 1, *shape[axis + 1:]))
+    x = pad(x, zero, _config(len(shape) + 1, axis + 1, -interior))
+    return structural.reshape(x, (*shape[:axis], rows, *shape[axis + 1:]))
+
+
+def _config(ndim: int, axis: int, high: int) -> list[tuple[int, int, int]]:
+    return [(0, high if i == axis else 0, 0) for i in range(ndim)]
+
+
+def _pad_transpose(ct: Any, x: Any, value: Any, *, padding_config: tuple) -> list:
+    zero = zeros(aval_of(ct).update(shape=()))
+    inner = pad(ct, zero, [(-low, -high, 0) for low, high, _ in padding_config])
+    for axis, (_, _, interior) in enumerate(padding_config):
+        inner = _cut_interior(inner, axis, interior)
+    if not is_linear(value):
+        return [inner, None]
+    everything = tuple(range(len(padding_config)))
+    rest = elementwise.sub(reduce_sum(ct, everything), reduce_sum(inner, everything))
+    return [inner if is_linear(x) else None, rest]
+
+
+def _pad_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *,
+              padding_config: tuple) -> tuple:
+    x, value = args
+    if dims[1] is None:
+        config = list(padding_config)
+        config.insert(dims[0], (0, 0, 0))
+        return pad_p.bind(x, value, padding_config=tuple(config)), dims[0]
+    x = materialize(x, dims[0], axis.size)
+    config = ((0, 0, 0), *padding_config)
+    padded = pad_p.bind(x, zeros(aval_of(value).update(shape=())), padding_config=config)
+    inside = pad(full(aval_of(x).shape, np.True_), np.False_, config)
+    values = structural.broadcast_in_dim(value, aval_of(padded).shape, (0,))
+    return select_n(inside, values, padded), 0
+
+
+pad_p = Primitive("pad", shape=_pad_shape, jvp=linear, transpose=_pad_transpose, vmap=_pad_vmap)
+
+# --- New arrays --------------------------------------------------------------------------------
+
+
+def full(shape: Shape, fill_value: ArrayLike, dtype: Any = None, *, sharding: Any = None) -> Array:
+    """An array with `fill_value`, a scalar, everywhere; default dtype is that of the value."""
+    shape = _shape(shape, "broadcast_in_dim shape")
+    aval = get_aval(fill_value)
+    if aval.shape:
+        raise TypeError(errors.describe(
+            f"full must be called with scalar fill_value, got fill_value.shape {aval.shape}.",
+            fix="use jnp.broadcast_to(fill_value, shape)"))
+    if dtype is None:
+        value = fill_value
+    else:
+        value = _converted(fill_value, dtypes.check_user_dtype(dtype, "full"), False)
+    if not shape:
+        return stage(value)
+    return broadcast_in_dim_p.bind(value, shape=shape, broadcast_dimensions=(), sharding=sharding)
+
+
+def _converted(value: Any, dtype: Any, weak: bool) -> Any:
+    """The scalar `value` with a dtype: a literal unless it is traced or on a device."""
+    if isinstance(value, (Array, Tracer)):
+        aval = value.aval
+        if aval.dtype == dtype and aval.weak_type == weak:
+            return value
+        check_conversion(aval.dtype, dtype)
+        return convert_element_type_p.bind(value, new_dtype=dtype, weak_type=weak, sharding=None)
+    value = np.asarray(value).astype(dtype)[()]
+    return value.item() if weak and dtypes.scalar_dtype(type(value.item())) == dtype else value
+
+
+def full_like(x: Any, fill_value: ArrayLike, dtype: Any = None, shape: Shape | None = None,
+              sharding: Any = None) -> Array:
+    """`full` with the shape and dtype of `x`, an array or anything that has these."""
+    aval = x if hasattr(x, "shape") and hasattr(x, "dtype") else get_aval(x)
+    weak = dtype is None and dtypes.is_weak(x)
+    if dtype is None:
+        dtype = dtypes.canonicalize_dtype(aval.dtype, allow_extended_dtype=True)
+    else:
+        dtype = dtypes.check_user_dtype(dtype, "full_like")
+    shape = aval.shape if shape is None else shape
+    if isinstance(dtype, dtypes.ExtendedDType):
+        return dtype.full(tuple(shape), fill_value)
+    return full(shape, _converted(fill_value, dtype, weak), sharding=sharding)
+
+
+def empty(shape: int | Shape, dtype: Any, *, out_sharding: Any = None) -> Array:
+    """An array whose elements may be anything."""
+    return empty_p.bind(shape=_shape(shape, "empty shape"),
+                        dtype=dtypes.check_user_dtype(dtype, "empty"), out_sharding=out_sharding)
+
+
+empty_p = Primitive(
+    "empty", shape=lambda *, shape, dtype, out_sharding: ShapedArray(shape, dtype),
+    jvp=nondifferentiable)
+
+
+def iota(dtype: Any, size: int) -> Array:
+    """0, 1, ..., size - 1 in the given dtype."""
+    return broadcasted_iota(dtype, (size,), 0)
+
+
+def broadcasted_iota(dtype: Any, shape: Shape, dimension: int, *,
+                     out_sharding: Any = None) -> Array:
+    """An array whose elements are their index along the axis `dimension`."""
+    return iota_p.bind(dtype=dtypes.check_user_dtype(dtype, "broadcasted_iota"),
+                       shape=_shape(shape, "iota shape"), dimension=operator.index(dimension),
+                       sharding=out_sharding)
+
+
+def _iota_shape(*, dtype: Any, shape: tuple, dimension: int, sharding: Any) -> ShapedArray:
+    check_dtype("iota", dtype, NUMBER)
+    if not 0 <= dimension < len(shape):
+        raise ValueError(errors.describe(
+            f"iota dimension must be between 0 and len(shape), got dimension={dimension} for "
+            f"shape={shape}", fix="dimension names an axis of the result"))
+    return ShapedArray(shape, dtype)
+
+
+iota_p = Primitive("iota", shape=_iota_shape, jvp=nondifferentiable)

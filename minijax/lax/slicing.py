@@ -186,8 +186,8 @@ def _start(index: Any, size: int, allow_negative: bool) -> Any:
     dtype = aval_of(index).dtype
     if aval_of(index).ndim or not dtypes.issubdtype(dtype, np.signedinteger):
         return index  # unsigned, or an error that the shape rule reports
-    end = elementwise.add(index, dtype.type(size))
-    return logic.select(logic.lt(index, dtype.type(0)), end, index)
+    negative = logic.lt(index, dtype.type(0))
+    return logic.select(negative, elementwise.add(index, dtype.type(size)), index)
 
 
 def _unstack(vector: Any) -> list:

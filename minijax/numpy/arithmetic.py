@@ -4,11 +4,9 @@ Invariant: bodies (names with an underscore) take operands that are promoted alr
 an operand of rank 0 stays one, so a selection between operands goes through `pick`.
 
     floor_divide(-7, 2), remainder(-7, 2)       # -4, 1
-    power(x, 3)                                 # repeated multiplication, as the exponent is an int
+    logaddexp(1000.0, 1000.0)                   # 1000.6931
 """
 
-import operator
-from typing import Any
 
 import numpy as np
 
@@ -16,13 +14,12 @@ from minijax import lax
 from minijax.api.custom_jvp import custom_jvp
 from minijax.api.jit import jit
 from minijax.base import errors
-from minijax.base.jaxlib import Array, ArrayImpl
+from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.floating import _isnan, _signbit
 from minijax.numpy.promotion import (
-    BOOL, COMPLEX, FLOATING, INEXACT, INTEGER, UNSIGNED, as_array, check_array_like, common_dtype,
-    convert, dtype_of, inexact_operand, inexact_operands, numeric_dtype, numeric_operands, operand,
-    operands, promote_inexact, promote_shapes)
+    COMPLEX, FLOATING, INTEGER, UNSIGNED, as_array, check_array_like, common_dtype, convert,
+    dtype_of, inexact_operand, inexact_operands, numeric_operands, operands, promote_shapes)
 from minijax.numpy.ufuncs import declare, pick
 from minijax.runtime.call import fused
 
@@ -102,72 +99,6 @@ def divmod(x1: ArrayLike, x2: ArrayLike, /) -> tuple[Array, Array]:
     if dtype in FLOATING:
         return _float_divmod(x, y)
     return _floor_divide(x, y, dtype), _remainder(x, y, dtype)
-
-
-# --- Powers ------------------------------------------------------------------------------------
-
-
-def power(x1: ArrayLike, x2: ArrayLike, /) -> Array:
-    """x1 to the power x2.
-
-    A concrete integer exponent means repeated multiplication and keeps integers integers
-    (a negative one is a TypeError for them).  With integer arrays, negative exponents are not
-    checked and give meaningless values.
-    """
-    exponent = static_integer(x2)
-    if exponent is not None and isinstance(x1, (Array, np.ndarray)):
-        return _integer_power(x1, x2 if type(x2) is int else exponent)
-    return _power(x1, x2)
-
-
-def pow(x1: ArrayLike, x2: ArrayLike, /) -> Array:
-    """x1 to the power x2: an alias of `power`."""
-    return power(x1, x2)
-
-
-def static_integer(x: Any) -> int | None:
-    """The value of a concrete integer (or bool) of rank 0, None for everything else."""
-    kind = type(x)
-    if kind is int:
-        return x
-    if kind is float:
-        return None
-    if isinstance(x, (bool, np.integer, np.bool_)):
-        return int(x)
-    if kind is ArrayImpl or kind is np.ndarray:
-        if not x.shape and x.dtype.kind in "iub":
-            return int(x)
-    return None
-
-
-@fused(static_argnums=(1,))
-def _integer_power(x: ArrayLike, y: int) -> Array:
-    return lax.integer_pow(convert(x, numeric_dtype(dtype_of(x))), y)
-
-
-@fused
-def _power(x1: ArrayLike, x2: ArrayLike) -> Array:
-    x, y = operand("power", x1), operand("power", x2, 1)
-    dtype, weak = common_dtype(x, y)
-    if dtype not in INEXACT:
-        return _integer_powers(*numeric_operands("power", x, y)[:2])
-    if dtype_of(y) in INTEGER:  # lax.pow takes integer exponents, and is exact for them
-        return lax.pow(*promote_shapes("power", convert(x, dtype, weak), y))
-    return lax.pow(*operands("power", x, y)[:2])
-
-
-@jit
-def _integer_powers(x: Array, y: Array) -> Array:
-    """Square and multiply over the six lowest bits of y."""
-    one = scalar_like(y, 1)
-    nothing = lax.bitwise_and(lax.eq(x, scalar_like(x, 0)), lax.ne(y, scalar_like(y, 0)))
-    result = pick(nothing, scalar_like(x, 0), scalar_like(x, 1))
-    for bit in range(6):
-        if bit:
-            x = lax.mul(x, x)
-            y = lax.shift_right_logical(y, one)
-        result = pick(lax.bitwise_and(y, one), lax.mul(result, x), result)
-    return result
 
 
 # --- Extremes ----------------------------------------------------------------------------------

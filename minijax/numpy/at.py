@@ -227,7 +227,7 @@ def _as_values(values: Any) -> Any:
 @fused
 def _set_row(x: Any, y: Any, position: Any) -> Any:
     """x.at[position].set(y) for a position within x."""
-    position = indexing._cast(position, np.dtype(np.int32))
+    position = indexing.cast_index(position, np.dtype(np.int32))
     x, y, done = _common(x, y, "set")
     y = _fit(y, x.shape[1:])
     starts = (position, *[np.int32(0)] * (x.ndim - 1))
@@ -290,8 +290,8 @@ def _set_block(x: Any, y: Any, form: tuple, operands: tuple) -> Any:
     y = promotion.as_array(_fit(y, tuple(shape)))
     if tuple(shape) != tuple(sizes):
         y = structural.reshape(y, tuple(sizes))
-    dtype = indexing._index_dtype(starts, x.shape)
-    starts = [indexing._cast(s, dtype) for s in starts]
+    dtype = indexing.index_dtype(starts, x.shape)
+    starts = [indexing.cast_index(s, dtype) for s in starts]
     return lax.dynamic_update_slice(x, y, starts, allow_negative_indices=False)
 
 

@@ -224,8 +224,8 @@ def _converted(entry: Any) -> Any:
 
 def _stack(leaves: Sequence[Any]) -> Any:
     """A list of rank-0 indices, some of them traced, as one index array."""
-    dtype = _index_dtype(leaves, ())
-    columns = [structural.broadcast_in_dim(_cast(leaf, dtype), (1,), ()) for leaf in leaves]
+    dtype = index_dtype(leaves, ())
+    columns = [structural.broadcast_in_dim(cast_index(leaf, dtype), (1,), ()) for leaf in leaves]
     return lax.concatenate(columns, 0)
 
 
@@ -323,7 +323,7 @@ def _start(item: Any, values: Any, size: int, wrap: bool) -> Any:
         return item
     if item is HOST:
         return next(values)
-    return _wrapped(next(values), size, wrap)
+    return wrapped(next(values), size, wrap)
 
 
 def _window(x: Any, starts: list, sizes: tuple[int, ...], strides: list[int]) -> Any:
@@ -334,15 +334,15 @@ def _window(x: Any, starts: list, sizes: tuple[int, ...], strides: list[int]) ->
             return x
         limits = tuple(map(operator.add, starts, sizes))
         return lax.slice(x, tuple(starts), limits, tuple(strides) if strided else None)
-    dtype = _index_dtype(starts, x.shape)
-    starts = [_cast(s, dtype) for s in starts]
+    dtype = index_dtype(starts, x.shape)
+    starts = [cast_index(s, dtype) for s in starts]
     x = lax.dynamic_slice(x, starts, sizes, allow_negative_indices=False)
     if strided:
         x = lax.slice(x, (0,) * len(sizes), sizes, tuple(strides))
     return x
 
 
-def _index_dtype(values: Sequence[Any], shape: Sequence[int]) -> Any:
+def index_dtype(values: Sequence[Any], shape: Sequence[int]) -> Any:
     """int32, unless an index or an axis is larger."""
     for value in values:
         if type(value) is not int and get_aval(value).dtype.itemsize == 8:
@@ -350,7 +350,7 @@ def _index_dtype(values: Sequence[Any], shape: Sequence[int]) -> Any:
     return _INT64 if any(n > _BIG for n in shape) else _INT32
 
 
-def _cast(index: Any, dtype: Any) -> Any:
+def cast_index(index: Any, dtype: Any) -> Any:
     """An index at the dtype; numbers stay numbers."""
     if isinstance(index, (int, np.integer)):
         return dtype.type(index)
@@ -361,14 +361,14 @@ def _cast(index: Any, dtype: Any) -> Any:
     return structural.convert_element_type(index, dtype)
 
 
-def _wrapped(index: Any, size: int, wrap: bool) -> Any:
+def wrapped(index: Any, size: int, wrap: bool) -> Any:
     """An integer array with its negative elements counted from the end."""
     if isinstance(index, np.ndarray):
         index = index.astype(_INT64 if index.dtype.itemsize == 8 and size > _BIG else _INT32)
         return np.where(index < 0, index + index.dtype.type(size), index) if wrap else index
-    dtype = _index_dtype((index,), (size,))
+    dtype = index_dtype((index,), (size,))
     unsigned = dtypes.issubdtype(index.dtype, np.unsignedinteger)
-    index = _cast(index, dtype)
+    index = cast_index(index, dtype)
     if not wrap or unsigned:
         return index
     return lax.select(lax.lt(index, dtype.type(0)), lax.add(index, dtype.type(size)), index)
@@ -473,7 +473,7 @@ def _pick(item: Any, values: Any, size: int, wrap: bool) -> Any:
         return np.asarray(item, _INT64 if size > _BIG else _INT32)
     if item is HOST:
         return next(values)
-    return _wrapped(next(values), size, wrap)
+    return wrapped(next(values), size, wrap)
 
 
 def _progression(low: Any, count: int, step: int) -> Any:
@@ -491,8 +491,8 @@ def _columns(columns: Sequence[tuple], batch: tuple[int, ...], shape: Sequence[i
     if not columns:
         return np.zeros((*batch, 0), _INT32)
     values = [value for value, _ in columns]
-    dtype = _index_dtype(values, shape)
-    parts = [_column(_cast(value, dtype), axes, (*batch, 1)) for value, axes in columns]
+    dtype = index_dtype(values, shape)
+    parts = [_column(cast_index(value, dtype), axes, (*batch, 1)) for value, axes in columns]
     if len(parts) == 1:
         return parts[0]
     if all(isinstance(part, np.ndarray) for part in parts):

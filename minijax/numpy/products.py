@@ -117,8 +117,9 @@ def _batched(name: str, a: Any, a_core: Sequence[str], b: Any, b_core: Sequence[
     b_sizes = (1,) * (rank - len(b_lead)) + b_lead
     if any(m != n and 1 not in (m, n) for m, n in zip(a_sizes, b_sizes)):
         raise ValueError(errors.describe(
-            f"{name}: leading axes of shapes {tuple(a.shape)} and {tuple(b.shape)} do not "
-            "broadcast", fix="leading sizes must be equal or 1"))
+            f"Incompatible types for {name} arguments: {_type(a)} and {_type(b)}",
+            because="their leading axes do not broadcast",
+            fix="leading sizes must be equal, or 1"))
     both = [i for i in range(rank) if a_sizes[i] == b_sizes[i]]
     a, a_labels = _squeezed(a, a_sizes, both, rank - len(a_lead), a_core)
     b, b_labels = _squeezed(b, b_sizes, both, rank - len(b_lead), b_core)
@@ -127,6 +128,10 @@ def _batched(name: str, a: Any, a_core: Sequence[str], b: Any, b_core: Sequence[
     out = contract(a, a_labels, b, b_labels, lead + core, product)
     lost = tuple(i for i in range(rank) if i not in lead)
     return lax.expand_dims(out, lost) if lost else out
+
+
+def _type(x: Any) -> str:
+    return f"{x.dtype}[{','.join(map(str, x.shape))}]"
 
 
 def _squeezed(x: Any, sizes: Sequence[int], both: Sequence[int], missing: int,
@@ -163,8 +168,8 @@ def vecdot(x1: ArrayLike, x2: ArrayLike, /, *, axis: int = -1, precision: Any = 
     sizes = a.shape[canonicalize_axis(axis, a.ndim)], b.shape[canonicalize_axis(axis, b.ndim)]
     if sizes[0] != sizes[1]:
         raise ValueError(errors.describe(
-            f"vectors must have the same length, got shapes {tuple(a.shape)} and "
-            f"{tuple(b.shape)} along axis {axis}", fix="choose an axis of equal sizes"))
+            f"axes must match; got shapes {tuple(a.shape)} and {tuple(b.shape)} with {axis=}",
+            fix="choose an axis of equal sizes"))
     a, b = structural.move_axis(a, axis, -1), structural.move_axis(b, axis, -1)
     return _batched("vecdot", _conj(a), ("k",), b, ("k",), product)
 
@@ -247,8 +252,8 @@ def _tensordot_axes(a: Any, b: Any, axes: Any) -> tuple[tuple[int, ...], tuple[i
     left, right = axes
     if isinstance(left, tuple) != isinstance(right, tuple):
         raise TypeError(errors.describe(
-            "tensordot axes argument must be an int, a pair of ints, or a pair of lists/tuples "
-            "of ints.", fix=fix))
+            "tensordot requires both axes lists to be either ints, tuples or lists, got "
+            f"{left} and {right}", fix=fix))
     if not isinstance(left, tuple):
         left, right = (left,), (right,)
     if len(left) != len(right):
@@ -332,7 +337,7 @@ def trace(a: ArrayLike, offset: ArrayLike = 0, axis1: int = 0, axis2: int = 1, d
     first, second = canonicalize_axis(axis1, a.ndim), canonicalize_axis(axis2, a.ndim)
     if first == second:
         raise ValueError(errors.describe(
-            f"axis1 and axis2 can not be same, got {axis1} and {axis2}",
+            f"axis1 and axis2 can not be same. {axis1=} and {axis2=}",
             fix="choose two different axes"))
     order = [i for i in range(a.ndim) if i not in (first, second)]
     a = structural.transpose(a, (*order, first, second))

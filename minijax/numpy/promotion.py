@@ -19,7 +19,8 @@ import numpy as np
 from minijax import lax
 from minijax.base import config, dtypes, errors
 from minijax.base.jaxlib import Array
-from minijax.core import Tracer, get_aval, structural
+from minijax.core import Tracer, get_aval, state, structural
+from minijax.runtime import place
 
 
 def _named(prefixes: tuple[str, ...]) -> frozenset:
@@ -71,10 +72,10 @@ def as_array(x: Any) -> Any:
     """An operand as an array or tracer, also when it is a Python or NumPy number or array."""
     if isinstance(x, (Tracer, Array)):
         return x
-    aval = get_aval(x)
-    value = x if type(x) in _NUMBERS else np.asarray(x, aval.dtype)
-    return structural.convert_element_type_p.bind(
-        value, new_dtype=aval.dtype, weak_type=aval.weak_type, sharding=None)
+    lift = getattr(state.trace, "lift", None)
+    if lift is None or getattr(x, "ndim", 0):
+        return place.from_value(x)
+    return lift(x if type(x) in _NUMBERS else np.asarray(x, get_aval(x).dtype)[()])
 
 
 def dtype_of(x: Any) -> Any:

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from minijax import lax
-from minijax.base.jaxlib import Array
+from minijax.api.jit import jit
+from minijax.base.jaxlib import Array, ArrayImpl
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.promotion import (
-    BOOL, COMPLEX, INTEGER, UNSIGNED, as_array, broadcast, convert, dtype_of, inexact_operand,
-    inexact_operands, numeric_dtype, numeric_operands, operand, operands, promote,
-    promote_shapes, shape_of)
+    BOOL, COMPLEX, INEXACT, INTEGER, UNSIGNED, as_array, broadcast, common_dtype, convert,
+    dtype_of, inexact_operand, inexact_operands, numeric_dtype, numeric_operands, operand,
+    operands, promote, promote_shapes, shape_of)
 from minijax.runtime.call import fused
 
 Op = Callable[..., Any]
@@ -278,3 +279,68 @@ greater_equal = comparison("greater_equal", lax.ge, "Whether x >= y.")
 logical_and = logical("logical_and", lax.bitwise_and, "Whether both x and y are nonzero.")
 logical_or = logical("logical_or", lax.bitwise_or, "Whether x or y is nonzero.")
 logical_xor = logical("logical_xor", lax.bitwise_xor, "Whether one of x and y is nonzero.")
+
+# --- Powers ------------------------------------------------------------------------------------
+
+
+def power(x1: ArrayLike, x2: ArrayLike, /) -> Array:
+    """x1 to the power x2.
+
+    A concrete integer exponent means repeated multiplication and keeps integers integers
+    (a negative one is a TypeError for them).  With integer arrays, negative exponents are not
+    checked and give meaningless values.
+    """
+    exponent = static_integer(x2)
+    if exponent is not None and isinstance(x1, (Array, np.ndarray)):
+        return _integer_power(x1, x2 if type(x2) is int else exponent)
+    return _power(x1, x2)
+
+
+def pow(x1: ArrayLike, x2: ArrayLike, /) -> Array:
+    """x1 to the power x2: an alias of `power`."""
+    return power(x1, x2)
+
+
+def static_integer(x: Any) -> int | None:
+    """The value of a concrete integer (or bool) of rank 0, None for everything else."""
+    kind = type(x)
+    if kind is int:
+        return x
+    if kind is float:
+        return None
+    if isinstance(x, (bool, np.integer, np.bool_)):
+        return int(x)
+    if kind is ArrayImpl or kind is np.ndarray:
+        if not x.shape and x.dtype.kind in "iub":
+            return int(x)
+    return None
+
+
+@fused(static_argnums=(1,))
+def _integer_power(x: ArrayLike, y: int) -> Array:
+    return lax.integer_pow(convert(x, numeric_dtype(dtype_of(x))), y)
+
+
+@fused
+def _power(x1: ArrayLike, x2: ArrayLike) -> Array:
+    x, y = operand("power", x1), operand("power", x2, 1)
+    dtype, weak = common_dtype(x, y)
+    if dtype not in INEXACT:
+        return _integer_powers(*numeric_operands("power", x, y)[:2])
+    if dtype_of(y) in INTEGER:  # lax.pow takes integer exponents, and is exact for them
+        return lax.pow(*promote_shapes("power", convert(x, dtype, weak), y))
+    return lax.pow(*operands("power", x, y)[:2])
+
+
+@jit
+def _integer_powers(x: Array, y: Array) -> Array:
+    """Square and multiply over the six lowest bits of y."""
+    one = scalar_like(y, 1)
+    nothing = lax.bitwise_and(lax.eq(x, scalar_like(x, 0)), lax.ne(y, scalar_like(y, 0)))
+    result = pick(nothing, scalar_like(x, 0), scalar_like(x, 1))
+    for bit in range(6):
+        if bit:
+            x = lax.mul(x, x)
+            y = lax.shift_right_logical(y, one)
+        result = pick(lax.bitwise_and(y, one), lax.mul(result, x), result)
+    return result

@@ -337,6 +337,7 @@ def _device(self: ArrayImpl) -> Any:
 
 def _devices(self: ArrayImpl) -> set[Any]:
     """The devices that hold parts of the array."""
+    place.check_deleted(self)
     return self._sharding.device_set
 
 

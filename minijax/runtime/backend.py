@@ -27,7 +27,7 @@ import numpy as np
 
 from minijax.base import jaxlib
 from minijax.base.config import config
-from minijax.sharding import single
+from minijax.sharding import Mesh, NamedSharding, PartitionSpec, single
 
 logger = logging.getLogger(__name__)
 
@@ -316,20 +316,11 @@ def _warm_up(client: Any) -> None:
         if client.platform == "cpu":
             capsule = np.zeros(1, np.float32).__dlpack__()
             jaxlib._jax.dlpack_managed_tensor_to_buffer(capsule, device, None)
-        jaxlib.NamedSharding(_OneDeviceMesh(device), ())
+        NamedSharding(Mesh(np.array([device]), ("x",)), PartitionSpec())
         if hasattr(jaxlib._jax, "shard_args"):
             sharding = single.single_device(device)
             reuse = jaxlib.ArrayCopySemantics.REUSE_INPUT
             jaxlib._jax.shard_args([sharding], [None], [reuse], [np.zeros(1, np.float32)], None)
-
-
-class _OneDeviceMesh:
-    """The least that C++ asks of a mesh; only for the warm-up."""
-
-    size = 1
-
-    def __init__(self, device: Any) -> None:
-        self._internal_device_list = jaxlib.DeviceList((device,))
 
 
 def clear_backends() -> None:

@@ -12,13 +12,14 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minijax.base import config, jaxlib, source, tree, util
+from minijax.base import config, jaxlib, source, util
 from minijax.core import UNSPECIFIED, Jaxpr, JaxprEqn, Literal, ShapedArray, trace_closed
+from minijax.passes.physicalize import is_extended, mentions_keys, physicalize
 from minijax.runtime import place
 from minijax.sharding.single import SingleDeviceSharding, single_device
 
@@ -179,8 +180,10 @@ def lower_jaxpr(
     platform: str | None = None,
 ) -> Program:
     """Lower a top-level jaxpr; inputs that nobody reads are dropped unless `keep_unused`."""
-    kept = (True,) * len(jaxpr.invars) if keep_unused else used_inputs(jaxpr)
     whole = jaxpr
+    if mentions_keys(jaxpr):
+        jaxpr = physicalize(jaxpr)
+    kept = (True,) * len(jaxpr.invars) if keep_unused else used_inputs(jaxpr)
     if not all(kept):
         jaxpr = jaxpr.replace(invars=_select(jaxpr.invars, kept))
     as_args = [not _is_embedded(value) for value in jaxpr.consts]
@@ -326,6 +329,10 @@ class Executable:
         n_in = sum(self.kept)
         self.in_shardings = self._input_shardings(n_in)
         self.out_shardings = self._output_shardings()
+        # A program knows only the words of random keys; its callers get keys back.
+        wrap = [a.dtype.wrap if is_extended(a) else None for a in program.jaxpr.out_avals]
+        self.wrap = wrap if any(wrap) else None
+        self.has_keys = any(map(is_extended, self.in_avals)) or self.wrap is not None
         committed = program.placement.committed
         self.out_committed = [committed] * len(self.out_avals)
         self.handlers = [
@@ -356,14 +363,22 @@ class Executable:
 
     def arguments(self, args: Sequence[Any]) -> list[ArrayImpl]:
         """The arrays to give to the program, for all flat arguments of the call."""
+        if self.has_keys:
+            args = place.words(args)
         kept = _select(args, self.kept) if not all(self.kept) else args
-        return place.shard_args(kept, self.in_shardings)
+        arrays = place.shard_args(kept, self.in_shardings)
+        for x in arrays:
+            place.check_deleted(x)
+        return arrays
 
-    def run(self, arguments: list[ArrayImpl]) -> list[ArrayImpl]:
+    def run(self, arguments: list[ArrayImpl]) -> list[Any]:
         """Start the program; the results are arrays that may not be computed yet."""
         if self.const_args:
             arguments = [*self.const_args, *arguments]
-        return self.loaded.execute_sharded(arguments).consume_with_handlers(self.handlers)
+        outs = self.loaded.execute_sharded(arguments).consume_with_handlers(self.handlers)
+        if self.wrap is None:
+            return outs
+        return [x if wrap is None else wrap(x) for wrap, x in zip(self.wrap, outs, strict=True)]
 
 
 def _chosen(given: Any, found: Any, devices: tuple) -> Any:
@@ -379,12 +394,7 @@ def _chosen(given: Any, found: Any, devices: tuple) -> Any:
 
 def _compile_jaxpr(jaxpr: Jaxpr, name: str, placement: Placement, donated: tuple[bool, ...],
                    keep_unused: bool, extra: tuple) -> Executable:
-    debug = jaxpr.debug
-    program = lower_jaxpr(
-        jaxpr, name, placement, donated=donated, keep_unused=keep_unused,
-        arg_names=getattr(debug, "names_of_args", None),
-        result_names=getattr(debug, "names_of_results", None),
-    )
+    program = lower_jaxpr(jaxpr, name, placement, donated=donated, keep_unused=keep_unused)
     return program.compile(extra)
 
 

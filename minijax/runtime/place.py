@@ -8,16 +8,17 @@ that the user can write to; only arrays that the caller gives away (`owned`) are
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from minijax.base import dtypes, errors, jaxlib, tree
+from minijax.base import errors, jaxlib, tree
 from minijax.core import ShapedArray, Tracer, get_aval
 from minijax.runtime import backend
 from minijax.sharding.single import single_device
 
+Array = jaxlib.Array
 ArrayImpl = jaxlib.ArrayImpl
 Device = jaxlib.Device
 Sharding = jaxlib.Sharding
@@ -79,6 +80,11 @@ def from_value(x: Any, sharding: Any = None, committed: bool = False) -> ArrayIm
     if isinstance(x, ArrayImpl):
         return x if sharding is None else place(x, sharding)
     return from_numpy(np.asarray(x, aval.dtype), aval, sharding, committed, True)
+
+
+def as_array(x: Any) -> Any:
+    """An array or a tracer as it is, any other value as an array."""
+    return x if isinstance(x, Array) else from_value(x)
 
 
 @functools.lru_cache(maxsize=8192)
@@ -258,13 +264,6 @@ def copy_to_host_async(x: Any) -> Any:
     return x
 
 
-def is_extended(dtype: Any) -> bool:
-    """Whether arrays of this dtype are views of arrays of another one (PRNG keys)."""
-    return isinstance(dtype, dtypes.ExtendedDType)
-
-
-def as_array(x: Any) -> Any:
-    """`x` itself if it is an array, a tracer or a `float0`; else an uncommitted array made of it."""
-    if isinstance(x, jaxlib.Array) or (type(x) is np.ndarray and x.dtype == dtypes.float0):
-        return x
-    return from_value(x)
+def words(leaves: Iterable[Any]) -> list[Any]:
+    """Leaves with each array of random keys replaced by the array of the words it is made of."""
+    return tree.dispatch_registry.flatten(list(leaves))[0]

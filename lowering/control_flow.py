@@ -1,0 +1,133 @@
+"""Loops and branches.
+
+Bodies read what they do not change from the surrounding block, so a loop carries only its state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lowering.build import Value
+from lowering.module import INLINE_EQUATIONS, Context
+from lowering.reduction import reduce_with
+from lowering.rules import rule
+
+COUNTER = "int32"
+
+
+@rule("while")
+def while_(ctx: Context, *args: Value, cond_jaxpr: Any, body_jaxpr: Any, cond_nconsts: int,
+           body_nconsts: int, **_: Any) -> list[Value]:
+    start = cond_nconsts + body_nconsts
+    cond_consts, body_consts = args[:cond_nconsts], args[cond_nconsts:start]
+    lanes = cond_jaxpr.outvars[0].aval.shape
+    outs = ctx.outs
+
+    def cond(*state: Value) -> list[Value]:
+        go, = ctx.call(cond_jaxpr, (*cond_consts, *state), "while/cond/")
+        return [reduce_with(ctx, "stablehlo.or", go, False, range(len(lanes))) if lanes else go]
+
+    def body(*state: Value) -> list[Value]:
+        after = ctx.call(body_jaxpr, (*body_consts, *state), "while/body/")
+        if not lanes:
+            return after
+        # A batched predicate: lanes that are done keep their state until all are.
+        go, = ctx.call(cond_jaxpr, (*cond_consts, *state), "while/cond/")
+        return [_keep_done(ctx, go, lanes, new, old) for new, old in zip(after, state)]
+
+    return ctx.region_op("stablehlo.while", args[start:], outs, [(outs, cond), (outs, body)])
+
+
+def _keep_done(ctx: Context, go: Value, lanes: tuple[int, ...], new: Value, old: Value) -> Value:
+    shape = ctx.shape_of(new)
+    if shape != lanes:
+        go = ctx.broadcast(go, shape, range(len(lanes)))
+    return ctx.select(go, new, old)
+
+
+@rule("cond")
+def cond(ctx: Context, index: Value, *args: Value, branches: Sequence[Any],
+         branches_platforms: Any = None, **_: Any) -> list[Value]:
+    if branches_platforms is not None:
+        return ctx.call(branches[_platform_index(ctx, branches_platforms)], args)
+    if len(branches) == 1:
+        return ctx.call(branches[0], args)
+    bodies = [((), lambda branch=branch, i=i: ctx.call(branch, args, f"cond/branch_{i}/"))
+              for i, branch in enumerate(branches)]
+    return ctx.region_op("stablehlo.case", [ctx.convert(index, "int32")], ctx.outs, bodies)
+
+
+@rule("platform_index")
+def platform_index(ctx: Context, *, platforms: Any, **_: Any) -> Value:
+    return ctx.const(_platform_index(ctx, platforms), ctx.out_avals[0].dtype)
+
+
+def _platform_index(ctx: Context, platforms: Sequence[Sequence[str] | None]) -> int:
+    for i, names in enumerate(platforms):
+        if names is None or ctx.platform in names:
+            return i
+    known = [name for names in platforms for name in names]
+    raise NotImplementedError(
+        f"platform_dependent has no branch for platform {ctx.platform}, only for {known}\n"
+        f"  fix: give it default=...")
+
+
+@rule("scan")
+def scan(ctx: Context, *args: Value, jaxpr: Any, length: int, reverse: bool, num_consts: int,
+         num_carry: int, unroll: int = 1, **_: Any) -> list[Value]:
+    consts, carry = args[:num_consts], list(args[num_consts:num_consts + num_carry])
+    xs, outs = args[num_consts + num_carry:], ctx.outs
+    stacks = [ctx.const(0, v.aval.dtype, v.aval.shape) for v in ctx.eqn.outvars[num_carry:]]
+    unroll = max(1, min(int(unroll), length))
+    outlined = unroll > 1 and len(jaxpr.eqns) > INLINE_EQUATIONS
+
+    def step(i: Value, carry: Sequence[Value], stacks: Sequence[Value]) -> tuple[list, list]:
+        at = ctx.same("stablehlo.subtract", ctx.const(length - 1, COUNTER), i) if reverse else i
+        operands = (*consts, *carry, *(_row(ctx, x, at) for x in xs))
+        if outlined:
+            results = ctx.outline(jaxpr, operands, "scan_body")
+        else:
+            results = ctx.call(jaxpr, operands, "scan/body/")
+        rows = results[num_carry:]
+        return results[:num_carry], [_put(ctx, s, y, at) for s, y in zip(stacks, rows)]
+
+    def body(i: Value, *state: Value) -> list[Value]:
+        carry, stacks = state[:num_carry], state[num_carry:]
+        for k in range(unroll):
+            carry, stacks = step(ctx.same("stablehlo.add", i, ctx.const(k, COUNTER)) if k else i,
+                                 carry, stacks)
+        return [ctx.same("stablehlo.add", i, ctx.const(unroll, COUNTER)), *carry, *stacks]
+
+    whole = length - length % unroll
+    if unroll < length:
+        counter = ctx.tensor((), ctx.dtype_of(ctx.const(0, COUNTER)))
+        types = [counter, *outs]
+        state = ctx.region_op(
+            "stablehlo.while", [ctx.const(0, COUNTER), *carry, *stacks], types,
+            [(types, lambda i, *_: [ctx.compare("LT", i, ctx.const(whole, COUNTER))]),
+             (types, body)])
+        carry, stacks = state[1:1 + num_carry], state[1 + num_carry:]
+    for i in range(whole if unroll < length else 0, length):
+        carry, stacks = step(ctx.const(i, COUNTER), carry, stacks)
+    return [*carry, *stacks]
+
+
+def _starts(ctx: Context, at: Value, rank: int) -> list[Value]:
+    return [at] + [ctx.const(0, COUNTER)] * (rank - 1)
+
+
+def _row(ctx: Context, x: Value, at: Value) -> Value:
+    """`x[at]` along the leading axis."""
+    shape, dtype = ctx.shape_of(x), ctx.dtype_of(x)
+    sizes = (1, *shape[1:])
+    row = ctx.op("stablehlo.dynamic_slice", (x, *_starts(ctx, at, len(shape))),
+                 (ctx.tensor(sizes, dtype),), slice_sizes=sizes)
+    return ctx.reshape(row, shape[1:])
+
+
+def _put(ctx: Context, stack: Value, row: Value, at: Value) -> Value:
+    """`stack` with `stack[at] = row`."""
+    shape = ctx.shape_of(stack)
+    row = ctx.reshape(row, (1, *shape[1:]))
+    return ctx.same("stablehlo.dynamic_update_slice", stack, row, *_starts(ctx, at, len(shape)))

@@ -1,0 +1,97 @@
+"""Sorting and the largest k.
+
+Floats sort in JAX's order: -0.0 equal to 0.0, every NaN equal to the others and last; complex
+numbers by real part, then by imaginary part.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lowering.build import Value, highest, is_complex, is_float, lowest, real_dtype
+from lowering.module import Context, ir
+from lowering.rules import rule
+
+
+@rule("sort")
+def sort(ctx: Context, *operands: Value, dimension: int, is_stable: bool,
+         num_keys: int) -> list[Value]:
+    dtypes = [a.dtype for a in ctx.in_avals]
+    scalars = [t for dtype in dtypes for t in (ctx.tensor((), dtype),) * 2]
+
+    def before(*pairs: Value) -> list[Value]:
+        keys = [k for i in range(num_keys) for k in _keys(ctx, pairs[2 * i], pairs[2 * i + 1])]
+        x, y = keys[-1]
+        result = ctx.compare("LT", x, y, total=True)
+        for x, y in reversed(keys[:-1]):
+            tie = ctx.same("stablehlo.and", ctx.compare("EQ", x, y, total=True), result)
+            result = ctx.same("stablehlo.or", ctx.compare("LT", x, y, total=True), tie)
+        return [result]
+
+    return ctx.region_op("stablehlo.sort", operands, ctx.outs, [(scalars, before)],
+                         dimension=dimension, is_stable=bool(is_stable))
+
+
+def _keys(ctx: Context, x: Value, y: Value) -> list[tuple[Value, Value]]:
+    """The pairs to compare, in order, for one pair of elements."""
+    dtype = ctx.dtype_of(x)
+    if is_complex(dtype):
+        part = (ctx.tensor((), real_dtype(dtype)),)
+        return [
+            tuple(_canonical(ctx, ctx.op(name, (v,), part)) for v in (x, y))
+            for name in ("stablehlo.real", "stablehlo.imag")]
+    if is_float(dtype):
+        return [(_canonical(ctx, x), _canonical(ctx, y))]
+    return [(x, y)]
+
+
+def _canonical(ctx: Context, x: Value) -> Value:
+    """One zero and one NaN, so that the total order treats all of them alike."""
+    zero = ctx.const_like(0, x)
+    x = ctx.select(ctx.compare("EQ", x, zero), zero, x)
+    return ctx.select(ctx.compare("NE", x, x), ctx.const_like(np.nan, x), x)
+
+
+@rule("top_k")
+def top_k(ctx: Context, x: Value, *, k: int, axis: int = -1, **_: Any) -> list[Value]:
+    aval = ctx.in_avals[0]
+    last = len(aval.shape) - 1
+    swap = list(range(last + 1))
+    swap[axis], swap[last] = swap[last], swap[axis]
+    x = ctx.transpose(x, swap)
+    shape = (*ctx.shape_of(x)[:-1], k)
+    outs = [ctx.tensor(shape, a.dtype) for a in (aval, _INDEX)]
+    values, indices = ctx.op("chlo.top_k", (x,), outs, k=k)
+    wanted = ctx.out_avals[1].dtype
+    return [ctx.transpose(values, swap), ctx.transpose(ctx.convert(indices, wanted), swap)]
+
+
+class _INDEX:
+    dtype = np.dtype(np.int32)  # what chlo.top_k gives whatever the operand
+
+
+@rule("approx_top_k")
+def approx_top_k(ctx: Context, x: Value, *, k: int, reduction_dimension: int, recall_target: float,
+                 is_max_k: bool, reduction_input_size_override: int, aggregate_to_topk: bool,
+                 **_: Any) -> list[Value]:
+    aval = ctx.in_avals[0]
+    axis = reduction_dimension % len(aval.shape)
+    value, index = ctx.tensor((), aval.dtype), ctx.tensor((), np.dtype(np.int32))
+    order = "GT" if is_max_k else "LT"
+    name = f"top_k_{order.lower()}_{aval.dtype.name}"
+    compare = ctx.function(
+        name, (value, value, index, index), (ctx.tensor((), np.dtype(bool)),),
+        lambda a, b, i, j: [ctx.compare(order, a, b)], public=False)
+    start = ctx.const((lowest if is_max_k else highest)(aval.dtype), aval.dtype)
+    operands = x, ctx.iota("int32", aval.shape, axis), start, ctx.const(-1, "int32")
+    config = (
+        f"{{top_k = {k} : i64, reduction_dim = {axis} : i64, recall_target = {recall_target:e} "
+        f": f32, aggregate_to_topk = {str(aggregate_to_topk).lower()}, "
+        f"reduction_input_size_override = {reduction_input_size_override} : i64, "
+        f"is_fallback = {str(ctx.platform != 'tpu').lower()}}}")
+    called = ir.FlatSymbolRefAttr.get(compare.attributes["sym_name"].value)
+    return ctx.op("stablehlo.custom_call", operands, ctx.outs, call_target_name='"ApproxTopK"',
+                  called_computations=ir.ArrayAttr.get([called]),
+                  **{"mhlo.backend_config": config})

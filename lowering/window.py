@@ -1,0 +1,123 @@
+"""Windowed reductions (pooling) and their derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lowering.build import Body, Type, Value, highest, lowest
+from lowering.module import Context
+from lowering.reduction import combiner
+from lowering.rules import rule, set_rule
+
+Pairs = Sequence[Sequence[int]]
+
+
+def windowed(ctx: Context, operands: Sequence[Value], outs: Sequence[Type],
+             body: tuple[Sequence[Type], Body], window: Sequence[int], strides: Sequence[int],
+             padding: Pairs, base_dilation: Sequence[int] | None = None,
+             window_dilation: Sequence[int] | None = None) -> list[Value]:
+    """`stablehlo.reduce_window` of arrays and start values."""
+    ones = (1,) * len(window)
+    return ctx.region_op(
+        "stablehlo.reduce_window", operands, outs, [body], window_dimensions=tuple(window),
+        window_strides=tuple(strides), base_dilations=tuple(base_dilation or ones),
+        window_dilations=tuple(window_dilation or ones), padding=ctx.pairs(padding))
+
+
+@rule("reduce_window")
+def reduce_window(ctx: Context, *operands: Value, jaxpr: Any, consts: Any = (),
+                  window_dimensions: tuple, window_strides: tuple, padding: Pairs,
+                  base_dilation: tuple, window_dilation: tuple) -> list[Value]:
+    half = len(operands) // 2
+    scalars = [ctx.tensor((), a.dtype) for a in ctx.in_avals[:half]]
+    body = scalars + scalars, lambda *args: ctx.call(jaxpr, args, consts=consts)
+    return windowed(ctx, operands, ctx.outs, body, window_dimensions, window_strides, padding,
+                    base_dilation, window_dilation)
+
+
+def _window_reducer(name: str, op_name: str, start: Callable[[np.dtype], Any]) -> Callable:
+    """Register pooling with one operation and its neutral element."""
+
+    def apply(ctx: Context, x: Value, *, window_dimensions: tuple, window_strides: tuple,
+              padding: Pairs, base_dilation: tuple, window_dilation: tuple) -> Value:
+        dtype = ctx.in_avals[0].dtype
+        return windowed(
+            ctx, (x, ctx.const(start(dtype), dtype)), ctx.outs, combiner(ctx, op_name, dtype),
+            window_dimensions, window_strides, padding, base_dilation, window_dilation)[0]
+
+    set_rule(name, apply)
+    return apply
+
+
+reduce_window_sum = _window_reducer("reduce_window_sum", "stablehlo.add", lambda dtype: 0)
+reduce_window_max = _window_reducer("reduce_window_max", "stablehlo.maximum", lowest)
+reduce_window_min = _window_reducer("reduce_window_min", "stablehlo.minimum", highest)
+
+
+def _direction(select_prim: Any) -> str:
+    return {"ge": "GE", "le": "LE"}[select_prim.name]
+
+
+@rule("select_and_scatter_add")
+def select_and_scatter_add(ctx: Context, source: Value, x: Value, *, select_prim: Any,
+                           window_dimensions: tuple, window_strides: tuple,
+                           padding: Pairs) -> Value:
+    dtype = ctx.in_avals[1].dtype
+    direction = _direction(select_prim)
+    scalar = ctx.tensor((), dtype)
+    low, high = [p[0] for p in padding], [p[1] for p in padding]
+    shape = ctx.in_avals[1].shape
+    padded = any(low) or any(high)
+    if padded:
+        # Padding of the operation itself is filled with its start value, 0, which would win
+        # against negative elements; the neutral element of the selection never does.
+        never = (lowest if direction == "GE" else highest)(dtype)
+        x = ctx.pad(x, ctx.const(never, dtype), low, high)
+    out = ctx.region_op(
+        "stablehlo.select_and_scatter", (x, source, ctx.const(0, dtype)), (x.type,),
+        [((scalar, scalar), lambda a, b: [ctx.compare(direction, a, b)]),
+         combiner(ctx, "stablehlo.add", dtype)],
+        window_dimensions=tuple(window_dimensions), window_strides=tuple(window_strides),
+        padding=ctx.pairs([(0, 0)] * len(shape)))[0]
+    if padded:
+        out = ctx.slice(out, low, [n + a for n, a in zip(shape, low)])
+    return out
+
+
+@rule("select_and_scatter")
+def select_and_scatter(ctx: Context, x: Value, source: Value, start: Value, *, select_jaxpr: Any,
+                       select_consts: Any, scatter_jaxpr: Any, scatter_consts: Any,
+                       window_dimensions: tuple, window_strides: tuple, padding: Pairs) -> Value:
+    scalar = ctx.tensor((), ctx.in_avals[0].dtype)
+    bodies = [
+        ((scalar, scalar), lambda a, b: ctx.call(select_jaxpr, (a, b), consts=select_consts)),
+        ((scalar, scalar), lambda a, b: ctx.call(scatter_jaxpr, (a, b), consts=scatter_consts)),
+    ]
+    return ctx.region_op(
+        "stablehlo.select_and_scatter", (x, source, start), ctx.outs, bodies,
+        window_dimensions=tuple(window_dimensions), window_strides=tuple(window_strides),
+        padding=ctx.pairs(padding))[0]
+
+
+@rule("select_and_gather_add")
+def select_and_gather_add(ctx: Context, tangents: Value, x: Value, *, select_prim: Any,
+                          window_dimensions: tuple, window_strides: tuple, padding: Pairs,
+                          base_dilation: tuple, window_dilation: tuple) -> Value:
+    """The tangent at the selected element: a reduction over (element, tangent) pairs."""
+    dtype = ctx.in_avals[1].dtype
+    direction = _direction(select_prim)
+    scalars = ctx.tensor((), dtype), ctx.tensor((), ctx.in_avals[0].dtype)
+
+    def body(x: Value, t: Value, y: Value, u: Value) -> list[Value]:
+        first = ctx.compare(direction, x, y)
+        return [ctx.select(first, x, y), ctx.select(first, t, u)]
+
+    start = (lowest if direction == "GE" else highest)(dtype)
+    starts = ctx.const(start, dtype), ctx.const(0, ctx.in_avals[0].dtype)
+    outs = ctx.tensor(ctx.out_avals[0].shape, dtype), ctx.out
+    return windowed(ctx, (x, tangents, *starts), outs, (scalars + scalars, body),
+                    window_dimensions, window_strides, padding, base_dilation,
+                    window_dilation)[1]

@@ -1,0 +1,135 @@
+"""`jit`: compile a function of arrays; and its ahead-of-time front, `trace`, `lower`, `compile`.
+
+    @jit
+    def f(x, y): return x @ y + 1
+
+    f(x, y)                             # traced and compiled once per argument types
+    f.lower(x, y).compile()(x, y)       # the same in steps
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from minijax.api.misc import ShapeDtypeStruct
+from minijax.base import errors, source
+from minijax.core import UNSPECIFIED, ShapedArray
+from minijax.runtime import arguments, call, stages
+from minijax.runtime.call import Options
+
+__all__ = ["jit"]
+
+_AUTO_TEXT = (
+    "backend and device argument on jit is deprecated. You can use `jax.device_put(..., "
+    "jax.local_devices(backend=\"cpu\")[0])` on the inputs to the jitted function to get the same "
+    "behavior."
+)
+_missing: Any = object()
+
+
+def jit(
+    fun: Callable = _missing,
+    /,
+    *,
+    in_shardings: Any = UNSPECIFIED,
+    out_shardings: Any = UNSPECIFIED,
+    static_argnums: int | Sequence[int] | None = None,
+    static_argnames: str | Iterable[str] | None = None,
+    donate_argnums: int | Sequence[int] | None = None,
+    donate_argnames: str | Iterable[str] | None = None,
+    keep_unused: bool = False,
+    device: Any = None,
+    backend: str | None = None,
+    inline: bool = False,
+    compiler_options: Mapping[str, Any] | None = None,
+) -> Any:
+    """A function that compiles `fun` for the types of its arguments at the first such call.
+
+    `fun` must be pure: Python runs when it is traced, not when the compiled program runs.  Static
+    arguments are hashable Python values that the program is specialised on.  Donated arguments
+    give their memory to the results and are deleted.  Without `fun`, returns a decorator.
+    """
+    options: dict[str, Any] = dict(
+        in_shardings=in_shardings, out_shardings=out_shardings, static_argnums=static_argnums,
+        static_argnames=static_argnames, donate_argnums=donate_argnums,
+        donate_argnames=donate_argnames, keep_unused=keep_unused, device=device, backend=backend,
+        inline=inline, compiler_options=compiler_options)
+    if fun is _missing:
+        return lambda fun: jit(fun, **options)
+    _check_function(fun)
+    return _with_stages(fun, _options(fun, **options))
+
+
+def _check_function(fun: Any) -> None:
+    if not callable(fun):
+        raise TypeError(errors.describe(f"Expected a callable value, got {fun}",
+                                        fix="pass the function itself, not its result"))
+    if _is_generator(fun):
+        raise TypeError(errors.describe(f"Expected a function, got a generator function: {fun}",
+                                        fix="return a tuple or a list of the values"))
+
+
+def _is_generator(fun: Any) -> bool:
+    flags = getattr(getattr(fun, "__code__", None), "co_flags", 0)
+    return bool(flags & 0x20)
+
+
+def _options(
+    fun: Callable, *, in_shardings: Any, out_shardings: Any, static_argnums: Any,
+    static_argnames: Any, donate_argnums: Any, donate_argnames: Any, keep_unused: bool,
+    device: Any, backend: str | None, inline: bool, compiler_options: Mapping[str, Any] | None
+) -> Options:
+    if device is not None or backend is not None:
+        source.warn(_AUTO_TEXT, DeprecationWarning)
+        if device is not None and backend is not None:
+            raise ValueError("can't specify both a device and a backend for jit, "
+                             f"got device={device} and backend={backend!r}")
+        if in_shardings is not UNSPECIFIED or out_shardings is not UNSPECIFIED:
+            raise ValueError("If backend or device is specified on jit, then "
+                             "in_shardings or out_shardings should not be specified.")
+    if isinstance(donate_argnames, str):
+        donate_argnames = (donate_argnames,)
+    extra = tuple(sorted((compiler_options or {}).items()))
+    return Options(
+        arguments.resolve(fun, static_argnums, static_argnames, donate_argnums, donate_argnames),
+        call.prefix_of(in_shardings), call.prefix_of(out_shardings), bool(keep_unused), device,
+        backend, bool(inline), extra)
+
+
+# ---------------------------------------------------------------------------- ahead of time
+
+
+def _with_stages(fun: Callable, options: Options) -> Any:
+    """The C++ function, with the methods of ahead-of-time compilation."""
+    jitted = call.make_jit(fun, options)
+    fun = jitted.__wrapped__
+    itself = weakref.ref(jitted)  # methods must not keep the function alive that has them
+
+    def trace(*args: Any, **kwargs: Any) -> stages.Traced:
+        """Trace the function for arguments of these types (arrays or ShapeDtypeStructs)."""
+        return stages.trace(fun, options, args, kwargs)
+
+    def lower(*args: Any, **kwargs: Any) -> stages.Lowered:
+        """Trace and lower the function for arguments of these types."""
+        return stages.trace(fun, options, args, kwargs).lower()
+
+    def eval_shape(*args: Any, **kwargs: Any) -> Any:
+        """The shapes and dtypes of the result, without computing it."""
+        return stages.trace(fun, options, args, kwargs).out_info
+
+    def clear_cache() -> None:
+        """Forget what C++ remembers of earlier calls."""
+        itself()._clear_cache()
+
+    jitted.trace, jitted.lower, jitted.eval_shape = trace, lower, eval_shape
+    jitted.clear_cache = clear_cache
+    return jitted
+
+
+def _struct_of(aval: ShapedArray, sharding: Any) -> ShapeDtypeStruct:
+    return ShapeDtypeStruct(aval.shape, aval.dtype, sharding=sharding, weak_type=aval.weak_type)
+
+
+stages.struct_of = _struct_of

@@ -1,0 +1,310 @@
+"""What the control flow operations share: tracing their bodies, and rearranging jaxprs.
+
+A body is a jaxpr without consts: what the function closes over comes first among its inputs, and
+the values become operands of the equation. Everything derived from a body is memoized on its
+identity, so repeating a transformation gives the same jaxpr and hits the compilation caches.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minijax.base import dtypes, errors, tree
+from minijax.base.util import fun_name, trace_cache, weak_cache
+from minijax.core import (DebugInfo, Jaxpr, Literal, Tracer, Var, aval_of, convert_element_type,
+                          is_valid, state, trace_to_jaxpr, visible_axes)
+
+
+class Body(NamedTuple):
+    """A traced function: its jaxpr, the values it closes over, what is known of its result."""
+
+    jaxpr: Jaxpr
+    captured: list
+    result: Any
+
+
+def flat_result(value: Any) -> tuple[list, Any]:
+    """Leaves and structure of any result."""
+    return tree.flatten(value)
+
+
+def trace_body(fun: Callable, in_tree: Any, in_avals: Sequence[Any], name: str,
+               flatten: Callable[[Any], tuple[list, Any]] = flat_result) -> Body:
+    """Trace `fun` at the types of its flat arguments; `flatten` takes the result apart.
+
+    Remembered for as long as `fun` lives, unless it closes over a tracer.
+    """
+    in_avals = tuple(in_avals)
+    try:
+        found = _known_bodies(fun, in_tree, in_avals, name, visible_axes(state.trace))
+    except TypeError:  # neither hashable nor weakly referenceable
+        found = []
+    if found:
+        return found[0]
+    result: list = []
+
+    def flat(*leaves: Any) -> list:
+        outs, about = flatten(fun(*tree.unflatten(in_tree, leaves)))
+        _check_outputs(fun, outs, about, name)
+        result.append(about)
+        return outs
+
+    jaxpr, captured = trace_to_jaxpr(flat, in_avals, DebugInfo(fun_name(fun)))
+    body = Body(jaxpr, captured, result[0])
+    if not any(isinstance(x, Tracer) for x in captured):
+        found.append(body)
+    return body
+
+
+_known_bodies = trace_cache(lambda fun, *key: [], maxsize=4096)
+
+
+def _check_outputs(fun: Callable, outs: Sequence[Any], about: Any, name: str) -> None:
+    for i, x in enumerate(outs):
+        if isinstance(x, Tracer) or is_valid(x):
+            continue
+        paths = about if isinstance(about, tuple) else (about,)
+        shown = tree.treedef_tuple(paths) if len(paths) > 1 else paths[0]
+        path = tree.keystr(tree.leaves_with_path(shown.unflatten(range(len(outs))))[i][0])
+        where = f" at output component {path}" if path else ""
+        raise TypeError(errors.describe(
+            f"function {where_defined(fun)} traced for {name} returned a value of type "
+            f"{type(x)}{where}, which is not a valid JAX type",
+            fix="return arrays and numbers only, in tuples, lists and dicts"))
+
+
+def where_defined(fun: Callable) -> str:
+    """`name at file.py:12`."""
+    inner = inspect.unwrap(getattr(fun, "func", fun))
+    code = getattr(inner, "__code__", None)
+    place = f" at {code.co_filename}:{code.co_firstlineno}" if code is not None else ""
+    return f"{fun_name(fun)}{place}"
+
+
+def first_parameter(fun: Callable, default: str = "carry") -> str:
+    """The name that a function gives its first argument."""
+    try:
+        return next(iter(inspect.signature(fun).parameters), default)
+    except (TypeError, ValueError):
+        return default
+
+
+# --- Rearranging jaxprs ------------------------------------------------------------------------
+
+
+def rearrange(jaxpr: Jaxpr, inputs: Iterable[int], outputs: Iterable[int] | None = None) -> Jaxpr:
+    """The same program with its inputs, and outputs, listed in another order.
+
+    `inputs` must name every input that the program uses; outputs may be left out or repeated.
+    """
+    if outputs is not None:
+        outputs = tuple(outputs)
+    return _rearrange(jaxpr, tuple(inputs), outputs)
+
+
+def _rearranged(jaxpr: Jaxpr, inputs: tuple, outputs: tuple | None) -> Jaxpr:
+    outs = jaxpr.outvars if outputs is None else [jaxpr.outvars[i] for i in outputs]
+    return jaxpr.replace(invars=[jaxpr.invars[i] for i in inputs], outvars=outs)
+
+
+_rearrange = weak_cache(_rearranged)
+
+
+def pad_inputs(jaxpr: Jaxpr, places: Sequence[int | None], avals: Sequence[Any]) -> Jaxpr:
+    """The program with unused inputs: input i is `jaxpr.invars[places[i]]`, or new if None."""
+    return _pad_inputs(jaxpr, tuple(places), tuple(avals))
+
+
+def _padded(jaxpr: Jaxpr, places: tuple, avals: tuple) -> Jaxpr:
+    invars = [Var(a) if p is None else jaxpr.invars[p] for p, a in zip(places, avals)]
+    return jaxpr.replace(invars=invars)
+
+
+_pad_inputs = weak_cache(_padded)
+
+
+def interleave(first: Sequence[int], second: Sequence[int]) -> list[int]:
+    """Positions that put groups of the second half behind the groups of the first.
+
+    With group sizes (2, 1) and (1, 1) of five things: [0, 1, 3, 2, 4].
+    """
+    order = []
+    i, j = 0, sum(first)
+    for n, m in zip(first, second):
+        order += [*range(i, i + n), *range(j, j + m)]
+        i, j = i + n, j + m
+    return order
+
+
+def used_inputs(jaxpr: Jaxpr) -> list[bool]:
+    """Which inputs some equation or output reads."""
+    read = set(v for v in jaxpr.outvars if type(v) is not Literal)
+    for eqn in jaxpr.eqns:
+        read.update(v for v in eqn.invars if type(v) is not Literal)
+    return [v in read for v in jaxpr.invars]
+
+
+# --- Carries -----------------------------------------------------------------------------------
+
+
+def promote_weak(values: Sequence[Any], avals: Sequence[Any],
+                 out_avals: Sequence[Any]) -> tuple[list, bool]:
+    """Weakly typed initial values in the dtype that the loop body gives them; and if any changed.
+    """
+    values, changed = list(values), False
+    for i, (before, after) in enumerate(zip(avals, out_avals)):
+        if not before.weak_type or before.dtype == after.dtype:
+            continue
+        dtype, weak = dtypes.promote_avals((before, after))
+        if dtype != before.dtype:
+            values[i] = _converted(values[i], dtype, weak)
+            changed = True
+    return values, changed
+
+
+def _converted(x: Any, dtype: Any, weak: bool) -> Any:
+    if dtypes.is_python_scalar(x) and not weak:
+        return np.asarray(x).astype(dtype)[()]
+    return convert_element_type(x, dtype, weak)
+
+
+def same_type(one: Any, other: Any) -> bool:
+    """Equal but for weakness of the dtype."""
+    return one is other or (one.shape == other.shape and one.dtype == other.dtype
+                            and one.placement == other.placement)
+
+
+def type_name(aval: Any) -> str:
+    """`float32[3]`."""
+    return aval.str_short(False)
+
+
+def difference(one: Any, other: Any) -> str:
+    """In what two types differ, as the end of a sentence."""
+    parts = []
+    if one.dtype != other.dtype:
+        parts.append("the dtypes do not match")
+    if one.shape != other.shape:
+        parts.append("the shapes do not match")
+    return ", and ".join(parts) or "their placements do not match"
+
+
+def check_carry(what: str, fun: Callable, init_tree: Any, in_avals: Sequence[Any],
+                out_tree: Any, out_avals: Sequence[Any], name: str | None = None,
+                prefix: tuple = ()) -> None:
+    """TypeError unless a loop body gives back a carry of the structure and types it was given.
+
+    `name` is what to call the carry (default: the first parameter of `fun`), `prefix` the key path
+    in front of paths into it.
+    """
+    if init_tree == out_tree and all(map(same_type, in_avals, out_avals)):
+        return
+    name = name or first_parameter(fun)
+    if init_tree != out_tree:
+        raise TypeError(errors.describe(
+            f"{what} function carry input and carry output must have the same pytree structure, "
+            "but they differ:\n\n" + structure_difference(
+                f"The input carry {name}", "the corresponding component of the carry output",
+                init_tree, out_tree),
+            fix="return the carry with the same pytree structure as the carry input"))
+    lines = []
+    for path, before, after in zip(leaf_paths(init_tree), in_avals, out_avals):
+        if not same_type(before, after):
+            component = f"component {name}{path}" if path else name
+            lines.append(
+                f"The input carry {component} has type {type_name(before)} but the "
+                f"corresponding output carry component has type {type_name(after)}, so "
+                f"{difference(before, after)}.")
+    listed = lines[0] if len(lines) == 1 else "\n".join(f"  * {line}" for line in lines)
+    raise TypeError(errors.describe(
+        f"{what} function carry input and carry output must have equal types, but they differ:"
+        f"\n\n{listed}\n", fix=_carry_fix(in_avals, out_avals)))
+
+
+def _carry_fix(in_avals: Sequence[Any], out_avals: Sequence[Any]) -> str:
+    for before, after in zip(in_avals, out_avals):
+        if before.shape == after.shape and before.dtype != after.dtype:
+            return (f"start from a carry of dtype {after.dtype}, or return "
+                    f"x.astype('{before.dtype}')")
+    return "return a carry with the shapes and dtypes of the initial one"
+
+
+def leaf_paths(treedef: Any) -> list[str]:
+    """`[1]['w']` for each leaf of a structure."""
+    return [tree.keystr(path) for path, _ in
+            tree.leaves_with_path(treedef.unflatten(range(treedef.num_leaves)))]
+
+
+def structure_difference(subject: str, other: str, first: Any, second: Any) -> str:
+    """Sentences that say where two structures differ."""
+    a = first.unflatten([_Leaf()] * first.num_leaves)
+    b = second.unflatten([_Leaf()] * second.num_leaves)
+    found = list(_differences((), a, b))
+    if not found:
+        return f"{subject} has structure {first}, and {other} {second}."
+    lines = [f"{subject}{_component(path)} is {x} but {other} is {y}, so {why}."
+             for path, x, y, why in found]
+    return lines[0] if len(lines) == 1 else "\n".join(f"  * {line}" for line in lines)
+
+
+class _Leaf:
+    """Stands for an array in a structure."""
+
+
+def _component(path: tuple) -> str:
+    return tree.keystr(path)
+
+
+def _differences(path: tuple, a: Any, b: Any) -> Iterable[tuple]:
+    kinds = [_kind(x) for x in (a, b)]
+    if kinds[0] != kinds[1]:
+        yield path, *kinds, "their Python types differ"
+    elif not isinstance(a, _Leaf) and a is not None:
+        (ours, meta), (theirs, other_meta) = map(tree.flatten_one_level_with_keys, (a, b))
+        ours, theirs = list(ours), list(theirs)
+        if len(ours) != len(theirs):
+            yield (path, f"{kinds[0]} of length {len(ours)}", f"one of length {len(theirs)}",
+                   "the numbers of children do not match")
+        elif meta != other_meta:
+            yield (path, f"{kinds[0]} with pytree metadata {meta}",
+                   f"one with pytree metadata {other_meta}",
+                   "the pytree node metadata does not match")
+        else:
+            for (key, x), (_, y) in zip(ours, theirs):
+                yield from _differences((*path, key), x, y)
+
+
+def _kind(x: Any) -> str:
+    return "a leaf" if isinstance(x, _Leaf) else "None" if x is None else f"a {type(x)}"
+
+
+def leading_size(what: str, leaves: Sequence[Any], structure: Any,
+                 length: int | None = None) -> int:
+    """The common size of axis 0 of the leaves; `length`, if given, must agree with it."""
+    avals = [aval_of(x) for x in leaves]
+    for aval, path in zip(avals, leaf_paths(structure)):
+        if not aval.ndim:
+            raise ValueError(errors.describe(
+                f"{what} got value with no leading axis to scan over: {type_name(aval)}"
+                + (f" at {path}" if path else "") + ".",
+                fix="give every array to loop over an axis 0; close over scalars"))
+    sizes = [aval.shape[0] for aval in avals]
+    if length is not None:
+        if any(n != length for n in sizes):
+            raise ValueError(errors.describe(
+                f"{what} got `length` argument of {length} which disagrees with leading axis "
+                f"sizes {sizes}.", fix="leave out `length`, it is known from the arrays"))
+        return length
+    if not sizes:
+        raise ValueError(errors.describe(
+            f"{what} got no values to scan over and `length` not provided.",
+            fix="pass xs, or the number of iterations as length="))
+    if any(n != sizes[0] for n in sizes):
+        raise ValueError(errors.describe(
+            f"{what} got values with different leading axis sizes: "
+            f"{', '.join(map(str, sizes))}.", fix="cut the arrays to one length along axis 0"))
+    return sizes[0]

@@ -1,0 +1,148 @@
+"""Sorting along a dimension, and the largest elements.
+
+    >>> sort((keys, values), num_keys=1)      # values in the order of the keys
+
+The one invariant: all operands of a sort have one shape and move together. NaN comes last, and
+-0.0 equals 0.0.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minijax.base import dtypes, errors
+from minijax.base.util import canonicalize_axis
+from minijax.core import Primitive, ShapedArray, Zero, aval_of, materialize, zero_tangent
+from minijax.lax import shapes
+from minijax.lax.gather import GatherDimensionNumbers, GatherScatterMode, gather_p
+from minijax.lax.rules import ArrayLike
+
+
+def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: int = 1) -> Any:
+    """`operand` in ascending order along `dimension`.
+
+    A tuple or list of arrays is sorted by the first `num_keys` of them, lexicographically, and
+    gives a tuple.
+    """
+    if isinstance(operand, Sequence) and not isinstance(operand, str):
+        if not operand:
+            raise TypeError(errors.describe("Sort requires at least one operand",
+                                            fix="pass a tuple of arrays"))
+        if not 1 <= num_keys <= len(operand):
+            raise ValueError(errors.describe(
+                f"num_keys={num_keys} must be between 1 and len(operand)={len(operand)}",
+                fix="sort by at least one operand"))
+        dimension = canonicalize_axis(dimension, aval_of(operand[0]).ndim)
+        return tuple(sort_p.bind(*operand, dimension=dimension, is_stable=is_stable,
+                                 num_keys=num_keys))
+    dimension = canonicalize_axis(dimension, aval_of(operand).ndim)
+    return sort_p.bind(operand, dimension=dimension, is_stable=is_stable, num_keys=1)[0]
+
+
+def sort_key_val(keys: ArrayLike, values: ArrayLike, dimension: int = -1,
+                 is_stable: bool = True) -> tuple[Any, Any]:
+    """`keys` in ascending order along `dimension`, and `values` in the order of the keys."""
+    dimension = canonicalize_axis(dimension, aval_of(keys).ndim)
+    return tuple(sort_p.bind(keys, values, dimension=dimension, is_stable=is_stable, num_keys=1))
+
+
+def top_k(operand: ArrayLike, k: int, *, axis: int = -1) -> tuple[Any, Any]:
+    """The `k` largest elements along `axis`, in descending order, and their int32 positions."""
+    k = operator.index(k)
+    if k < 0:
+        raise ValueError(errors.describe(f"k argument to top_k must be nonnegative, got {k}",
+                                         fix="ask for at least 0 elements"))
+    axis = canonicalize_axis(axis, aval_of(operand).ndim)
+    return tuple(top_k_p.bind(operand, k=k, axis=axis))
+
+
+# --- Derivatives: the tangents move as the elements do ------------------------------------------
+
+
+def _take_along(x: Any, indices: Any, axis: int, unique: bool) -> Any:
+    """`x` at `indices` along `axis`: one position for each element of the result."""
+    ndim = aval_of(x).ndim
+    others = tuple([d for d in range(ndim) if d != axis])
+    dnums = GatherDimensionNumbers((), (axis,), (axis,), others, others)
+    return gather_p.bind(
+        x, shapes.expand_dims(indices, (ndim,)), dimension_numbers=dnums,
+        slice_sizes=(1,) * ndim, unique_indices=unique, indices_are_sorted=False,
+        mode=GatherScatterMode.PROMISE_IN_BOUNDS, fill_value=None)
+
+
+# --- sort --------------------------------------------------------------------------------------
+
+
+def _sort_shape(*avals: ShapedArray, dimension: int, is_stable: bool,
+                num_keys: int) -> list[ShapedArray]:
+    if any(a.shape != avals[0].shape for a in avals):
+        raise TypeError(errors.describe(
+            f"Arguments to sort must have equal shapes, got: "
+            f"{' '.join(str(a.shape) for a in avals)}", fix="broadcast the operands first"))
+    return [ShapedArray(a.shape, a.dtype, a.weak_type) for a in avals]
+
+
+def _sort_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, dimension: int,
+              is_stable: bool, num_keys: int) -> tuple:
+    params = dict(dimension=dimension, is_stable=is_stable, num_keys=num_keys)
+    if all(type(t) is Zero for t in tangents):
+        outs = sort_p.bind(*primals, **params)
+        return outs, [zero_tangent(x) for x in outs]
+    shape = aval_of(primals[0]).shape
+    index_dtype = np.dtype(np.uint32 if shape[dimension] < 1 << 32 else np.uint64)
+    positions = shapes.broadcasted_iota(index_dtype, shape, dimension)
+    *outs, order = sort_p.bind(*primals, positions, **params)
+    moved = [zero_tangent(x) if type(t) is Zero else _take_along(t, order, dimension, True)
+             for x, t in zip(outs, tangents)]
+    return outs, moved
+
+
+def _sort_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *, dimension: int,
+               is_stable: bool, num_keys: int) -> tuple:
+    at = next(d for d in dims if d is not None)
+    operands = [materialize(x, d, axis.size, at) for x, d in zip(args, dims)]
+    outs = sort_p.bind(*operands, dimension=dimension + (dimension >= at), is_stable=is_stable,
+                       num_keys=num_keys)
+    return outs, [at] * len(outs)
+
+
+sort_p = Primitive("sort", shape=_sort_shape, multiple_results=True, jvp=_sort_jvp,
+                   vmap=_sort_vmap)
+
+
+# --- top_k -------------------------------------------------------------------------------------
+
+
+def _top_k_shape(x: ShapedArray, *, k: int, axis: int) -> list[ShapedArray]:
+    if dtypes.issubdtype(x.dtype, np.complexfloating):
+        raise ValueError(errors.describe("top_k is not compatible with complex inputs.",
+                                         fix="rank by jnp.abs(x)"))
+    if k > x.shape[axis]:
+        raise ValueError(errors.describe(
+            "k argument to top_k must be no larger than size along axis; got "
+            f"k={k} with shape={list(x.shape)} and axis={axis}", fix="use min(k, x.shape[axis])"))
+    shape = (*x.shape[:axis], k, *x.shape[axis + 1:])
+    return [ShapedArray(shape, x.dtype, x.weak_type),
+            ShapedArray(shape, np.dtype(np.int32), x.weak_type)]
+
+
+def _top_k_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, k: int, axis: int) -> tuple:
+    values, indices = top_k_p.bind(*primals, k=k, axis=axis)
+    if type(tangents[0]) is Zero:
+        return [values, indices], [zero_tangent(values), zero_tangent(indices)]
+    moved = _take_along(tangents[0], indices, axis, True)
+    return [values, indices], [moved, zero_tangent(indices)]
+
+
+def _top_k_vmap(mapped: Any, args: Sequence[Any], dims: Sequence[int], *, k: int,
+                axis: int) -> tuple:
+    d = dims[0]
+    return top_k_p.bind(args[0], k=k, axis=axis + (axis >= d)), [d, d]
+
+
+top_k_p = Primitive("top_k", shape=_top_k_shape, multiple_results=True, jvp=_top_k_jvp,
+                    vmap=_top_k_vmap)

@@ -1,0 +1,449 @@
+"""Making arrays: from Python and NumPy values, filled with one value, and ranges.
+
+Invariant: eagerly nothing here compiles a program; values are made by NumPy and put on the
+device.  While a function is being staged, filled arrays and ranges are operations of its program,
+so that they need not be stored with it.
+
+    array([1, 2.5])                 # float32, not weak
+    array(3)                        # weak int32, as Python scalars are
+    full((2, 3), 7, dtype="int8")
+"""
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minijax import lax
+from minijax.base import dtypes, errors, tree
+from minijax.base.dtypes import DTypeLike
+from minijax.base.jaxlib import Array, ArrayImpl, Device, Sharding
+from minijax.core import ShapedArray, Tracer, get_aval, state, structural
+from minijax.lax.rules import ArrayLike
+from minijax.numpy.promotion import (
+    COMPLEX, as_array, broadcast, check_array_like, convert, dtype_of, operand, shape_of)
+from minijax.runtime import place
+from minijax.runtime.call import fused
+
+Place = Device | Sharding | None
+Shape = int | Sequence[int]
+
+_NUMBERS = frozenset((bool, int, float, complex))
+# Lists that hold more elements than this in arrays are put together on the device.
+_HOST_LIMIT = 1 << 16
+
+# --- From values -------------------------------------------------------------------------------
+
+
+def array(object: Any, dtype: DTypeLike | None = None, *args: Any, copy: bool = True,
+          order: str | None = "K", ndmin: int = 0, device: Place = None,
+          out_sharding: Sharding | None = None) -> Array:
+    """An array of the values of `object`: a number, an array, or nested lists of such.
+
+    The dtype of a list is that to which its elements promote, and never weak.  With `copy` the
+    result shares no memory with an array given.
+    """
+    if args:
+        raise TypeError(f"array() takes at most 2 positional arguments, got {2 + len(args)}")
+    if order is not None and order != "K":
+        raise NotImplementedError("Only implemented for order='K'")
+    if dtype is not None:
+        dtype = dtypes.check_user_dtype(dtype, "array")
+    device = out_sharding if device is None else device
+    if isinstance(object, (ArrayImpl, Tracer)):
+        return _from_array(object, dtype, copy, ndmin, device)
+    value, weak = _host_value(object, dtype)
+    if isinstance(value, (ArrayImpl, Tracer)):
+        return _from_array(value, dtype, False, ndmin, device)
+    if ndmin > value.ndim:
+        value = value.reshape((1,) * (ndmin - value.ndim) + value.shape)
+    lift = getattr(state.trace, "lift", None)
+    if lift is not None and not value.ndim and device is None:
+        return lift(object if weak else value[()])
+    return _put(value, ShapedArray(value.shape, value.dtype, weak), device)
+
+
+def asarray(a: Any, dtype: DTypeLike | None = None, order: str | None = None, *,
+            copy: bool | None = None, device: Place = None,
+            out_sharding: Sharding | None = None) -> Array:
+    """The value as an array; an array that has the dtype already is returned as it is."""
+    if dtype is None and type(a) is ArrayImpl and not copy and device is None:
+        return a
+    return array(a, dtype, copy=bool(copy), order=order, device=device, out_sharding=out_sharding)
+
+
+def copy(a: ArrayLike, order: str | None = None) -> Array:
+    """A new array with the values of a."""
+    check_array_like("copy", a)
+    return array(a, copy=True, order=order)
+
+
+def _put(value: np.ndarray, aval: ShapedArray, device: Place, owned: bool = False) -> Array:
+    sharding = place.target_sharding(device)
+    return place.from_numpy(value, aval, sharding, sharding is not None, owned)
+
+
+def _from_array(x: Any, dtype: Any, copy: bool, ndmin: int, device: Place) -> Any:
+    aval = x.aval
+    if dtype is not None and (dtype != aval.dtype or aval.weak_type):
+        x = _converted(x, dtype)
+    elif copy:
+        x = place.copy(x) if type(x) is ArrayImpl else lax.copy(x)
+    if ndmin > aval.ndim:
+        x = _filled_up(x, ndmin)
+    if device is not None and type(x) is ArrayImpl:
+        x = place.put_leaf(x, place.target_sharding(device))
+    return x
+
+
+@fused(static_argnums=(1,))
+def _converted(x: Array, dtype: Any) -> Array:
+    aval = x.aval
+    if aval.dtype in COMPLEX and dtype not in COMPLEX and dtype != np.bool_:
+        x = lax.real(x)
+    return structural.convert_element_type(x, dtype)
+
+
+@fused(static_argnums=(1,))
+def _filled_up(x: Array, ndmin: int) -> Array:
+    return broadcast(x, (1,) * (ndmin - x.ndim) + x.shape)
+
+
+def _host_value(object: Any, dtype: Any) -> tuple[Any, bool]:
+    """The value as a NumPy array of canonical dtype (or an array if it holds any), and its weakness."""
+    kind = type(object)
+    if kind in _NUMBERS:
+        weak = dtype is None and kind is not bool
+        return np.array(object, dtypes.scalar_dtype(kind) if dtype is None else dtype), weak
+    if isinstance(object, (np.ndarray, np.generic)):
+        return _canonical(object, dtype), False
+    if object is None:
+        raise ValueError("None is not a valid value for jnp.array")
+    if hasattr(object, "__jax_array__"):
+        return object.__jax_array__(), False
+    if isinstance(object, (list, tuple)):
+        return _from_list(object, dtype), False
+    return _canonical(np.asarray(object), dtype, object), False
+
+
+def _canonical(value: Any, dtype: Any, shown: Any = None) -> np.ndarray:
+    value = np.asarray(value)
+    if value.dtype.kind in "OSUMmT":
+        shown = value if shown is None else shown
+        raise TypeError(errors.describe(
+            f"Value '{str(shown):.200}' with dtype {value.dtype} is not a valid JAX array type. "
+            "Only arrays of numeric types are supported by JAX.",
+            fix="convert it to numbers first, e.g. with np.asarray(x, dtype='float32')"))
+    if dtype is None:
+        dtype = dtypes.canonicalize_dtype(value.dtype)
+    if value.dtype.kind == "c" and dtype not in COMPLEX and dtype != np.bool_:
+        value = value.real
+    return value.astype(dtype, copy=False)
+
+
+def _from_list(values: Sequence, dtype: Any) -> Any:
+    leaves = tree.leaves(values)
+    kinds = set(map(type, leaves))
+    if not kinds <= _NUMBERS:
+        if any(issubclass(kind, (Tracer, Array)) for kind in kinds) or any(
+                hasattr(kind, "__jax_array__") for kind in kinds):
+            return _from_arrays(values, leaves, dtype)
+        leaves = {(type(x), getattr(x, "dtype", None)): x for x in leaves}.values()
+    else:
+        leaves = [kind() for kind in kinds]
+    if dtype is None:
+        dtype = _common_dtype(leaves)
+    value = np.array(values) if dtype is None else _as_numpy(values, dtype)
+    return _canonical(value, dtype, values)
+
+
+def _as_numpy(values: Sequence, dtype: Any) -> np.ndarray:
+    try:
+        return np.array(values, dtype)
+    except TypeError:
+        if None in tree.leaves(values, is_leaf=lambda x: x is None):
+            raise ValueError("None is not a valid value for jnp.array") from None
+        return np.array(values)
+
+
+def _common_dtype(leaves: Any) -> Any:
+    """The dtype of a list with these elements; None when they are no numbers."""
+    if not leaves:
+        return dtypes.default_float()
+    if any(isinstance(x, (str, bytes)) for x in leaves):
+        return None
+    try:
+        return dtypes.lattice_result_type(*leaves)[0]
+    except TypeError:
+        return None
+
+
+def _from_arrays(values: Sequence, leaves: list, dtype: Any) -> Any:
+    """Nested lists that hold arrays or tracers."""
+    if dtype is None:
+        dtype = dtypes.lattice_result_type(*leaves)[0]
+    host = not any(isinstance(x, Tracer) for x in leaves) and not state.trace.staging
+    if host and sum(np.size(x) for x in leaves) <= _HOST_LIMIT:
+        return np.array(tree.map(np.asarray, values)).astype(dtype, copy=False)
+    return _stacked(values, dtype)
+
+
+@fused(static_argnums=(1,))
+def _stacked(values: Any, dtype: Any) -> Any:
+    if isinstance(values, (list, tuple)):
+        if not values:
+            return full((0,), 0, dtype)
+        return lax.stack([_stacked.body(x, dtype) for x in values], 0)
+    x = as_array(operand("array", values))
+    return structural.convert_element_type(convert(x, dtype), dtype)
+
+
+def astype(x: ArrayLike, dtype: DTypeLike | None, /, *, copy: bool = False,
+           device: Place = None) -> Array:
+    """x converted to the dtype (None: the default float); of complex numbers the real part."""
+    if type(x) in _NUMBERS or isinstance(x, np.generic):
+        x = array(x)
+    check_array_like("astype", x)
+    target = dtypes.check_user_dtype(dtype, "astype")
+    aval = getattr(x, "aval", None)
+    if aval is not None and aval.dtype == target and not aval.weak_type:
+        return _from_array(x, None, copy, 0, device)
+    return _from_array(_astype(x, target), None, False, 0, device)
+
+
+@fused(static_argnums=(1,))
+def _astype(x: ArrayLike, dtype: Any) -> Array:
+    return _converted.body(as_array(x), dtype)
+
+
+# --- Filled with one value ---------------------------------------------------------------------
+
+
+def zeros(shape: Any, dtype: DTypeLike | None = None, *, device: Place = None,
+          out_sharding: Sharding | None = None) -> Array:
+    """An array of zeros, by default of the default float dtype."""
+    dtype = dtypes.check_user_dtype(dtype, "zeros")
+    return _filled(shape, 0, dtype, False, out_sharding if device is None else device)
+
+
+def ones(shape: Any, dtype: DTypeLike | None = None, *, device: Place = None,
+         out_sharding: Sharding | None = None) -> Array:
+    """An array of ones, by default of the default float dtype."""
+    dtype = dtypes.check_user_dtype(dtype, "ones")
+    return _filled(shape, 1, dtype, False, out_sharding if device is None else device)
+
+
+def empty(shape: Any, dtype: DTypeLike | None = None, *, device: Place = None,
+          out_sharding: Sharding | None = None) -> Array:
+    """An array of zeros: there are no uninitialised arrays."""
+    dtype = dtypes.check_user_dtype(dtype, "empty")
+    return _filled(shape, 0, dtype, False, out_sharding if device is None else device)
+
+
+def full(shape: Any, fill_value: ArrayLike, dtype: DTypeLike | None = None, *,
+         device: Place = None, out_sharding: Sharding | None = None) -> Array:
+    """An array with fill_value (broadcast to `shape`) in it, in its dtype unless one is given."""
+    if dtype is not None:
+        dtype = dtypes.check_user_dtype(dtype, "full")
+    device = out_sharding if device is None else device
+    return _full("full", shape, fill_value, dtype, False, device)
+
+
+def zeros_like(a: Any, dtype: DTypeLike | None = None, shape: Any = None, *,
+               device: Place = None, out_sharding: Sharding | None = None) -> Array:
+    """Zeros with the shape and dtype of a, unless others are given."""
+    shape, dtype, weak = _like("zeros_like", a, dtype, shape)
+    return _filled(shape, 0, dtype, weak, out_sharding if device is None else device)
+
+
+def ones_like(a: Any, dtype: DTypeLike | None = None, shape: Any = None, *,
+              device: Place = None, out_sharding: Sharding | None = None) -> Array:
+    """Ones with the shape and dtype of a, unless others are given."""
+    shape, dtype, weak = _like("ones_like", a, dtype, shape)
+    return _filled(shape, 1, dtype, weak, out_sharding if device is None else device)
+
+
+def empty_like(prototype: Any, dtype: DTypeLike | None = None, shape: Any = None, *,
+               device: Place = None) -> Array:
+    """Zeros with the shape and dtype of the prototype, unless others are given."""
+    shape, dtype, weak = _like("empty_like", prototype, dtype, shape)
+    return _filled(shape, 0, dtype, weak, device)
+
+
+def full_like(a: Any, fill_value: ArrayLike, dtype: DTypeLike | None = None, shape: Any = None, *,
+              device: Place = None) -> Array:
+    """An array with fill_value in it and the shape and dtype of a, unless others are given."""
+    shape, dtype, weak = _like("full_like", a, dtype, shape)
+    return _full("full_like", shape, fill_value, dtype, weak, device)
+
+
+def _like(name: str, a: Any, dtype: DTypeLike | None, shape: Any) -> tuple[Any, Any, bool]:
+    """(shape, dtype, weak) of an array like `a`, which need only have a shape and a dtype."""
+    weak = False
+    if dtype is not None:
+        dtype = dtypes.check_user_dtype(dtype, name)
+        if shape is not None:
+            return shape, dtype, False
+    if hasattr(a, "shape") and hasattr(a, "dtype"):
+        own_shape, own_dtype = a.shape, dtypes.canonicalize_dtype(a.dtype, True)
+        weak = bool(getattr(a, "weak_type", False))
+    else:
+        check_array_like(name, a)
+        aval = get_aval(a)
+        own_shape, own_dtype, weak = aval.shape, aval.dtype, aval.weak_type
+    shape = own_shape if shape is None else shape
+    return (shape, own_dtype, weak) if dtype is None else (shape, dtype, False)
+
+
+def shape_tuple(shape: Any, context: str = "") -> tuple[int, ...]:
+    """The shape as a tuple of ints; TypeError for sizes that are no concrete integers."""
+    try:
+        if type(shape) is not tuple:
+            shape = (operator.index(shape),) if not np.ndim(shape) else tuple(shape)
+        shape = tuple(map(operator.index, shape))
+    except TypeError:
+        shown = shape if isinstance(shape, tuple) else (shape,)
+        raise TypeError(errors.describe(
+            f"Shapes must be 1D sequences of concrete values of integer type, got {shown}."
+            + (f" {context}" if context else ""),
+            fix="under jit, make the argument that the shape comes from static, "
+                "e.g. jax.jit(f, static_argnums=0)")) from None
+    if shape and min(shape) < 0:
+        raise TypeError(errors.describe(
+            f"broadcast_in_dim shape must have every element be nonnegative, got {shape}.",
+            fix="give sizes that are 0 or more"))
+    return shape
+
+
+def _filled(shape: Any, value: int, dtype: Any, weak: bool, device: Place) -> Array:
+    shape = shape_tuple(shape)
+    if isinstance(dtype, dtypes.ExtendedDType):
+        return structural.zeros(ShapedArray(shape, dtype))
+    if state.trace.staging:
+        return _staged_full(np.array(value, dtype)[()], ShapedArray(shape, dtype, weak))
+    host = np.zeros(shape, dtype) if value == 0 else np.full(shape, value, dtype)
+    return _put(host, ShapedArray(shape, dtype, weak), device, True)
+
+
+def _staged_full(value: Any, aval: ShapedArray) -> Any:
+    if aval.weak_type:
+        value = structural.convert_element_type(value, aval.dtype, True)
+    if not aval.shape:
+        return as_array(value)
+    return structural.broadcast_in_dim(value, aval.shape, ())
+
+
+def _full(name: str, shape: Any, value: Any, dtype: Any, weak: bool, device: Place) -> Array:
+    check_array_like(name, value) if not isinstance(value, (list, tuple)) else None
+    shape = shape_tuple(shape)
+    if isinstance(value, (Array, Tracer)) or hasattr(value, "__jax_array__"):
+        return _from_array(_broadcast_fill(value, shape, dtype, weak), None, False, 0, device)
+    host, own_weak = _host_value(value, None)
+    if dtype is None:
+        dtype, weak = host.dtype, own_weak
+    host = _canonical(host, dtype)
+    if state.trace.staging and not host.ndim:
+        return _staged_full(host[()], ShapedArray(shape, dtype, weak))
+    host = np.full(shape, host, dtype)
+    return _put(host, ShapedArray(shape, dtype, weak), device, True)
+
+
+@fused(static_argnums=(1, 2, 3))
+def _broadcast_fill(value: Any, shape: tuple[int, ...], dtype: Any, weak: bool) -> Array:
+    value = as_array(operand("full", value))
+    if dtype is not None:
+        value = structural.convert_element_type(convert(value, dtype), dtype, weak)
+    lax.broadcast_shapes(shape_of(value), shape)
+    return broadcast(value, shape)
+
+
+# --- Ranges ------------------------------------------------------------------------------------
+
+
+def arange(start: ArrayLike, stop: ArrayLike | None = None, step: ArrayLike | None = None,
+           dtype: DTypeLike | None = None, *, device: Place = None,
+           out_sharding: Sharding | None = None) -> Array:
+    """start, start + step, ... up to but without stop; arange(n) counts from 0.
+
+    The arguments must be concrete numbers.  The dtype is that to which they promote.
+    """
+    if dtype is not None:
+        dtype = dtypes.check_user_dtype(dtype, "arange")
+    given = {"start": start, "stop": stop, "step": step}
+    if stop is None:
+        given = {"stop": start, "step": step}
+    given = {name: _bound(name, x) for name, x in given.items() if x is not None}
+    if dtype is None:
+        dtype = dtypes.result_type(*given.values())
+        if dtype in COMPLEX:
+            raise ValueError("Passing complex start/stop/step to jnp.arange is no longer "
+                             "supported starting in JAX v0.10.0.")
+    if dtype == np.bool_:
+        raise TypeError(errors.describe(
+            "iota does not accept dtype bool. Accepted dtypes are subtypes of integer, floating, "
+            "complexfloating.", fix="jnp.arange(n) and a comparison"))
+    first, last, by = given.get("start", 0), given["stop"], given.get("step", 1)
+    size = max(int(np.ceil((last - first) / by)), 0) if by else _zero_step()
+    aval = ShapedArray((size,), dtype)
+    device = out_sharding if device is None else device
+    simple = "start" not in given and "step" not in given
+    if state.trace.staging:
+        return _staged_range(aval, None if simple else (first, by))
+    return _put(_host_range(aval, None if simple else (first, by)), aval, device, True)
+
+
+def _zero_step() -> int:
+    raise ZeroDivisionError("division by zero")
+
+
+def _bound(name: str, x: Any) -> Any:
+    """A concrete number of Python or NumPy."""
+    if isinstance(x, (Array, Tracer)):
+        concrete = x if not isinstance(x, Tracer) else x.concrete()
+        if concrete is None:
+            raise errors.ConcretizationTypeError(
+                x, f"It arose in the jnp.arange argument '{name}'")
+        x = np.asarray(concrete)
+    if np.ndim(x):
+        raise ValueError(errors.describe(
+            f"jax.numpy.arange: arguments must be scalars; got {name}={x}", fix="jnp.arange(n)"))
+    if type(x) not in _NUMBERS:
+        if not isinstance(x, (np.ndarray, np.generic)):
+            raise TypeError(f"must be real number, not {type(x).__name__}")
+        get_aval(x)
+        x = x[()]
+    return x
+
+
+def _host_range(aval: ShapedArray, line: tuple | None) -> np.ndarray:
+    dtype = aval.dtype
+    steps = np.arange(aval.size, dtype=np.int64)
+    if line is None:
+        return steps.astype(dtype)
+    first, by = (np.asarray(x).astype(dtype) for x in line)
+    with np.errstate(all="ignore"):
+        return first + by * steps.astype(dtype)
+
+
+def _staged_range(aval: ShapedArray, line: tuple | None) -> Any:
+    steps = lax.iota(aval.dtype, aval.size)
+    if line is None:
+        return steps
+    first, by = (np.asarray(x).astype(aval.dtype)[()] for x in line)
+    if by != 1:
+        steps = lax.mul(by, steps)
+    return lax.add(first, steps)
+
+
+# --- From buffers, files and iterators ---------------------------------------------------------
+
+
+def frombuffer(buffer: Any, dtype: DTypeLike = float, count: int = -1, offset: int = 0) -> Array:
+    """The bytes of a buffer as a vector."""
+    return asarray(np.frombuffer(buffer, dtypes.to_numpy_dtype(dtype), count, offset))
+
+
+def fromstring(string: str, dtype: DTypeLike = float, count: int = -1, *, sep: str) -> Array:
+    """The numbers in a text, which `sep` keeps apart."""
+    return asarray(np.fromstring(string, dtypes.to_numpy_dtype(dtype), count, sep=sep))

@@ -1,0 +1,417 @@
+"""Sets held in arrays: unique elements, membership, union, intersection, difference.
+
+Sizes depend on values, so under jit `size=` must be given; results are padded with `fill_value`.
+Eager calls on a CPU without `size` are NumPy's, which needs no program per size.
+
+    unique(x, return_counts=True)
+    intersect1d(x, y, size=4, fill_value=-1)
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minijax import lax
+from minijax.base import errors
+from minijax.base.util import canonicalize_axis
+from minijax.core import get_aval, is_concrete, structural
+from minijax.lax.rules import ArrayLike
+from minijax.numpy import host, indexing, promotion, selection, sorting
+from minijax.numpy.sorting import position_dtype
+from minijax.runtime.call import fused
+
+_NEED_SIZE = ("The error arose for the first argument of jnp.{0}(). To make jnp.{0}() compatible "
+              "with JIT and other transforms, you can specify a concrete value for the size "
+              "argument, which will determine the output size.")
+
+
+class _UniqueAllResult(NamedTuple):
+    """What `unique_all` returns."""
+
+    values: Any
+    indices: Any
+    inverse_indices: Any
+    counts: Any
+
+
+class _UniqueCountsResult(NamedTuple):
+    """What `unique_counts` returns."""
+
+    values: Any
+    counts: Any
+
+
+class _UniqueInverseResult(NamedTuple):
+    """What `unique_inverse` returns."""
+
+    values: Any
+    inverse_indices: Any
+
+
+def unique(ar: ArrayLike, return_index: bool = False, return_inverse: bool = False,
+           return_counts: bool = False, axis: int | None = None, *, equal_nan: bool = True,
+           size: int | None = None, fill_value: ArrayLike | None = None,
+           sorted: bool = True) -> Any:
+    """The sorted distinct elements (or slices along `axis`).
+
+    Returns also, if asked: where each occurs first, which of them each element is (in the shape
+    of `ar`), how often each occurs. `size` pads with `fill_value` (default: the smallest), or cuts.
+    """
+    promotion.check_array_like("unique", ar)
+    wanted = (True, return_index, return_inverse, return_counts)
+    if size is None:
+        found = _unique_on_host(ar, axis, equal_nan) if axis is None else None
+        if found is not None:
+            return _chosen(found, wanted)
+        if not is_concrete(ar):
+            raise errors.ConcretizationTypeError(ar, _NEED_SIZE.format("unique"))
+        size = int(_count_unique(ar, axis, equal_nan)) if np.size(ar) else 0
+    size = operator.index(size)
+    if fill_value is None and size and not np.size(ar):
+        raise ValueError(errors.describe(
+            "jnp.unique: for zero-sized input with nonzero size argument, fill_value must be "
+            "specified", fix="fill_value=0"))
+    return _chosen(_unique(ar, fill_value, (axis, equal_nan, size)), wanted)
+
+
+def _chosen(results: tuple, wanted: tuple[bool, ...]) -> Any:
+    out = tuple(x for x, flag in zip(results, wanted) if flag)
+    return out[0] if len(out) == 1 else out
+
+
+def _unique_on_host(x: Any, axis: int | None, equal_nan: bool) -> tuple | None:
+    values = host.elements(x)
+    if values is None:
+        return None
+    dtype = position_dtype()
+    result, *rest = np.unique(values, True, True, True, axis, equal_nan=equal_nan)
+    aval = get_aval(x)
+    first = host.array(result.astype(aval.dtype), x, weak_type=aval.weak_type)
+    return first, *[host.array(i.astype(dtype), x) for i in rest]
+
+
+def _rows(x: Any, axis: int | None) -> tuple[Any, Any]:
+    """The elements, or slices, along axis 0; and the same as rows of a matrix."""
+    x = promotion.as_array(promotion.operand("unique", x))
+    if axis is None:
+        x = structural.reshape(x, (x.size,))
+        return x, structural.reshape(x, (x.size, 1))
+    x = structural.move_axis(x, canonicalize_axis(axis, x.ndim), 0)
+    count = x.shape[0]
+    return x, structural.reshape(x, (count, x.size // count if count else 0))
+
+
+def _sorted_rows(x: Any, rows: Any, equal_nan: bool) -> tuple[Any, Any, Any]:
+    """The slices of x in sorted order, whether each is the first of its kind, the order."""
+    count = rows.shape[0]
+    columns = [lax.index_in_dim(rows, i, 1, keepdims=False) for i in range(rows.shape[1])]
+    if columns:
+        order = sorting.lexsort.body(columns[::-1])
+    else:
+        order = lax.iota(position_dtype(), count)
+    x = indexing.getitem_traced(x, order)
+    rows = indexing.getitem_traced(rows, order)
+    after, before = lax.slice_in_dim(rows, 1, None), lax.slice_in_dim(rows, 0, count - 1)
+    differ = lax.ne(after, before)
+    if equal_nan and rows.dtype in promotion.INEXACT:
+        both = lax.bitwise_and(lax.ne(after, after), lax.ne(before, before))
+        differ = lax.bitwise_and(differ, lax.bitwise_not(both))
+    first = structural.broadcast_in_dim(np.True_, (1,), ())
+    return x, lax.concatenate((first, lax.reduce_or(differ, (1,))), 0), order
+
+
+@fused(static_argnums=(1, 2))
+def _count_unique(x: Any, axis: int | None, equal_nan: bool) -> Any:
+    x, rows = _rows(x, axis)
+    if not rows.shape[0]:
+        return np.zeros((), np.int32)
+    mask = _sorted_rows(x, rows, equal_nan)[1]
+    return structural.reduce_sum(structural.convert_element_type(mask, position_dtype()), (0,))
+
+
+@fused(static_argnums=2)
+def _unique(ar: Any, fill_value: Any, options: tuple) -> tuple:
+    """All four results of `unique`, of a fixed size."""
+    axis, equal_nan, size = options
+    shape = np.shape(ar)
+    x, rows = _rows(ar, axis)
+    count = rows.shape[0]
+    dtype = position_dtype()
+    zeros = structural.broadcast_in_dim(dtype.type(0), (size,), ())
+    if not count:
+        values = structural.zeros(get_aval(x).update(shape=(size, *x.shape[1:])))
+        results = [values, zeros, structural.broadcast_in_dim(dtype.type(0), (0,), ()), zeros]
+        missing = structural.broadcast_in_dim(np.True_, (size,), ())
+    else:
+        x, mask, order = _sorted_rows(x, rows, equal_nan)
+        starts = selection._nonzero.body(mask, size + 1, count)[0]
+        place = lax.slice(starts, (0,), (size,))
+        rank = lax.cumsum(structural.convert_element_type(mask, dtype))
+        missing = lax.ge(place, structural.broadcast_in_dim(dtype.type(count), (size,), ()))
+        place = lax.select(missing, zeros, place)
+        counts = lax.sub(lax.slice(starts, (1,), (size + 1,)), lax.slice(starts, (0,), (size,)))
+        inverse = lax.scatter(
+            structural.broadcast_in_dim(dtype.type(0), (count,), ()),
+            structural.broadcast_in_dim(order, (count, 1), (0,)), lax.sub(rank, dtype.type(1)),
+            lax.ScatterDimensionNumbers((), (0,), (0,)), unique_indices=True)
+        results = [indexing.getitem_traced(x, place), indexing.getitem_traced(order, place),
+                   inverse, counts]
+    if fill_value is not None:
+        results[0] = _fill_missing(results[0], missing, fill_value)
+    if axis is None:
+        results[2] = structural.reshape(results[2], shape)
+    else:
+        results[0] = structural.move_axis(results[0], 0, axis)
+    return tuple(results)
+
+
+def _fill_missing(values: Any, missing: Any, fill_value: Any) -> Any:
+    mask = structural.broadcast_in_dim(missing, values.shape, (0,))
+    fill = promotion.as_array(promotion.convert(fill_value, values.dtype))
+    dims = tuple(range(values.ndim - fill.ndim, values.ndim))
+    return lax.select(mask, structural.broadcast_in_dim(fill, values.shape, dims), values)
+
+
+def unique_all(x: ArrayLike, /, *, size: int | None = None,
+               fill_value: ArrayLike | None = None) -> _UniqueAllResult:
+    """`unique` with all its results; NaNs count as different."""
+    promotion.check_array_like("unique_all", x)
+    return _UniqueAllResult(*unique(x, True, True, True, equal_nan=False, size=size,
+                                    fill_value=fill_value))
+
+
+def unique_counts(x: ArrayLike, /, *, size: int | None = None,
+                  fill_value: ArrayLike | None = None) -> _UniqueCountsResult:
+    """The distinct elements and how often each occurs; NaNs count as different."""
+    promotion.check_array_like("unique_counts", x)
+    return _UniqueCountsResult(*unique(x, return_counts=True, equal_nan=False, size=size,
+                                       fill_value=fill_value))
+
+
+def unique_inverse(x: ArrayLike, /, *, size: int | None = None,
+                   fill_value: ArrayLike | None = None) -> _UniqueInverseResult:
+    """The distinct elements and which of them each element is; NaNs count as different."""
+    promotion.check_array_like("unique_inverse", x)
+    return _UniqueInverseResult(*unique(x, return_inverse=True, equal_nan=False, size=size,
+                                        fill_value=fill_value))
+
+
+def unique_values(x: ArrayLike, /, *, size: int | None = None,
+                  fill_value: ArrayLike | None = None) -> Any:
+    """The distinct elements; NaNs count as different."""
+    promotion.check_array_like("unique_values", x)
+    return unique(x, equal_nan=False, size=size, fill_value=fill_value)
+
+
+# --- Membership --------------------------------------------------------------------------------
+
+
+def isin(element: ArrayLike, test_elements: ArrayLike, assume_unique: bool = False,
+         invert: bool = False, *, method: str = "auto") -> Any:
+    """Whether each element is among the test elements.
+
+    method: "compare_all", "binary_search" or "sort"; "auto" compares with all.
+    """
+    if method not in ("auto", "compare_all", "binary_search", "sort"):
+        raise ValueError(errors.describe(
+            f"{method=} is not implemented; options are 'compare_all', 'binary_search', 'sort', "
+            "and 'auto'", fix="method='auto'"))
+    return _isin(element, test_elements, bool(invert), method)
+
+
+@fused(static_argnums=(2, 3))
+def _isin(element: Any, test: Any, invert: bool, method: str) -> Any:
+    x, test = promotion.promote(promotion.operand("isin", element),
+                                promotion.operand("isin", test, 1))
+    x, test = promotion.as_array(x), promotion.as_array(test)
+    test = structural.reshape(test, (test.size,))
+    if not x.size or not test.size:
+        return structural.broadcast_in_dim(np.bool_(invert), x.shape, ())
+    if method in ("sort", "binary_search"):
+        test = lax.sort(test)
+        place = sorting._searchsorted.body(test, x, "left", None,
+                                           "sort" if method == "sort" else "scan")
+        last = structural.broadcast_in_dim(place.dtype.type(test.size - 1), x.shape, ())
+        found = lax.eq(x, indexing.getitem_traced(test, lax.min(place, last)))
+    else:
+        plane = (*x.shape, test.size)
+        found = lax.reduce_or(lax.eq(
+            structural.broadcast_in_dim(x, plane, tuple(range(x.ndim))),
+            structural.broadcast_in_dim(test, plane, (x.ndim,))), (x.ndim,))
+    return lax.bitwise_not(found) if invert else found
+
+
+# --- Operations on two sets --------------------------------------------------------------------
+
+
+def _flat(name: str, *arrays: Any) -> list:
+    arrays = promotion.promote(*[promotion.operand(name, x, i) for i, x in enumerate(arrays)])
+    return [structural.reshape(x, (x.size,)) for x in map(promotion.as_array, arrays)]
+
+
+def _size(name: str, size: int | None, *arrays: Any) -> None:
+    """ConcretizationTypeError if the size is neither given nor to be computed."""
+    if size is None:
+        for x in arrays:
+            if not is_concrete(x):
+                raise errors.ConcretizationTypeError(x, _NEED_SIZE.format(name))
+
+
+def union1d(ar1: ArrayLike, ar2: ArrayLike, *, size: int | None = None,
+            fill_value: ArrayLike | None = None) -> Any:
+    """The sorted distinct elements of both arrays."""
+    promotion.check_array_like("union1d", ar1, ar2)
+    _size("union1d", size, ar1, ar2)
+    return unique(_joined(ar1, ar2), size=size, fill_value=fill_value)
+
+
+@fused
+def _joined(x: Any, y: Any) -> Any:
+    return lax.concatenate(_flat("concatenate", x, y), 0)
+
+
+def setdiff1d(ar1: ArrayLike, ar2: ArrayLike, assume_unique: bool = False, *,
+              size: int | None = None, fill_value: ArrayLike | None = None) -> Any:
+    """The distinct elements of the first array that the second lacks (padded with 0)."""
+    promotion.check_array_like("setdiff1d", ar1, ar2)
+    _size("setdiff1d", size, ar1, ar2)
+    if size is None:
+        x = ar1 if assume_unique else unique(ar1)
+        return selection.extract(isin(x, ar2, invert=True), x)
+    if not assume_unique:
+        ar1 = unique(ar1, size=np.size(ar1)) if np.size(ar1) else ar1
+    mask = isin(ar1, ar2, invert=True)
+    if not assume_unique:
+        mask = _without_repeats(ar1, mask)
+    fill = 0 if fill_value is None else fill_value
+    return _extended(mask, ar1, fill, size)
+
+
+@fused
+def _without_repeats(x: Any, mask: Any) -> Any:
+    """The mask without the padding of `unique`, which repeats the first element at the end."""
+    x, = _flat("setdiff1d", x)
+    if x.size < 2:
+        return mask
+    rising = lax.ne(lax.slice_in_dim(x, 1, None), lax.slice_in_dim(x, 0, x.size - 1))
+    first = lax.broadcast(lax.index_in_dim(x, 0, keepdims=False), (x.size - 1,))
+    fresh = lax.bitwise_and(rising, lax.ne(lax.slice_in_dim(x, 1, None), first))
+    keep = lax.concatenate((structural.broadcast_in_dim(np.True_, (1,), ()), fresh), 0)
+    return lax.bitwise_and(mask, keep)
+
+
+@fused(static_argnums=3)
+def _extended(mask: Any, x: Any, fill: Any, size: int) -> Any:
+    """The elements where the mask is true, padded or cut to `size`."""
+    x, = _flat("setdiff1d", x)
+    mask = structural.reshape(mask, (x.size,))
+    places = selection._nonzero.body(mask, size, x.size)[0]
+    if not x.size:
+        return structural.broadcast_in_dim(promotion.convert(fill, x.dtype), (size,), ())
+    return selection._get_or_fill.body(x, places, fill, 0)
+
+
+def setxor1d(ar1: ArrayLike, ar2: ArrayLike, assume_unique: bool = False, *,
+             size: int | None = None, fill_value: ArrayLike | None = None) -> Any:
+    """The sorted elements that are in exactly one of the two arrays."""
+    promotion.check_array_like("setxor1d", ar1, ar2)
+    _size("setxor1d", size, ar1, ar2)
+    values, single, total = _in_one_only(ar1, ar2)
+    count = int(total) if size is None else operator.index(size)
+    return _packed(values, single, fill_value, count)
+
+
+@fused
+def _in_one_only(x: Any, y: Any) -> tuple:
+    """Both arrays' elements, sorted; where one starts that the other lacks; how many do."""
+    x, y = _flat("setxor1d", x, y)
+    both = lax.concatenate((x, y), 0)
+    if not both.size:
+        return both, structural.broadcast_in_dim(np.False_, (0,), ()), np.zeros((), np.int32)
+    owner = np.concatenate([np.zeros(x.size, np.int32), np.ones(y.size, np.int32)])
+    values, owner = lax.sort((both, owner), num_keys=1)
+    n = both.size
+    new = lax.concatenate((structural.broadcast_in_dim(np.True_, (1,), ()), lax.ne(
+        lax.slice_in_dim(values, 1, None), lax.slice_in_dim(values, 0, n - 1))), 0)
+    group = lax.cumsum(structural.convert_element_type(new, np.dtype(np.int32)))
+    column = structural.broadcast_in_dim(lax.sub(group, np.int32(1)), (n, 1), (0,))
+    dnums = lax.ScatterDimensionNumbers((), (0,), (0,))
+    has = [lax.scatter_add(structural.broadcast_in_dim(np.int32(0), (n,), ()), column, part, dnums)
+           for part in (lax.sub(np.int32(1), owner), owner)]
+    one_only = lax.ne(*[lax.gt(count, np.int32(0)) for count in has])
+    single = lax.bitwise_and(new, indexing.getitem_traced(one_only, lax.sub(group, np.int32(1))))
+    return values, single, structural.reduce_sum(
+        structural.convert_element_type(single, np.dtype(np.int32)), (0,))
+
+
+@fused(static_argnums=3)
+def _packed(values: Any, mask: Any, fill_value: Any, size: int) -> Any:
+    """The values where the mask is true, then `fill_value` (default: the first of them)."""
+    n = values.shape[0]
+    places = selection._nonzero.body(mask, size, n)[0]
+    if not size:
+        return lax.slice_in_dim(values, 0, 0)
+    if fill_value is None:
+        fill_value = 0 if not n else indexing.getitem_traced(
+            values, lax.min(lax.index_in_dim(places, 0, keepdims=False),
+                            places.dtype.type(n - 1)))
+    if not n:
+        return structural.broadcast_in_dim(promotion.convert(fill_value, values.dtype), (size,),
+                                           ())
+    return selection._get_or_fill.body(values, places, fill_value, 0)
+
+
+def intersect1d(ar1: ArrayLike, ar2: ArrayLike, assume_unique: bool = False,
+                return_indices: bool = False, *, size: int | None = None,
+                fill_value: ArrayLike | None = None) -> Any:
+    """The sorted distinct elements that both arrays have; with `return_indices` also where.
+
+    Padding is with `fill_value` (default: the smallest), and positions with the arrays' sizes.
+    """
+    promotion.check_array_like("intersect1d", ar1, ar2)
+    _size("intersect1d", size, ar1, ar2)
+    common, first, second, total = _in_both(ar1, ar2)
+    count = int(total) if size is None else operator.index(size)
+    out = _gathered(common, first, second, fill_value, (count, np.size(ar1), np.size(ar2)))
+    return out if return_indices else out[0]
+
+
+@fused
+def _in_both(x: Any, y: Any) -> tuple:
+    """Sorted elements of the first array, where each starts and is shared, and how many are.
+
+    Returns (values, positions in x, positions in y, count); positions of others are negative.
+    """
+    x, y = _flat("intersect1d", x, y)
+    dtype = position_dtype()
+    if not x.size or not y.size:
+        nowhere = structural.broadcast_in_dim(dtype.type(-1), x.shape, ())
+        return x, nowhere, nowhere, np.zeros((), dtype)
+    values, first = lax.sort((x, lax.iota(dtype, x.size)), num_keys=1)
+    others, second = lax.sort((y, lax.iota(dtype, y.size)), num_keys=1)
+    place = sorting._searchsorted.body(others, values, "left", None, "scan")
+    place = lax.min(place, dtype.type(y.size - 1))
+    shared = lax.eq(indexing.getitem_traced(others, place), values)
+    new = lax.concatenate((structural.broadcast_in_dim(np.True_, (1,), ()), lax.ne(
+        lax.slice_in_dim(values, 1, None), lax.slice_in_dim(values, 0, x.size - 1))), 0)
+    shared = lax.bitwise_and(shared, new)
+    outside = structural.broadcast_in_dim(dtype.type(-1), x.shape, ())
+    return (values, lax.select(shared, first, outside),
+            lax.select(shared, indexing.getitem_traced(second, place), outside),
+            structural.reduce_sum(structural.convert_element_type(shared, dtype), (0,)))
+
+
+@fused(static_argnums=4)
+def _gathered(values: Any, first: Any, second: Any, fill_value: Any, options: tuple) -> tuple:
+    size, n, m = options
+    mask = lax.ge(first, first.dtype.type(0))
+    places = selection._nonzero.body(mask, size, n)[0]
+    if not n:
+        none = structural.broadcast_in_dim(first.dtype.type(0), (size,), ())
+        return _packed.body(values, mask, fill_value, size), none, none
+    pick = selection._get_or_fill.body
+    return (_packed.body(values, mask, fill_value, size), pick(first, places, n, 0),
+            pick(second, places, m, 0))

@@ -1,0 +1,1 @@
+"""Jaxpr to something else: printed, checked, split, discharged."""

@@ -1,0 +1,98 @@
+"""Replace arrays of random keys by arrays of the words that keys are made of.
+
+Run just before lowering, which knows only NumPy's dtypes. An operation that does something with
+keys says what in its field `physical`; any other operation merely moves its elements, and doing so
+to keys is doing it to the words of a batch: `vmap` over a trailing axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minijax.base.dtypes import ExtendedDType
+from minijax.base.util import weak_cache
+from minijax.core import (AxisData, Jaxpr, JaxprEqn, Literal, ShapedArray, Var, aval_of, batch,
+                          materialize, state, subjaxprs, trace_closed)
+
+
+def is_extended(aval: Any) -> bool:
+    return isinstance(aval.dtype, ExtendedDType)
+
+
+def physical_aval(aval: Any) -> Any:
+    """The type of the words of an array of keys; other types as they are."""
+    if not is_extended(aval):
+        return aval
+    return ShapedArray((*aval.shape, *aval.dtype.word_shape), aval.dtype.word_dtype)
+
+
+def _mentions_keys(jaxpr: Jaxpr) -> bool:
+    if any(is_extended(v.aval) for v in jaxpr.invars + jaxpr.constvars):
+        return True
+    return any(any(is_extended(v.aval) for v in eqn.outvars)
+               or any(map(mentions_keys, subjaxprs(eqn.params))) for eqn in jaxpr.eqns)
+
+
+mentions_keys = weak_cache(_mentions_keys)
+
+
+def _physicalize(jaxpr: Jaxpr) -> Jaxpr:
+    if not mentions_keys(jaxpr):
+        return jaxpr
+
+    def fun(*args: Any) -> list:
+        env: dict[Var, Any] = dict(zip(jaxpr.invars, args))
+        for v, c in zip(jaxpr.constvars, jaxpr.consts):
+            env[v] = words_of(c)
+        for eqn in jaxpr.eqns:
+            state.source = eqn.source
+            operands = [v.val if type(v) is Literal else env[v] for v in eqn.invars]
+            env.update(zip(eqn.outvars, _run(eqn, operands)))
+        return [v.val if type(v) is Literal else env[v] for v in jaxpr.outvars]
+
+    return trace_closed(fun, [physical_aval(a) for a in jaxpr.in_avals], jaxpr.debug)
+
+
+physicalize = weak_cache(_physicalize)
+
+
+def words_of(x: Any) -> Any:
+    """The array of words behind a concrete array of keys; other values as they are."""
+    return x._base_array if is_extended(aval_of(x)) else x
+
+
+def _run(eqn: JaxprEqn, operands: Sequence[Any]) -> Sequence[Any]:
+    primitive, params = eqn.primitive, eqn.params
+    if primitive.physical is not None:
+        out = primitive.physical(*operands, **params)
+        return out if primitive.multiple_results else [out]
+    if subjaxprs(params):
+        params = {name: _physical_param(value) for name, value in params.items()}
+        return _bind(primitive, operands, params)
+    if not any(is_extended(v.aval) for v in [*eqn.invars, *eqn.outvars]):
+        return _bind(primitive, operands, params)
+    return _move_words(eqn, operands)
+
+
+def _bind(primitive: Any, operands: Sequence[Any], params: dict) -> Sequence[Any]:
+    out = primitive.bind(*operands, **params)
+    return out if primitive.multiple_results else [out]
+
+
+def _physical_param(value: Any) -> Any:
+    if type(value) is Jaxpr:
+        return physicalize(value)
+    if type(value) is tuple and any(type(v) is Jaxpr for v in value):
+        return tuple(physicalize(v) if type(v) is Jaxpr else v for v in value)
+    return value
+
+
+def _move_words(eqn: JaxprEqn, operands: Sequence[Any]) -> list:
+    dtype = next(v.aval.dtype for v in [*eqn.invars, *eqn.outvars] if is_extended(v.aval))
+    (size,) = dtype.word_shape
+    dims = [v.aval.ndim if is_extended(v.aval) else None for v in eqn.invars]
+    outs, out_dims = batch(lambda *xs: _bind(eqn.primitive, xs, eqn.params),
+                           AxisData(None, size), operands, dims)
+    return [materialize(x, d, size, v.aval.ndim) if is_extended(v.aval) else x
+            for x, d, v in zip(outs, out_dims, eqn.outvars)]

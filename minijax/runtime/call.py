@@ -1,0 +1,592 @@
+"""`jit` as a callable: a C++ function in front, tracing and compiling behind it.
+
+The C++ function answers calls whose argument types it has seen; all others come to `_miss` with
+the call's own arguments.  Invariant: what `_miss` gives C++ to remember was run on concrete arrays
+outside of any trace that records, so a remembered call never needs Python again.
+
+    f = make_jit(fun, Options())        # what `jax.jit(fun)` returns
+    f(x)                                # traces, compiles, runs
+    f(x)                                # stays in C++
+"""
+
+import functools
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minijax.base import config, errors, jaxlib, source, tree, util
+from minijax.core import (
+    UNSPECIFIED, Jaxpr, Tracer, close, get_aval, is_valid, jit_p, jit_params, staging_flag, state,
+    trace_to_jaxpr)
+from minijax.runtime import arguments, backend, place
+from minijax.runtime.arguments import CallDebug, Resolved
+from minijax.runtime.compile import Executable, Placement, compile_jaxpr
+from minijax.sharding.single import SingleDeviceSharding
+
+Array = jaxlib.Array
+ArrayImpl = jaxlib.ArrayImpl
+
+_parse = jaxlib.jax_jit.parse_arguments
+_registry = tree.registry
+_dispatch_registry = tree.dispatch_registry
+_cache = jaxlib.PjitFunctionCache(capacity=8192)
+_fused_cache = jaxlib.PjitFunctionCache(capacity=8192)
+
+_CONCRETE = {ArrayImpl, np.ndarray, bool, int, float, complex}
+_CONCRETE.update(t for t in np.sctypeDict.values() if issubclass(t, (np.number, np.bool_)))
+
+
+class Options(NamedTuple):
+    """What a call of `jit` asked for besides the function; hashable, so part of cache keys."""
+
+    arguments: Resolved = Resolved()
+    in_shardings: Any = UNSPECIFIED
+    out_shardings: Any = UNSPECIFIED
+    keep_unused: bool = False
+    device: Any = None
+    backend: str | None = None
+    inline: bool = False
+    compiler_options: tuple[tuple[str, Any], ...] = ()
+
+
+class FastPath(NamedTuple):
+    """What C++ remembers of a call; it reads these names, and casts to a tuple."""
+
+    xla_executable: Any
+    out_pytree_def: Any
+    in_shardings: Any
+    out_shardings: Any
+    out_avals: Any
+    out_committed: Any
+    kept_var_bitvec: Any
+    in_device_local_layouts: Any
+    const_args: Any
+
+
+class Traced(NamedTuple):
+    """A function traced at the types of one call; `captured` values are leading inputs."""
+
+    jaxpr: Jaxpr
+    captured: list
+    closed: Jaxpr
+    out_tree: Any
+    donated: tuple[bool, ...]
+    params: dict
+    debug: CallDebug
+
+
+class _Uncached(Exception):
+    """Carries a trace past the cache: it captured tracers, which no cache may keep."""
+
+    def __init__(self, traced: Traced):
+        self.traced = traced
+
+
+class _NotImplementedResult(Exception):
+    """An operator's body returned NotImplemented."""
+
+
+# ---------------------------------------------------------------------------- tracing
+
+
+def _axes() -> tuple:
+    """The named axes in scope: part of the key of every trace."""
+    trace = state.trace
+    if not trace.staging:
+        return ()
+    found = []
+    while trace is not None:
+        axis = getattr(trace, "axis", None)
+        if axis is not None and axis.name is not None:
+            found.append(axis)
+        trace = trace.parent
+    return tuple(found)
+
+
+def _trace(fun: Callable, options: Options, signature: Any, count: int, avals: tuple,
+           axes: tuple) -> Traced:
+    """Trace `fun` for a call with `count` positional arguments whose leaves have these avals."""
+    given = options.arguments
+    static = arguments.positions(given.static_argnums, count)
+    name = util.fun_name(fun)
+    debug = CallDebug(name, arguments.parameters_of(fun), count, static, signature)
+
+    def flat(*leaves: Any) -> list:
+        args, kwargs = arguments.rebuild(signature, count, static, leaves)
+        out = fun(*args, **kwargs)
+        if out is NotImplemented:
+            raise _NotImplementedResult
+        outs, debug.out_tree = tree.flatten(out)
+        _check_results(fun, outs, debug)
+        return outs
+
+    jaxpr, captured = trace_to_jaxpr(flat, avals, debug)
+    donated = arguments.donated_leaves(signature, count, static, given)
+    params = jit_params(
+        jaxpr, name, donated_invars=(False,) * len(captured) + donated,
+        in_shardings=_flat_in_shardings(options, signature, len(captured)),
+        out_shardings=flat_shardings(options.out_shardings, debug.out_tree, "jit out_shardings"),
+        inline=options.inline, keep_unused=options.keep_unused,
+        compiler_options_kvs=options.compiler_options,
+    )
+    traced = Traced(jaxpr, captured, close(jaxpr, captured), debug.out_tree, donated, params, debug)
+    if any(isinstance(x, Tracer) for x in captured):
+        raise _Uncached(traced)
+    return traced
+
+
+_traces = util.trace_cache(_trace, maxsize=8192)
+
+
+def trace_call(fun: Callable, options: Options, signature: Any, count: int,
+               avals: tuple) -> Traced:
+    """`_trace` through its cache, which holds `fun` weakly."""
+    try:
+        return _traces(fun, options, signature, count, avals, _axes())
+    except _Uncached as found:
+        return found.traced
+
+
+def _check_results(fun: Callable, outs: list, debug: CallDebug) -> None:
+    for i, x in enumerate(outs):
+        if isinstance(x, Tracer) or type(x) in _CONCRETE or is_valid(x):
+            continue
+        path = debug.result_paths[i].removeprefix("result")
+        where = f" at output component {path}" if path else ""
+        raise TypeError(errors.describe(
+            f"function {arguments.where_defined(fun)} traced for jit returned a value of type "
+            f"{type(x)}{where}, which is not a valid JAX type",
+            fix="return arrays and numbers only, in tuples, lists and dicts"))
+
+
+# ---------------------------------------------------------------------------- shardings
+
+
+class Prefix(NamedTuple):
+    """A tree of shardings as a hashable value, to be spread over the leaves of a call."""
+
+    leaves: tuple
+    treedef: Any
+
+
+def prefix_of(shardings: Any) -> Any:
+    """A user's tree of shardings as an Options field."""
+    if shardings is UNSPECIFIED:
+        return UNSPECIFIED
+    leaves, treedef = tree.flatten(shardings, is_leaf=lambda x: x is None)
+    return Prefix(tuple(_one_sharding(x) for x in leaves), treedef)
+
+
+def _one_sharding(x: Any) -> Any:
+    if x is None or x is UNSPECIFIED:
+        return UNSPECIFIED
+    return place.target_sharding(x)
+
+
+def flat_shardings(prefix: Any, treedef: Any, what: str) -> tuple | None:
+    """One sharding per leaf of a structure; None when none was given."""
+    if prefix is UNSPECIFIED:
+        return None
+    given = prefix.treedef.unflatten(prefix.leaves)
+    full = treedef.unflatten(range(treedef.num_leaves))
+    try:
+        return tuple(tree.broadcast_prefix(given, full, is_leaf=lambda x: x is None))
+    except ValueError as error:
+        raise ValueError(
+            f"{what} specification must be a tree prefix of the corresponding value; {error}"
+        ) from None
+
+
+def _flat_in_shardings(options: Options, signature: Any, num_captured: int) -> tuple | None:
+    if options.in_shardings is UNSPECIFIED:
+        return None
+    treedefs = signature.dynamic_arg_treedefs
+    names = len(signature.dynamic_arg_names)
+    positional = tree.treedef_tuple(treedefs[:len(treedefs) - names])
+    given = flat_shardings(options.in_shardings, positional, "jit in_shardings")
+    rest = sum(treedef.num_leaves for treedef in treedefs[len(treedefs) - names:])
+    return (UNSPECIFIED,) * num_captured + given + (UNSPECIFIED,) * rest
+
+
+# ---------------------------------------------------------------------------- where to run
+
+
+def placement(traced: Traced, options: Options, leaves: Sequence[Any]) -> Placement:
+    """Where a program runs: as options say, else where its committed arguments are."""
+    params = traced.params
+    shardings = [s for s in (*params["in_shardings"], *params["out_shardings"])
+                 if s is not UNSPECIFIED]
+    operands = [*traced.captured, *leaves]
+    if not shardings and options.device is None and options.backend is None:
+        chosen = committed_devices(operands, lambda: _names(traced), traced.debug.fun_name)
+        if chosen is None:
+            return Placement((backend.default_device(),))
+        if len(chosen) == 1:
+            return Placement(chosen, committed=True)
+    elif shardings:
+        chosen = tuple(shardings[0]._internal_device_list)
+    elif options.device is not None:
+        chosen = (options.device,)
+    else:
+        chosen = (backend.first_local_device(backend.get_client(options.backend)),)
+    n = len(traced.captured)
+    given = params["in_shardings"]
+    ins = [_operand_sharding(s, x) for s, x in zip(given, operands, strict=True)][n:]
+    return Placement(chosen, tuple(ins), params["out_shardings"], True)
+
+
+def _operand_sharding(given: Any, x: Any) -> Any:
+    if given is UNSPECIFIED:
+        return _committed_sharding(x) or UNSPECIFIED
+    return given
+
+
+def _committed_sharding(x: Any) -> Any:
+    """Where an operand must stay; None when it may be moved.  (A ShapeDtypeStruct can say, too.)"""
+    if isinstance(x, Array):
+        return x.sharding if x.committed else None
+    found = getattr(x, "sharding", None)
+    return found if isinstance(found, jaxlib.Sharding) else None
+
+
+def _names(traced: Traced) -> list[str]:
+    hidden = [f"<captured constant {i}>" for i in range(len(traced.captured))]
+    return [*hidden, *traced.debug.arg_names]
+
+
+def committed_devices(
+    operands: Iterable[Any], names: Callable[[], Sequence[str]], fun_name: str
+) -> tuple | None:
+    """The devices of committed arrays; None without any, ValueError when they differ."""
+    first = found = None
+    for i, x in enumerate(operands):
+        sharding = _committed_sharding(x)
+        if sharding is None:
+            continue
+        if type(sharding) is SingleDeviceSharding:
+            devices = (sharding._device,)
+        else:
+            devices = tuple(sharding._internal_device_list)
+        if found is None:
+            first, found = (i, x), devices
+        elif found != devices:
+            raise _incompatible(first, (i, x), names(), fun_name)
+    return found
+
+
+def _incompatible(one: tuple, two: tuple, names: Sequence[str], fun_name: str) -> ValueError:
+    def text(i: int, x: Any) -> str:
+        devices = list(_committed_sharding(x)._internal_device_list)
+        shape = get_aval(x).str_short(False)
+        return (
+            f"argument {names[i]} of {fun_name} with shape {shape} and with "
+            f"device ids {[d.id for d in devices]} on platform {devices[0].platform.upper()}"
+        )
+
+    return ValueError(
+        "Received incompatible devices for jitted computation. Got "
+        f"{text(*one)} and {text(*two)}"
+    )
+
+
+# ---------------------------------------------------------------------------- running
+
+
+def run_traced(traced: Traced, options: Options, leaves: list) -> tuple[list, Executable]:
+    """Compile (or find) the program of a trace and run it on concrete leaves."""
+    where = placement(traced, options, leaves)
+    executable = compile_jaxpr(
+        traced.closed, traced.debug.fun_name, where, traced.donated, options.keep_unused,
+        options.compiler_options)
+    try:
+        inputs = executable.arguments(leaves)
+    except OverflowError as error:
+        raise _overflow(traced, leaves) from error
+    outs = executable.run(inputs)
+    if config.debug_nans.value or config.debug_infs.value:
+        check_special(traced.debug.fun_name, outs)
+    return outs, executable
+
+
+def _overflow(traced: Traced, leaves: list) -> OverflowError:
+    for name, aval, x in zip(traced.debug.arg_names, traced.closed.in_avals, leaves, strict=True):
+        if type(x) is int and not np.iinfo(aval.dtype).min <= x <= np.iinfo(aval.dtype).max:
+            return OverflowError(
+                "An overflow was encountered while parsing an argument to a jitted computation, "
+                f"whose argument path is {name}. Got {type(x)} with value {x}")
+    return OverflowError("An overflow was encountered while parsing the arguments")
+
+
+def check_special(name: str, outs: Iterable[Any]) -> None:
+    """FloatingPointError when a result holds NaN (or infinity), as the options demand."""
+    for x in outs:
+        if not np.issubdtype(x.dtype, np.inexact):
+            continue
+        value = np.asarray(x)
+        if config.debug_nans.value and np.isnan(value).any():
+            raise FloatingPointError(f"invalid value (nan) encountered in {name}")
+        if config.debug_infs.value and np.isinf(value).any():
+            raise FloatingPointError(f"invalid value (inf) encountered in {name}")
+
+
+def fast_path(executable: Executable, out: Any, out_tree: Any) -> FastPath | None:
+    """What C++ may remember of a call with result `out`; None when each call needs Python."""
+    if config.debug_nans.value or config.debug_infs.value:
+        return None
+    if staging_flag.value != state.trace.staging:
+        return None  # the key would not describe the trace that a later call is in
+    if executable.wrap is not None:
+        out_tree = _dispatch_registry.flatten(out)[1]  # C++ puts keys together out of words
+    consts = executable.const_args
+    shardings = [c._sharding for c in consts] + executable.in_shardings
+    return FastPath(
+        executable.loaded, out_tree, shardings, executable.out_shardings, executable.out_avals,
+        executable.out_committed, [True] * len(consts) + list(executable.kept),
+        [None] * len(shardings), consts)
+
+
+# ---------------------------------------------------------------------------- calls
+
+
+def leaf_avals(leaves: list, fun: Callable, signature: Any, count: int,
+               static: tuple[int, ...]) -> tuple:
+    """The avals of a call's leaves; TypeError naming the argument that has none."""
+    avals: list[Any] = []
+    for i, x in enumerate(leaves):
+        try:
+            avals.append(x.aval if type(x) is ArrayImpl or isinstance(x, Tracer) else get_aval(x))
+        except TypeError as error:
+            known = arguments.parameters_of(fun)
+            fixed = arguments.positions(static, count)
+            names = CallDebug("", known, count, fixed, signature).arg_names
+            raise TypeError(
+                f"Error interpreting argument to {fun} as an abstract array. The problematic "
+                f"value is of type {type(x)} and was passed to the function at path {names[i]}.\n"
+                "This typically means that a jit-wrapped function was called with a non-array "
+                "argument, and this argument was not marked as static using the static_argnums "
+                "or static_argnames parameters of jax.jit.") from error
+    return tuple(avals)
+
+
+def call_jit(fun: Callable, options: Options, args: tuple, kwargs: dict) -> tuple:
+    """One call that C++ has no answer for: (result, FastPath or None, whether to forget)."""
+    given = options.arguments
+    signature, leaves = _parse(args, tuple(kwargs.values()), tuple(kwargs), given.static_argnums,
+                               given.static_argnames, _registry)
+    avals = leaf_avals(leaves, fun, signature, len(args), given.static_argnums)
+    traced = trace_call(fun, options, signature, len(args), avals)
+    if _must_bind(leaves, traced.captured):
+        outs = jit_p.bind(*traced.captured, *leaves, **traced.params)
+        return traced.out_tree.unflatten(outs), None, True
+    return _run(traced, options, leaves)
+
+
+def _must_bind(leaves: list, captured: list) -> bool:
+    """Whether a call becomes an equation (or goes through rules) instead of being run."""
+    if state.trace.staging:
+        return True
+    for x in leaves:
+        if isinstance(x, Tracer):
+            return True
+    return any(isinstance(x, Tracer) for x in captured)
+
+
+def make_jit(fun: Callable, options: Options) -> Any:
+    """The C++ function of `jax.jit(fun, ...)`."""
+    fun = _weakly_keyable(fun)
+    itself: list[weakref.ref] = []
+
+    def cache_miss(*args: Any, **kwargs: Any) -> tuple:
+        try:
+            return call_jit(fun, options, args, kwargs)
+        except BaseException as error:
+            raise _recover(itself, error)
+
+    return _make(fun, options, cache_miss, itself, _cache)
+
+
+def fused(fun: Callable | None = None, *, static_argnames: str | Sequence[str] | None = None,
+          static_argnums: int | Sequence[int] | None = None) -> Any:
+    """Decorator of array functions: one program when called on arrays, inlined under a trace.
+
+    `fused(f).body` is `f` itself, for callers that know that they hold tracers.
+    """
+    if fun is None:
+        return functools.partial(fused, static_argnames=static_argnames,
+                                 static_argnums=static_argnums)
+    given = arguments.resolve(fun, static_argnums, static_argnames)
+    options = Options(given)
+    numbers, names = given.static_argnums, given.static_argnames
+    itself: list[weakref.ref] = []
+
+    def cache_miss(*args: Any, **kwargs: Any) -> tuple:
+        if state.trace.staging:
+            return fun(*args, **kwargs), None, True
+        signature, leaves = _parse(args, tuple(kwargs.values()), tuple(kwargs), numbers, names,
+                                   _registry)
+        for x in leaves:
+            if type(x) not in _CONCRETE and not _is_concrete(x):
+                return fun(*args, **kwargs), None, True
+        try:
+            return _call_fused(fun, options, signature, len(args), leaves)
+        except _NotImplementedResult:
+            return NotImplemented, None, True
+        except BaseException as error:
+            raise _recover(itself, error)
+
+    made = _make(fun, options, cache_miss, itself, _fused_cache)
+    made.body = fun
+    return made
+
+
+def _is_concrete(x: Any) -> bool:
+    """Whether a leaf of an unusual type is an array that can be given to a program."""
+    if isinstance(x, Tracer) or not is_valid(x):
+        return False
+    return not hasattr(x, "__jax_array__")
+
+
+def _call_fused(fun: Callable, options: Options, signature: Any, count: int,
+                leaves: list) -> tuple:
+    avals = leaf_avals(leaves, fun, signature, count, options.arguments.static_argnums)
+    traced = trace_call(fun, options, signature, count, avals)
+    return _run(traced, options, leaves)
+
+
+def _run(traced: Traced, options: Options, leaves: list) -> tuple:
+    outs, executable = run_traced(traced, options, leaves)
+    out = traced.out_tree.unflatten(outs)
+    fast = fast_path(executable, out, traced.out_tree)
+    return out, fast, fast is None
+
+
+def _recover(itself: list[weakref.ref], error: BaseException) -> BaseException:
+    """Undo what C++ does on an exception: it sends that signature to Python for ever after."""
+    function = itself[0]()
+    if function is not None:
+        function._clear_cache()
+    return source.hide_internal_frames(error)
+
+
+def _make(fun: Callable, options: Options, cache_miss: Callable, itself: list,
+          cache: Any) -> Any:
+    given = options.arguments
+    made = jaxlib.pjit(
+        util.fun_name(fun), fun, cache_miss, given.static_argnums, given.static_argnames, options,
+        _dispatch_registry, place.shard_arg, cache)
+    itself.append(weakref.ref(made))
+    functools.update_wrapper(made, fun)
+    return made
+
+
+def _weakly_keyable(fun: Callable) -> Callable:
+    """`fun`, or a function that calls it where it cannot be hashed or weakly referred to."""
+    try:
+        hash(fun)
+        weakref.ref(fun)
+        return fun
+    except TypeError:
+        return functools.wraps(fun, updated=())(lambda *args, **kwargs: fun(*args, **kwargs))
+
+
+# ---------------------------------------------------------------------------- flat programs
+
+
+class FlatOptions(NamedTuple):
+    """How to run a jaxpr on flat operands; hashable."""
+
+    name: str
+    multiple_results: bool = True
+    donated: tuple[bool, ...] = ()
+    keep_unused: bool = False
+    in_shardings: tuple = ()
+    out_shardings: tuple = ()
+    compiler_options: tuple = ()
+
+
+def make_flat(options: FlatOptions, jaxpr_at: Callable[[tuple], Jaxpr]) -> Any:
+    """A C++ function of flat operands that runs `jaxpr_at(avals)`."""
+    itself: list[weakref.ref] = []
+
+    def cache_miss(*operands: Any) -> tuple:
+        try:
+            return _call_flat(options, jaxpr_at, operands)
+        except BaseException as error:
+            raise _recover(itself, error)
+
+    def without_jit(*operands: Any) -> Any:
+        # C++ comes here under disable_jit, which is about users' functions, not operations.
+        with config.disable_jit(False):
+            return made(*operands)
+
+    made = jaxlib.pjit(options.name, without_jit, cache_miss, (), (), (), _dispatch_registry,
+                       place.shard_arg, _flat_cache)
+    itself.append(weakref.ref(made))
+    return made
+
+
+_flat_cache = jaxlib.PjitFunctionCache(capacity=8192)
+
+
+def _call_flat(options: FlatOptions, jaxpr_at: Callable, operands: tuple) -> tuple:
+    for x in operands:
+        if isinstance(x, Tracer):
+            raise errors.UnexpectedTracerError(x)
+    avals = tuple(get_aval(x) for x in operands)
+    placement = _flat_placement(options, operands)
+    executable = compile_jaxpr(
+        jaxpr_at(avals), options.name, placement, options.donated, options.keep_unused,
+        options.compiler_options)
+    outs = executable.run(executable.arguments(operands))
+    if config.debug_nans.value or config.debug_infs.value:
+        check_special(options.name, outs)
+    result = outs if options.multiple_results else outs[0]
+    fast = fast_path(executable, result, tree.structure(result))
+    return result, fast, fast is None
+
+
+def _flat_placement(options: FlatOptions, operands: tuple) -> Placement:
+    ins = options.in_shardings or (UNSPECIFIED,) * len(operands)
+    given = [s for s in (*ins, *options.out_shardings) if s is not UNSPECIFIED]
+    if given:
+        chosen = tuple(given[0]._internal_device_list)
+    else:
+        names = [f"operand {i}" for i in range(len(operands))]
+        chosen = committed_devices(operands, lambda: names, options.name)
+        if chosen is None:
+            return Placement((backend.default_device(),))
+        if len(chosen) == 1:
+            return Placement(chosen, committed=True)
+    ins = tuple(_operand_sharding(s, x) for s, x in zip(ins, operands, strict=True))
+    return Placement(chosen, ins, options.out_shardings, True)
+
+
+def _make_jaxpr_function(jaxpr: Jaxpr, options: FlatOptions) -> Any:
+    found = weakref.ref(jaxpr)  # a strong reference from the cached value would keep the key alive
+    return make_flat(options, lambda avals: found())
+
+
+jaxpr_function = jaxlib.weakref_lru_cache(lambda: None, _make_jaxpr_function, 8192)
+
+
+def _jit_impl(*operands: Any, jaxpr: Jaxpr, name: str, donated_invars: tuple, keep_unused: bool,
+              in_shardings: tuple, out_shardings: tuple, compiler_options_kvs: tuple,
+              **rest: Any) -> list:
+    """Run a jit equation whose operands are all concrete."""
+    options = FlatOptions(name, True, donated_invars, keep_unused, in_shardings, out_shardings,
+                          compiler_options_kvs)
+    return jaxpr_function(jaxpr, options)(*operands)
+
+
+jit_p.impl = _jit_impl
+
+
+def clear_caches() -> None:
+    """Forget all traces and all that C++ remembers of calls."""
+    _traces.cache_clear()
+    compile_jaxpr.cache_clear()
+    jaxpr_function.cache_clear()
+    for cache in (_cache, _fused_cache, _flat_cache):
+        cache.clear()

@@ -1,0 +1,60 @@
+"""Eager operations: each primitive with its parameters is one C++ function, made at first use.
+
+Invariant: the tables are bounded.  Parameters that hold jaxprs go to a small table of their own,
+because keeping them keeps a user's program alive.
+"""
+
+from typing import Any
+
+from minijax.core import EvalTrace, Jaxpr, Primitive, subjaxprs, trace_closed
+from minijax.runtime.call import FlatOptions, make_flat
+
+_LIMIT = 4096
+_LIMIT_WITH_JAXPRS = 256
+
+_functions: dict[Any, Any] = {}
+_functions_with_jaxprs: dict[Any, Any] = {}
+
+
+def run(primitive: Primitive, args: tuple, params: dict) -> Any:
+    """Apply a primitive to concrete values."""
+    if primitive.impl is not None:
+        return primitive.impl(*args, **params)
+    key = (primitive, *params.items()) if params else primitive
+    try:
+        function = _functions[key]
+    except KeyError:
+        function = _functions_with_jaxprs.get(key) or _remember(key, primitive, params)
+    except TypeError:  # an unhashable parameter
+        function = _make(primitive, params)
+    return function(*args)
+
+
+def _make(primitive: Primitive, params: dict) -> Any:
+    def jaxpr_at(avals: tuple) -> Jaxpr:
+        if primitive.multiple_results:
+            return trace_closed(lambda *xs: primitive.bind(*xs, **params), avals)
+        return trace_closed(lambda *xs: [primitive.bind(*xs, **params)], avals)
+
+    return make_flat(FlatOptions(primitive.name, primitive.multiple_results), jaxpr_at)
+
+
+def _remember(key: Any, primitive: Primitive, params: dict) -> Any:
+    made = _make(primitive, params)
+    if subjaxprs(params):
+        table, limit = _functions_with_jaxprs, _LIMIT_WITH_JAXPRS
+    else:
+        table, limit = _functions, _LIMIT
+    while len(table) >= limit:
+        table.pop(next(iter(table)), None)
+    table[key] = made
+    return made
+
+
+def clear_caches() -> None:
+    """Forget the functions of all primitives."""
+    _functions.clear()
+    _functions_with_jaxprs.clear()
+
+
+EvalTrace.run = staticmethod(run)

@@ -1,0 +1,353 @@
+"""The stages of ahead-of-time compilation: Traced, Lowered, Compiled.
+
+    traced = trace(f, options, args, kwargs)    # has the jaxpr
+    lowered = traced.lower()                    # has the StableHLO text
+    compiled = lowered.compile()                # can be called, with exactly these types
+
+Invariant: a Compiled never runs a program on arguments of other types than it was compiled for;
+the program itself would not notice.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minijax.base import jaxlib, tree
+from minijax.core import Jaxpr, ShapedArray, Tracer, get_aval
+from minijax.runtime import arguments, call, place
+from minijax.runtime.call import Options
+from minijax.runtime.compile import Executable, Placement, Program, lower_jaxpr
+from minijax.sharding.layout import Format, Layout
+
+ArrayImpl = jaxlib.ArrayImpl
+
+# Set by minijax.api.jit: aval and sharding to the ShapeDtypeStruct of `out_info`.
+struct_of: Callable[[ShapedArray, Any], Any]
+
+_NEW_ERROR = (
+    "Argument types differ from the types for which this computation was compiled. Perhaps you "
+    "are calling the compiled executable with a different enable_x64 mode than when it was AOT "
+    "compiled? The mismatches are:\n"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ArgInfo:
+    """One argument of a staged function: its type, and whether it is donated."""
+
+    _aval: ShapedArray
+    donated: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the argument."""
+        return self._aval.shape
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype of the argument."""
+        return self._aval.dtype
+
+
+class _Stage:
+    """What all stages know: the structure and the types of arguments and results."""
+
+    def __init__(self, traced: call.Traced, in_tree: Any, options: Options):
+        self._traced = traced
+        self._options = options
+        self.in_tree = in_tree
+        self.out_tree = traced.out_tree
+
+    @property
+    def in_avals(self) -> Any:
+        """The types of the arguments, as (args, kwargs)."""
+        return self.in_tree.unflatten(self._traced.closed.in_avals)
+
+    @property
+    def args_info(self) -> Any:
+        """An ArgInfo for each argument, as (args, kwargs)."""
+        infos = map(ArgInfo, self._traced.closed.in_avals, self._traced.donated)
+        return self.in_tree.unflatten(list(infos))
+
+    @property
+    def donate_argnums(self) -> tuple[int, ...]:
+        """The numbers of the flat arguments that are donated."""
+        return tuple(i for i, donated in enumerate(self._traced.donated) if donated)
+
+    @property
+    def out_info(self) -> Any:
+        """The shape and dtype of each result."""
+        return self.out_tree.unflatten([
+            struct_of(aval, None) for aval in self._traced.closed.out_avals
+        ])
+
+
+class Traced(_Stage):
+    """A function traced for given types, ready to be lowered."""
+
+    def __init__(self, traced: call.Traced, in_tree: Any, options: Options, placement: Placement):
+        super().__init__(traced, in_tree, options)
+        self._placement = placement
+
+    @property
+    def jaxpr(self) -> Jaxpr:
+        """The program."""
+        return self._traced.closed
+
+    @property
+    def fun_name(self) -> str:
+        """The name of the traced function."""
+        return self._traced.debug.fun_name
+
+    @property
+    def out_avals(self) -> Any:
+        """The types of the results."""
+        return self.out_tree.unflatten(self._traced.closed.out_avals)
+
+    def lower(self, *, lowering_platforms: tuple[str, ...] | None = None) -> "Lowered":
+        """Lower to StableHLO, for the platform of the arguments or for another one."""
+        debug = self._traced.debug
+        program = lower_jaxpr(
+            self.jaxpr, debug.fun_name, self._placement, donated=self._traced.donated,
+            keep_unused=self._options.keep_unused, arg_names=lambda: debug.arg_names,
+            result_names=lambda: debug.result_paths,
+            platform=lowering_platforms[0] if lowering_platforms else None)
+        return Lowered(self, program)
+
+
+class Lowered(_Stage):
+    """A lowered function: StableHLO text, ready to be compiled."""
+
+    def __init__(self, traced: Traced, program: Program):
+        super().__init__(traced._traced, traced.in_tree, traced._options)
+        self._program = program
+
+    def compile(self, compiler_options: Mapping[str, Any] | None = None, *,
+                device_assignment: Sequence[Any] | None = None) -> "Compiled":
+        """Compile for the devices chosen at tracing; options are XLA flags by name."""
+        program = self._program
+        if device_assignment is not None:
+            program.placement = program.placement._replace(devices=tuple(device_assignment))
+        options = {**dict(self._options.compiler_options), **(compiler_options or {})}
+        return Compiled(self, program.compile(sorted(options.items())))
+
+    def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:
+        """The program as text, in dialect "stablehlo" (default) or "hlo"."""
+        if dialect in (None, "stablehlo"):
+            return self._program.lowered.text(debug_info=debug_info)
+        return self.compiler_ir(dialect).as_hlo_text()
+
+    def compiler_ir(self, dialect: str | None = None) -> Any:
+        """The program as the compiler's own object: an MLIR module or an XlaComputation."""
+        if dialect in (None, "stablehlo"):
+            return self._program.module
+        if dialect != "hlo":
+            raise ValueError(f"unknown dialect: {dialect}")
+        text = self._program.lowered.text(debug_info=True)
+        return jaxlib._jax.mlir.mlir_module_to_xla_computation(
+            text, use_tuple_args=False, return_tuple=False)
+
+    def cost_analysis(self) -> dict[str, Any] | None:
+        """XLA's estimate of the cost of the unoptimised program; None when there is none."""
+        client = self._program.placement.devices[0].client
+        module = self.compiler_ir("hlo").get_hlo_module()
+        return jaxlib._jax.hlo_module_cost_analysis(client, module)
+
+
+class Compiled(_Stage):
+    """A compiled function; call it with arguments of the types that it was compiled for."""
+
+    def __init__(self, lowered: Lowered, executable: Executable):
+        super().__init__(lowered._traced, lowered.in_tree, lowered._options)
+        self._executable = executable
+        self._names = self._traced.debug.arg_names
+        self._call = jaxlib.pjit(
+            executable.name, None, self._miss, (), (), (), tree.dispatch_registry,
+            place.shard_arg, None)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The result; TypeError or ValueError when the arguments are not as compiled for."""
+        return self._call(*args, **kwargs)
+
+    def _miss(self, *args: Any, **kwargs: Any) -> tuple:
+        leaves, given = tree.flatten((args, kwargs))
+        for x in leaves:
+            if isinstance(x, Tracer):
+                raise TypeError(
+                    "Cannot apply JAX transformations to a function lowered and compiled for a "
+                    f"particular signature. Detected argument of Tracer type {type(x)}.")
+        if given != self.in_tree:
+            raise TypeError(_tree_error(self.in_tree, given))
+        self._check_types(leaves)
+        self._check_shardings(leaves)
+        executable = self._executable
+        out = self.out_tree.unflatten(executable.run(executable.arguments(leaves)))
+        fast = call.fast_path(executable, out, self.out_tree)
+        return out, fast, fast is None
+
+    def _check_types(self, leaves: list) -> None:
+        wrong = []
+        for name, aval, x in zip(self._names, self._executable.in_avals, leaves, strict=True):
+            place.check_leaf(x)
+            found = get_aval(x)
+            if found.shape != aval.shape or found.dtype != aval.dtype:
+                wrong.append(f"Argument '{name}' compiled with {aval.str_short(False)} and called "
+                             f"with {found.str_short(False)}")
+        if wrong:
+            raise TypeError(_NEW_ERROR + "\n".join(wrong))
+
+    def _check_shardings(self, leaves: list) -> None:
+        executable = self._executable
+        names = arguments.select(self._names, executable.kept)
+        kept = arguments.select(leaves, executable.kept)
+        wrong = [
+            f"Argument {name} with shape {x.aval.str_short(False)}:\n"
+            f"  Passed sharding: {x._sharding}\n  Required sharding: {wanted}"
+            for name, x, wanted in zip(names, kept, executable.in_shardings, strict=True)
+            if type(x) is ArrayImpl and x._committed
+            and not x._sharding.is_equivalent_to(wanted, x.ndim)
+        ]
+        if wrong:
+            raise ValueError(
+                "Computation was compiled for input shardings that disagree with the shardings "
+                f"of arguments passed to it. Here are the {len(wrong)} mismatches:\n"
+                + "\n".join(wrong))
+
+    def as_text(self) -> str:
+        """The optimised program as HLO text."""
+        return "\n\n".join(m.to_string() for m in self._executable.loaded.hlo_modules())
+
+    def cost_analysis(self) -> Any:
+        """XLA's estimate of the cost of the optimised program."""
+        return self._executable.loaded.cost_analysis()
+
+    def memory_analysis(self) -> Any:
+        """XLA's account of the memory that the program needs."""
+        return self._executable.loaded.get_compiled_memory_stats()
+
+    def runtime_executable(self) -> Any:
+        """The loaded executable of the runtime."""
+        return self._executable.loaded
+
+    @property
+    def input_shardings(self) -> Any:
+        """Where the arguments must be, as (args, kwargs); None for those never read."""
+        return self.in_tree.unflatten(self._spread(self._executable.in_shardings))
+
+    @property
+    def output_shardings(self) -> Any:
+        """Where the results are."""
+        return self.out_tree.unflatten(self._executable.out_shardings)
+
+    @property
+    def input_formats(self) -> Any:
+        """Layout and sharding of each argument, as (args, kwargs)."""
+        found = self._executable.loaded.get_parameter_layouts()
+        found = found[len(self._executable.const_args):]
+        formats = map(_format, found, self._executable.in_shardings)
+        return self.in_tree.unflatten(self._spread(list(formats)))
+
+    @property
+    def output_formats(self) -> Any:
+        """Layout and sharding of each result."""
+        found = self._executable.loaded.get_output_layouts()
+        return self.out_tree.unflatten(list(map(_format, found, self._executable.out_shardings)))
+
+    @property
+    def out_info(self) -> Any:
+        """The shape, dtype and sharding of each result."""
+        executable = self._executable
+        infos = map(struct_of, executable.out_avals, executable.out_shardings)
+        return self.out_tree.unflatten(list(infos))
+
+    def _spread(self, of_kept: Sequence[Any]) -> list[Any]:
+        """One entry per flat argument, None for the dropped ones."""
+        rest = iter(of_kept)
+        return [next(rest) if keep else None for keep in self._executable.kept]
+
+
+def _format(layout: Any, sharding: Any) -> Format:
+    return Format(Layout.from_pjrt_layout(layout), sharding)
+
+
+def _tree_error(seen: Any, given: Any) -> str:
+    found = list(_differences("", seen, given))
+    lines = "\n".join(f"    * at {where}, {text}" for where, text in found)
+    return (
+        "Function compiled with input pytree does not match the input pytree it was called with. "
+        f"There are {len(found)} mismatches, including:\n{lines}")
+
+
+def _differences(path: str, seen: Any, given: Any) -> Any:
+    """(place, text) for each place where two structures part."""
+    one, two = seen.node_data(), given.node_data()
+    if one == two and len(seen.children()) == len(given.children()):
+        for key, a, b in zip(_keys(path, seen), seen.children(), given.children(), strict=True):
+            yield from _differences(path + key, a, b)
+        return
+    yield path or "the top", f"seen {_node(seen)} but now given {_node(given)}"
+
+
+def _keys(path: str, treedef: Any) -> list[str]:
+    kind, data = treedef.node_data() or (None, None)
+    if not path and kind is tuple:
+        return ["args", "kwargs"]
+    if kind is dict:
+        return [f"[{key!r}]" for key in data]
+    return [f"[{i}]" for i in range(len(treedef.children()))]
+
+
+def _node(treedef: Any) -> str:
+    data = treedef.node_data()
+    if data is None:
+        return "pytree leaf"
+    count = len(treedef.children())
+    kind = getattr(data[0], "__name__", data[0])
+    keys = f" with keys {list(data[1])}" if data[0] is dict else ""
+    return f"{kind} of length {count}{keys}"
+
+
+# ---------------------------------------------------------------------------- the front
+
+
+def trace(fun: Callable, options: Options, args: tuple, kwargs: dict) -> Traced:
+    """Trace a function for arguments that may be arrays or anything with a shape and a dtype."""
+    given = options.arguments
+    signature, leaves = jaxlib.jax_jit.parse_arguments(
+        args, tuple(kwargs.values()), tuple(kwargs), given.static_argnums, given.static_argnames,
+        tree.registry)
+    leaves = [_stand_in(x) for x in leaves]
+    avals = call.leaf_avals(leaves, fun, signature, len(args), given.static_argnums)
+    traced = call.trace_call(fun, options, signature, len(args), avals)
+    return Traced(traced, _in_tree(signature), options, call.placement(traced, options, leaves))
+
+
+def _stand_in(x: Any) -> Any:
+    """A value with an aval for anything that has a shape and a dtype."""
+    if isinstance(x, (ArrayImpl, Tracer, np.ndarray, np.generic)) or not hasattr(x, "shape"):
+        return x
+    return struct_of(_aval_of(x), getattr(x, "sharding", None))
+
+
+def _aval_of(x: Any) -> ShapedArray:
+    try:
+        return get_aval(x)
+    except TypeError:
+        if not hasattr(x, "dtype"):
+            raise
+        return ShapedArray(tuple(x.shape), x.dtype, bool(getattr(x, "weak_type", False)))
+
+
+def _in_tree(signature: Any) -> Any:
+    """The structure of (args, kwargs) of the dynamic arguments."""
+    treedefs = signature.dynamic_arg_treedefs
+    names = signature.dynamic_arg_names
+    count = len(treedefs) - len(names)
+    args = tuple(t.unflatten([0] * t.num_leaves) for t in treedefs[:count])
+    kwargs = {
+        name: t.unflatten([0] * t.num_leaves)
+        for name, t in zip(names, treedefs[count:], strict=True)
+    }
+    return tree.structure((args, kwargs))
