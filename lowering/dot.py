@@ -2,54 +2,88 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import ml_dtypes
 import numpy as np
 
 from lowering.build import Attribute, Value
 from lowering.module import Context
 from lowering.rules import rule
 
-# Name of a DotAlgorithmPreset -> type of the parts of the operands, type of the sum, products per
-# element. "any" stands for the operand's own (8-bit) type or, as the sum, the result's.
+class Algorithm(NamedTuple):
+    """How a DotAlgorithmPreset multiplies.
+
+    `parts` and `total` are MLIR types; None stands for the operand's own (8-bit) type or, as the
+    sum, for the result's. `stored` are the dtypes operands may have; the first is converted to.
+    """
+
+    parts: str | None
+    total: str | None
+    products: int
+    stored: tuple[str, ...]
+
+
 ALGORITHMS = {
-    "ANY_F8_ANY_F8_F32": ("any", "f32", 1),
-    "ANY_F8_ANY_F8_F32_FAST_ACCUM": ("any", "f32", 1),
-    "ANY_F8_ANY_F8_ANY": ("any", "any", 1),
-    "ANY_F8_ANY_F8_ANY_FAST_ACCUM": ("any", "any", 1),
-    "F16_F16_F16": ("f16", "f16", 1),
-    "F16_F16_F32": ("f16", "f32", 1),
-    "BF16_BF16_BF16": ("bf16", "bf16", 1),
-    "BF16_BF16_F32": ("bf16", "f32", 1),
-    "BF16_BF16_F32_X3": ("bf16", "f32", 3),
-    "BF16_BF16_F32_X6": ("bf16", "f32", 6),
-    "BF16_BF16_F32_X9": ("bf16", "f32", 9),
-    "TF32_TF32_F32": ("tf32", "f32", 1),
-    "TF32_TF32_F32_X3": ("tf32", "f32", 3),
-    "F32_F32_F32": ("f32", "f32", 1),
-    "F64_F64_F64": ("f64", "f64", 1),
+    "ANY_F8_ANY_F8_F32": Algorithm(None, "f32", 1, ()),
+    "ANY_F8_ANY_F8_F32_FAST_ACCUM": Algorithm(None, "f32", 1, ()),
+    "ANY_F8_ANY_F8_ANY": Algorithm(None, None, 1, ()),
+    "ANY_F8_ANY_F8_ANY_FAST_ACCUM": Algorithm(None, None, 1, ()),
+    "F16_F16_F16": Algorithm("f16", "f16", 1, ("float16",)),
+    "F16_F16_F32": Algorithm("f16", "f32", 1, ("float16",)),
+    "BF16_BF16_BF16": Algorithm("bf16", "bf16", 1, ("bfloat16", "float32")),
+    "BF16_BF16_F32": Algorithm("bf16", "f32", 1, ("bfloat16", "float32")),
+    "BF16_BF16_F32_X3": Algorithm("bf16", "f32", 3, ("float32",)),
+    "BF16_BF16_F32_X6": Algorithm("bf16", "f32", 6, ("float32",)),
+    "BF16_BF16_F32_X9": Algorithm("bf16", "f32", 9, ("float32",)),
+    "TF32_TF32_F32": Algorithm("tf32", "f32", 1, ("float32",)),
+    "TF32_TF32_F32_X3": Algorithm("tf32", "f32", 3, ("float32",)),
+    "F32_F32_F32": Algorithm("f32", "f32", 1, ("float32",)),
+    "F64_F64_F64": Algorithm("f64", "f64", 1, ("float64",)),
 }
+ON_CPU = ("F16_F16_F16", "BF16_BF16_F32", "BF16_BF16_F32_X3", "BF16_BF16_F32_X6", "F32_F32_F32",
+          "F64_F64_F64")
+_SUMS = {"f16": "float16", "bf16": "bfloat16", "f32": "float32", "f64": "float64"}
 
 
 @rule("dot_general")
 def dot_general(ctx: Context, x: Value, y: Value, *, dimension_numbers: Any, precision: Any = None,
                 preferred_element_type: Any = None, **_: Any) -> Value:
+    out = ctx.out_avals[0]
     x_dtype, y_dtype = (a.dtype for a in ctx.in_avals)
-    if x_dtype != y_dtype:
-        out = ctx.out_avals[0].dtype
-        x, y = ctx.convert(x, out), ctx.convert(y, out)
+    made = out.dtype
+    algorithm = ALGORITHMS.get(getattr(precision, "name", None))
+    if algorithm is not None and algorithm.stored:
+        x, y, made = _stored(ctx, x, y, algorithm)
+    elif x_dtype != y_dtype:
+        x, y = ctx.convert(x, made), ctx.convert(y, made)
     (x_contract, y_contract), (x_batch, y_batch) = dimension_numbers
-    return ctx.op(
-        "stablehlo.dot_general", (x, y), ctx.outs,
+    product = ctx.op(
+        "stablehlo.dot_general", (x, y), (ctx.tensor(out.shape, made),),
         dot_dimension_numbers=(
             f"#stablehlo.dot<lhs_batching_dimensions = {list(x_batch)}, "
             f"rhs_batching_dimensions = {list(y_batch)}, "
             f"lhs_contracting_dimensions = {list(x_contract)}, "
             f"rhs_contracting_dimensions = {list(y_contract)}>"),
         **precision_attributes(ctx, precision))
+    return ctx.convert(product, out.dtype)
 
 
-@rule("ragged_dot_general")
+def _stored(ctx: Context, x: Value, y: Value, algorithm: Algorithm) -> tuple:
+    """Operands as the algorithm takes them, and the dtype in which it gives the product."""
+    accepted = [_named(name) for name in algorithm.stored]
+    x, y = (v if a.dtype in accepted else ctx.convert(v, accepted[0])
+            for v, a in zip((x, y), ctx.in_avals))
+    total, out = _named(_SUMS[algorithm.total]), ctx.out_avals[0].dtype
+    same = ctx.in_avals[0].dtype == accepted[0] == out
+    return x, y, out if same or out == total else total
+
+
+def _named(name: str) -> np.dtype:
+    return np.dtype(getattr(ml_dtypes, name, name))
+
+
+@rule("ragged_dot_general", "tpu")
 def ragged_dot_general(ctx: Context, x: Value, y: Value, group_sizes: Value, *,
                        ragged_dot_dimension_numbers: Any, precision: Any = None,
                        **_: Any) -> Value:
@@ -87,11 +121,12 @@ def precision_config(ctx: Context, precision: Any, dialect: str = "stablehlo") -
 
 
 def _preset(ctx: Context, name: str) -> str:
-    parts, total, products = ALGORITHMS[name]
-    x, y = (_type_name(ctx, a.dtype) if parts == "any" else parts for a in ctx.in_avals)
-    if total == "any":
-        total = _type_name(ctx, ctx.out_avals[0].dtype)
-    return _algorithm_text(x, y, total, 1, 1, products, name.endswith("FAST_ACCUM"))
+    if ctx.platform == "cpu" and name not in ON_CPU:
+        raise ValueError(f"The precision '{name}' is not supported by dot_general on CPU")
+    algorithm = ALGORITHMS[name]
+    x, y = (algorithm.parts or _type_name(ctx, a.dtype) for a in ctx.in_avals)
+    total = algorithm.total or _type_name(ctx, ctx.out_avals[0].dtype)
+    return _algorithm_text(x, y, total, 1, 1, algorithm.products, name.endswith("FAST_ACCUM"))
 
 
 def _algorithm(ctx: Context, given: Any) -> str:

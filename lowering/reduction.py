@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lowering.build import Body, Value, highest, is_complex, is_float, lowest
+from lowering.build import Body, Value, highest, is_complex, is_float, lowest, real_dtype
 from lowering.elementwise import lexicographic
 from lowering.module import Context
 from lowering.rules import rule, set_rule
@@ -136,16 +136,34 @@ def _cumulative(name: str, body_of: Callable[[Context, np.dtype], tuple],
 
 def _logaddexp(ctx: Context, dtype: np.dtype) -> tuple[tuple, Body]:
     scalar = ctx.tensor((), dtype)
+    body = _complex_logaddexp if is_complex(dtype) else _real_logaddexp
+    return (scalar, scalar), lambda x, y: [body(ctx, x, y)]
 
-    def body(x: Value, y: Value) -> list[Value]:
-        gap = ctx.same("stablehlo.subtract", x, y)
-        decay = ctx.same("stablehlo.negate", ctx.same("stablehlo.abs", gap))
-        tail = ctx.same("stablehlo.log_plus_one", ctx.same("stablehlo.exponential", decay))
-        usual = ctx.same("stablehlo.add", ctx.same("stablehlo.maximum", x, y), tail)
-        # inf - inf is NaN, but the sum of equal infinities is right.
-        return [ctx.select(ctx.compare("NE", gap, gap), ctx.same("stablehlo.add", x, y), usual)]
 
-    return (scalar, scalar), body
+def _real_logaddexp(ctx: Context, x: Value, y: Value) -> Value:
+    gap = ctx.same("stablehlo.subtract", x, y)
+    decay = ctx.same("stablehlo.negate", ctx.same("stablehlo.abs", gap))
+    tail = ctx.same("stablehlo.log_plus_one", ctx.same("stablehlo.exponential", decay))
+    usual = ctx.same("stablehlo.add", ctx.same("stablehlo.maximum", x, y), tail)
+    # inf - inf is NaN, but the sum of equal infinities is right.
+    return ctx.select(ctx.compare("NE", gap, gap), ctx.same("stablehlo.add", x, y), usual)
+
+
+def _complex_logaddexp(ctx: Context, x: Value, y: Value) -> Value:
+    """As the real one around the operand with the larger real part; the phase ends in [-pi, pi)."""
+    part = (ctx.tensor((), real_dtype(ctx.dtype_of(x))),)
+    larger = ctx.select(lexicographic(ctx, "GT", x, y), x, y)
+    twice = ctx.same("stablehlo.multiply", larger, ctx.const_like(2, x))
+    gap = ctx.same("stablehlo.subtract", ctx.same("stablehlo.add", x, y), twice)
+    tail = ctx.same("stablehlo.log_plus_one", ctx.same("stablehlo.exponential", gap))
+    result = ctx.same("stablehlo.add", larger, tail)
+    phase = ctx.op("stablehlo.imag", (result,), part)
+    half, turn = ctx.const_like(np.pi, phase), ctx.const_like(2 * np.pi, phase)
+    over = ctx.same("stablehlo.remainder", ctx.same("stablehlo.add", phase, half), turn)
+    over = ctx.select(ctx.compare("LT", over, ctx.const_like(0, over)),
+                      ctx.same("stablehlo.add", over, turn), over)
+    return ctx.op("stablehlo.complex", (ctx.op("stablehlo.real", (result,), part),
+                                        ctx.same("stablehlo.subtract", over, half)), (x.type,))
 
 
 def _combine_with(op_name: str) -> Callable[[Context, np.dtype], tuple]:

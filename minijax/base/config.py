@@ -460,6 +460,9 @@ def _connect_guards() -> None:
     array_garbage_collection_guard.on_change(
         _guard("garbage_collect_array", library.GarbageCollectionGuardLevel)
     )
+    thread_guard.on_change(
+        lambda value, everywhere: library.update_thread_guard_global_state(bool(value))
+    )
 
     def all_directions(value: str | None, everywhere: bool) -> None:
         if everywhere:

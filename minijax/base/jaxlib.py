@@ -13,6 +13,7 @@ stand-ins for the Python modules that jaxlib's C++ code asks for by name:
 import gc
 import importlib
 import sys
+import threading
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -169,8 +170,11 @@ class standins:
     """
 
     __slots__ = ("_before",)
+    # Two threads within it at once would take each other's stand-ins for what was there before.
+    _lock = threading.RLock()
 
     def __enter__(self) -> None:
+        self._lock.acquire()
         modules = sys.modules
         self._before = [(name, modules.get(name)) for name in _STANDINS]
         modules.update(_STANDINS)
@@ -182,3 +186,4 @@ class standins:
                 modules.pop(name, None)
             else:
                 modules[name] = module
+        self._lock.release()

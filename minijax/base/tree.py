@@ -210,14 +210,13 @@ def transpose(
     if inner_treedef is None:
         inner_treedef = structure(outer_treedef.flatten_up_to(pytree_to_transpose)[0])
     inner_size, outer_size = inner_treedef.num_leaves, outer_treedef.num_leaves
-    if treedef.num_leaves != inner_size * outer_size:
-        raise TypeError(f"Mismatch\n{treedef}\n != \n{outer_treedef.compose(inner_treedef)}")
-    rows = builtins.map(inner_treedef.flatten_up_to, outer_treedef.flatten_up_to(
-        pytree_to_transpose))
     expected = outer_treedef.compose(inner_treedef)
     if treedef != expected:
         raise TypeError(f"Mismatch\n{treedef}\n != \n{expected}")
-    columns = zip(*rows, strict=True) if outer_size else [()] * inner_size
+    columns = [
+        [items[row * inner_size + column] for row in range(outer_size)]
+        for column in range(inner_size)
+    ]
     return inner_treedef.unflatten([outer_treedef.unflatten(column) for column in columns])
 
 
@@ -505,16 +504,21 @@ register_pytree_node(
 )
 
 
-def _defaultdict_keys(x: defaultdict) -> tuple[Any, ...]:
-    return tuple(sorted(x))
+
+
+def _flatten_defaultdict(x: defaultdict) -> tuple[tuple[Any, ...], tuple]:
+    keys = tuple(sorted(x))
+    return tuple(x[key] for key in keys), (x.default_factory, keys)
+
+
+def _flatten_defaultdict_with_keys(x: defaultdict) -> tuple[tuple[Any, ...], tuple]:
+    values, data = _flatten_defaultdict(x)
+    return tuple((DictKey(key), value) for key, value in safe_zip(data[1], values)), data
 
 
 register_pytree_node(
     defaultdict,
-    lambda x: (tuple(x[k] for k in _defaultdict_keys(x)), (x.default_factory, _defaultdict_keys(x))),
+    _flatten_defaultdict,
     lambda data, values: defaultdict(data[0], safe_zip(data[1], list(values))),
-    lambda x: (
-        tuple((DictKey(k), x[k]) for k in _defaultdict_keys(x)),
-        (x.default_factory, _defaultdict_keys(x)),
-    ),
+    _flatten_defaultdict_with_keys,
 )

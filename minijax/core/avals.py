@@ -167,7 +167,7 @@ def is_valid(x: Any) -> bool:
 
 def _numpy_aval(x: Any) -> ShapedArray:
     dtype = x.dtype
-    if dtype.kind in "OSUMm":
+    if dtype.kind in "OSUMm" or not dtype.isnative:
         raise TypeError(errors.describe(
             f"Value {x!r:.200} with dtype {dtype} is not a valid JAX array type. "
             "Only arrays of numeric types are supported by JAX.",

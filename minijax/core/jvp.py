@@ -53,7 +53,7 @@ class JVPTrace(Trace):
         self.reverse = reverse  # the parent is a LinearTrace: prefer `linearize` rules
 
     def process_primitive(self, primitive: Primitive, args: Sequence[Any], params: dict) -> Any:
-        primals, tangents, active = [], [], False
+        primals, tangents, active, partial = [], [], False, False
         for x in args:
             if type(x) is JVPTracer and x._trace is self:
                 primals.append(x.primal)
@@ -62,6 +62,7 @@ class JVPTrace(Trace):
             else:
                 primals.append(x)
                 tangents.append(None)
+                partial = True
         if not active:
             return self.parent.process_primitive(primitive, args, params)
         rule = primitive.jvp
@@ -70,7 +71,7 @@ class JVPTrace(Trace):
         if rule is None:
             raise missing_rule(primitive, "jvp", "Differentiation",
                                "wrap the call in jax.custom_jvp or jax.lax.stop_gradient")
-        if None in tangents:
+        if partial:
             tangents = [zero_tangent(x) if t is None else t for x, t in zip(args, tangents)]
         outer = state.trace
         state.trace = self.parent

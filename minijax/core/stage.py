@@ -43,13 +43,14 @@ register_aval(JaxprTracer, lambda x: x.aval)
 class JaxprTrace(Trace):
     """Records operations as equations."""
 
-    __slots__ = ("eqns", "consts", "debug")
+    __slots__ = ("eqns", "consts", "debug", "inputs")
 
     def __init__(self, parent: Trace, debug: DebugInfo | None = None):
         super().__init__(parent, staging=True)
         self.eqns: list[JaxprEqn] = []
         self.consts: dict[int, tuple[JaxprTracer, Any]] = {}
         self.debug = debug
+        self.inputs: list[JaxprTracer] = []  # in the order of `debug.arg_names`, for messages
 
     def new_input(self, aval: Any) -> JaxprTracer:
         return JaxprTracer(self, aval, Var(aval))
@@ -119,7 +120,7 @@ def trace_to_jaxpr(fun: Callable[..., Sequence[Any]], in_avals: Sequence[Any],
     Returns (jaxpr, captured): `jaxpr.invars` are the captured values followed by the inputs.
     """
     trace = JaxprTrace(state.trace, debug)
-    inputs = [trace.new_input(aval) for aval in in_avals]
+    inputs = trace.inputs = [trace.new_input(aval) for aval in in_avals]
     with entered(trace):
         outs = fun(*inputs)
         return trace.finish(inputs, outs)

@@ -172,7 +172,12 @@ def _add_any_shape(x: ShapedArray, y: ShapedArray) -> ShapedArray:
     return x if y.weak_type or not x.weak_type else y
 
 
-add_any_p = Primitive("add_any", shape=_add_any_shape, jvp=linear, vmap=pointwise,
+def _add_any_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None]) -> tuple:
+    dim = next(d for d in dims if d is not None)
+    return add_any_p.bind(*[materialize(x, d, axis.size, dim) for x, d in zip(args, dims)]), dim
+
+
+add_any_p = Primitive("add_any", shape=_add_any_shape, jvp=linear, vmap=_add_any_vmap,
                       transpose=lambda ct, x, y: [ct, ct])
 
 

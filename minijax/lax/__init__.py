@@ -7,6 +7,11 @@ are written in these.
     Array([3., 4.], dtype=float32)
 """
 
+from minijax.lax.collectives import (
+    all_gather, all_gather_p, all_to_all, all_to_all_p, axis_index, axis_index_p, axis_size, pmax,
+    pmax_p, pmean, pmin, pmin_p, ppermute, ppermute_p, pshuffle, psum, psum_p, psum_scatter,
+    pswapaxes, reduce_scatter_p,
+)
 from minijax.lax.conv import (
     ConvDimensionNumbers, ConvGeneralDilatedDimensionNumbers, conv, conv_dimension_numbers,
     conv_general_dilated, conv_general_dilated_p, conv_general_permutations,
@@ -42,6 +47,10 @@ from minijax.lax.gather import (
 )
 from minijax.lax.identity import (
     copy_p, optimization_barrier, optimization_barrier_p, stage, stop_gradient, stop_gradient_p,
+)
+from minijax.lax.incomplete import (
+    betainc, igamma, igamma_grad_a, igamma_grad_a_p, igamma_p, igammac, igammac_p,
+    random_gamma_grad, regularized_incomplete_beta_p,
 )
 from minijax.lax.logic import (
     and_p, bitwise_and, bitwise_not, bitwise_or, bitwise_xor, clamp, clamp_p, clz, clz_p, eq,
@@ -85,6 +94,10 @@ from minijax.lax.window import (
 )
 
 __all__ = [
+    # collectives
+    "all_gather", "all_gather_p", "all_to_all", "all_to_all_p", "axis_index", "axis_index_p",
+    "axis_size", "pmax", "pmax_p", "pmean", "pmin", "pmin_p", "ppermute", "ppermute_p",
+    "pshuffle", "psum", "psum_p", "psum_scatter", "pswapaxes", "reduce_scatter_p",
     # conv
     "ConvDimensionNumbers", "ConvGeneralDilatedDimensionNumbers", "conv",
     "conv_dimension_numbers", "conv_general_dilated", "conv_general_dilated_p",
@@ -117,6 +130,9 @@ __all__ = [
     # identity
     "copy_p", "optimization_barrier", "optimization_barrier_p", "stage", "stop_gradient",
     "stop_gradient_p",
+    # incomplete
+    "betainc", "igamma", "igamma_grad_a", "igamma_grad_a_p", "igamma_p", "igammac", "igammac_p",
+    "random_gamma_grad", "regularized_incomplete_beta_p",
     # logic
     "and_p", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "clamp", "clamp_p",
     "clz", "clz_p", "eq", "eq_p", "eq_to_p", "ge", "ge_p", "gt", "gt_p", "is_finite",

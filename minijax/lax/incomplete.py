@@ -1,8 +1,8 @@
 """The incomplete gamma and beta functions, by series and continued fractions.
 
 The one invariant: everything that is large is kept as a logarithm until the end. The prefactor
-x**a e**-x / gamma(a + 1) comes from `_log_density`, which stays exact for large a, where the
-difference of logarithms of that size would not. Loops run until every element has converged;
+x**a e**-x / gamma(a + 1), and that of the beta function, are written with what Stirling's formula
+leaves of log gamma, because differences of large logarithms would not be exact. Loops run until every element has converged;
 elements outside a method's region are given harmless operands there.
 
     >>> lax.igamma(jnp.float32(2.0), jnp.float32(1.0))
@@ -115,20 +115,24 @@ def _log_ratio_minus(x: Any, a: Any) -> Any:
     return choose(lt(abs(u), _number(u, 0.5)), near, sub(log(div(x, a)), u), u)
 
 
+def _stirling_rest(a: Any) -> Any:
+    """log gamma(a) less Stirling's (a - 1/2) log a - a + log(2 pi) / 2."""
+    large = gt(a, _number(a, 16))
+    inverse = reciprocal(choose(large, a, 16, a))
+    square = mul(inverse, inverse)
+    series = _number(a, 1 / 1188)
+    for c in (-1 / 1680, 1 / 1260, -1 / 360, 1 / 12):
+        series = add(mul(series, square), _number(a, c))
+    small = choose(large, 16, a, a)
+    main = sub(mul(sub(small, _number(a, 0.5)), log(small)), small)
+    direct = sub(sub(lgamma(small), main), _number(a, 0.5 * math.log(2 * math.pi)))
+    return choose(large, mul(series, inverse), direct, a)
+
+
 def _log_density(a: Any, x: Any) -> Any:
     """log(x**a e**-x / gamma(a + 1)) for x > 0."""
-    large = gt(a, _number(a, 16))
-    big = choose(large, a, 16, a)
-    inverse = reciprocal(big)
-    square = mul(inverse, inverse)
-    stirling = _number(a, 1 / 1188)  # of log gamma: the series 1/12a - 1/360a^3 + ...
-    for c in (-1 / 1680, 1 / 1260, -1 / 360, 1 / 12):
-        stirling = add(mul(stirling, square), _number(a, c))
-    asymptotic = sub(sub(mul(big, _log_ratio_minus(x, big)), mul(stirling, inverse)),
-                     mul(_number(a, 0.5), log(mul(_number(a, 2 * math.pi), big))))
-    small = choose(large, 1, a, a)
-    direct = sub(sub(mul(small, log(x)), x), lgamma(add(small, _number(a, 1))))
-    return choose(large, asymptotic, direct, a)
+    width = mul(_number(a, 0.5), log(mul(_number(a, 2 * math.pi), a)))
+    return sub(sub(mul(a, _log_ratio_minus(x, a)), _stirling_rest(a)), width)
 
 
 def _series(a: Any, x: Any, active: Any, slopes: bool = False) -> tuple:
@@ -338,6 +342,17 @@ def _beta_fraction(a: Any, b: Any, x: Any, active: Any) -> Any:
     return _iterate(step, active, (one, start, start), a)[2]
 
 
+def _log_beta_scale(a: Any, b: Any, x: Any) -> Any:
+    """log(x**a (1-x)**b / B(a, b)) for 0 < x < 1."""
+    one, total = _number(a, 1), add(a, b)
+    mean = div(a, total)
+    exponent = add(mul(a, _log_ratio_minus(x, mean)),
+                   mul(b, _log_ratio_minus(sub(one, x), div(b, total))))
+    width = mul(_number(a, 0.5), log(mul(div(a, _number(a, 2 * math.pi)), div(b, total))))
+    rest = sub(_stirling_rest(total), add(_stirling_rest(a), _stirling_rest(b)))
+    return add(add(exponent, width), rest)
+
+
 def _log_beta(a: Any, b: Any) -> Any:
     return sub(add(lgamma(a), lgamma(b)), lgamma(add(a, b)))
 
@@ -352,8 +367,7 @@ def _betainc(a: Any, b: Any, x: Any) -> Any:
     p, q, y = [choose(valid, v, 0.5, v) for v in (choose(mirrored, b, a, a),
                                                   choose(mirrored, a, b, a),
                                                   choose(mirrored, sub(one, x), x, x))]
-    log_scale = sub(add(mul(p, log(y)), mul(q, log1p(neg(y)))), _log_beta(p, q))
-    tail = mul(div(exp(log_scale), p), _beta_fraction(p, q, y, valid))
+    tail = mul(div(exp(_log_beta_scale(p, q, y)), p), _beta_fraction(p, q, y, valid))
     out = choose(mirrored, sub(one, tail), tail, a)
     out = choose(bitwise_or(eq(x, zero), bitwise_or(eq(b, zero), eq(a, infinity))), 0, out, a)
     out = choose(bitwise_or(eq(x, one), bitwise_or(eq(a, zero), eq(b, infinity))), 1, out, a)

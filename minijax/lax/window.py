@@ -483,14 +483,22 @@ def _reduce_window_shape(*avals: ShapedArray, jaxpr: Jaxpr, consts: tuple,
 
 
 def _fold_windows(args: Sequence[Any], jaxpr: Jaxpr, window: Window) -> list:
-    """The reduction as one elementwise step for each place in the window."""
+    """The reduction as one elementwise step for each place in the window.
+
+    Places in the padding do not count: the initial value, if it is not neutral, counts once.
+    """
     half = len(args) // 2
     operands, inits = args[:half], args[half:]
+    in_shape = aval_of(operands[0]).shape
+    shape = window.out_shape(in_shape)
     patches = [_patches(x, i, window) for x, i in zip(operands, inits)]
-    shape = window.out_shape(aval_of(operands[0]).shape)
+    full = _undilated(window) and not any(pad > 0 for pads in window.padding for pad in pads)
+    inside = [] if full else _patches(shapes.full(in_shape, True), np.False_, window)
     totals = [shapes.broadcast(i, shape) for i in inits]
-    for elements in zip(*patches):
-        totals = apply_elementwise(jaxpr, *totals, *elements)
+    for place, elements in enumerate(zip(*patches)):
+        new = apply_elementwise(jaxpr, *totals, *elements)
+        totals = new if full else [logic.select(inside[place], n, t)
+                                   for n, t in zip(new, totals)]
     return totals
 
 

@@ -18,6 +18,8 @@ import numpy as np
 from minijax.base import config, source
 from minijax.base.jaxlib import pretty_printer as pp
 from minijax.core.ir import DropVar, Jaxpr, JaxprEqn, Literal, Var, subjaxprs
+from minijax.core.jit import UNSPECIFIED, jit_p
+from minijax.core.structural import broadcast_in_dim_p, convert_element_type_p
 
 _WIDTH = 80
 _LONG = 10  # equations; a longer inner jaxpr is printed in front
@@ -213,11 +215,12 @@ class _Printer:
         if inner in self.titles:
             return
         passed = set()
-        for var, operand in zip(inner.invars, eqn.invars, strict=True):
+        # Not strict: the checker prints equations that are wrong.
+        for var, operand in zip(inner.invars, eqn.invars, strict=False):
             if isinstance(operand, Var) and operand not in passed:
                 passed.add(operand)
                 self.names[var] = self.name(operand)
-        for var, outvar in zip(inner.outvars, eqn.outvars, strict=True):
+        for var, outvar in zip(inner.outvars, eqn.outvars, strict=False):
             if isinstance(var, Var) and var not in self.names:
                 unused = outvar not in used or isinstance(outvar, DropVar)
                 self.names[var] = "_" if unused else self.name(outvar)
@@ -258,11 +261,15 @@ def _used(jaxpr: Jaxpr) -> set:
     return used
 
 
+# Parameters of many elementwise operations, which nearly nobody sets.
+_UNSAID = {"accuracy": None, "out_dtype": None}
+
+
 def _params_to_show(eqn: JaxprEqn) -> dict[str, Any]:
     rule = getattr(eqn.primitive, "show", None)
     if callable(rule):
         return rule(eqn.params)
-    hidden = rule or {}
+    hidden = _UNSAID if rule is None else {**_UNSAID, **rule}
     shown = [
         name
         for name, value in eqn.params.items()
@@ -289,4 +296,40 @@ def _value_text(value: Any) -> str:
     return str(value)
 
 
+# --- the primitives that core declares ---
+
+
+def _broadcast_params(params: dict[str, Any]) -> dict[str, Any]:
+    # The shape is that of the result, which is printed anyway.
+    dims = params["broadcast_dimensions"]
+    return {"broadcast_dimensions": dims} if dims else {}
+
+
+_JIT_TUPLES = ("in_shardings", "out_shardings", "in_layouts", "out_layouts", "donated_invars")
+_JIT_DEFAULTS = {
+    "ctx_mesh": None,
+    "inline": False,
+    "keep_unused": False,
+    "compiler_options_kvs": (),
+}
+
+
+def _jit_params(params: dict[str, Any]) -> dict[str, Any]:
+    unsaid = (None, False, UNSPECIFIED)
+    shown = {"name": params["name"]}
+    for name in sorted(params):
+        value = params[name]
+        if name in _JIT_TUPLES and all(any(v is u for u in unsaid) for v in value):
+            continue
+        if name == "name" or (name in _JIT_DEFAULTS and _same(_JIT_DEFAULTS[name], value)):
+            continue
+        shown[name] = value
+    return shown
+
+
+broadcast_in_dim_p.show = _broadcast_params
+convert_element_type_p.show = {"sharding": None}
+jit_p.show = _jit_params
+
 Jaxpr.printer = show
+Jaxpr.pretty_print = show

@@ -20,6 +20,7 @@ import numpy as np
 from minijax.base import dtypes, jaxlib
 from minijax.core import ShapedArray, register_aval
 from minijax.runtime import backend, place
+from minijax.sharding.layout import Format, Layout
 from minijax.sharding.single import single_device
 
 Array = jaxlib.Array
@@ -476,6 +477,7 @@ def _attach() -> None:
         "addressable_shards": _addressable_shards,
         "global_shards": _global_shards,
         "flat": _flat,
+        "format": lambda self: Format(Layout.from_pjrt_layout(self._pjrt_layout), self._sharding),
         "_value": _value,
         "__cuda_array_interface__": _cuda_array_interface,
     }.items():

@@ -8,6 +8,7 @@ calls it has made sure of dtypes and shapes (the C++ jit by its key, AOT by comp
 """
 
 import functools
+import hashlib
 import logging
 import threading
 import time
@@ -20,7 +21,8 @@ import numpy as np
 from minijax.base import config, jaxlib, source, util
 from minijax.core import UNSPECIFIED, Jaxpr, JaxprEqn, Literal, ShapedArray, trace_closed
 from minijax.passes.physicalize import is_extended, mentions_keys, physicalize
-from minijax.runtime import place
+from minijax.runtime import place, spmd
+from minijax.sharding import NamedSharding
 from minijax.sharding.single import SingleDeviceSharding, single_device
 
 logger = logging.getLogger(__name__)
@@ -44,6 +46,12 @@ class Placement(NamedTuple):
     in_shardings: tuple[Any, ...] = ()
     out_shardings: tuple[Any, ...] = ()
     committed: bool = False
+
+    def complete(self, num_inputs: int, num_outputs: int) -> "Placement":
+        """The same with a sharding, or UNSPECIFIED, for every argument and result."""
+        return self._replace(
+            in_shardings=self.in_shardings or (UNSPECIFIED,) * num_inputs,
+            out_shardings=self.out_shardings or (UNSPECIFIED,) * num_outputs)
 
 
 # ---------------------------------------------------------------------------- options
@@ -181,6 +189,7 @@ def lower_jaxpr(
 ) -> Program:
     """Lower a top-level jaxpr; inputs that nobody reads are dropped unless `keep_unused`."""
     whole = jaxpr
+    placement = placement.complete(len(jaxpr.invars), len(jaxpr.outvars))
     if mentions_keys(jaxpr):
         jaxpr = physicalize(jaxpr)
     kept = (True,) * len(jaxpr.invars) if keep_unused else used_inputs(jaxpr)
@@ -192,7 +201,7 @@ def lower_jaxpr(
     lowered = _lowering().lower(
         jaxpr,
         platform=platform or platform_of(placement.devices[0]),
-        name=f"jit_{name}",
+        name=f"jit_{name}".rstrip(">"),
         donated=kept_donated,
         const_args=as_args,
         expand=expand,
@@ -221,24 +230,16 @@ def _sharding_texts(
     """What `lower` wants to know of shardings; nothing when there is one device."""
     if len(placement.devices) == 1:
         return {}
-    meshes: dict[str, str] = {}
+    meshes = spmd.Meshes(placement.devices)
     ins = _select(placement.in_shardings, kept)
     return {
-        "in_shardings": [_text(s, v.aval, meshes) for s, v in zip(ins, jaxpr.invars)],
+        "in_shardings": [meshes.text(s, v.aval.ndim) for s, v in zip(ins, jaxpr.invars)],
         "out_shardings": [
-            _text(s, v.aval, meshes) for s, v in zip(placement.out_shardings, jaxpr.outvars)
+            meshes.text(s, v.aval.ndim) for s, v in zip(placement.out_shardings, jaxpr.outvars)
         ],
-        "meshes": meshes,
+        "meshes": meshes.texts,
         "num_partitions": len(placement.devices),
     }
-
-
-def _text(sharding: Any, aval: ShapedArray, meshes: dict[str, str]) -> str | None:
-    if sharding is UNSPECIFIED or sharding is None:
-        return None
-    name, axes, text = sharding.to_sdy(aval.ndim)
-    meshes[name] = axes
-    return text
 
 
 @functools.cache
@@ -292,8 +293,8 @@ def _load(program: Program, devices: tuple[Any, ...], options: Any) -> Any:
     client = devices[0].client
     if callbacks:
         return _compile(client, program.module, devices, options, callbacks)
-    code = program.lowered.bytecode()
-    key = (code, client, devices, options.SerializeAsString())
+    digest = hashlib.sha256(program.lowered.bytecode()).digest()
+    key = (digest, client, devices, options.SerializeAsString())
     loaded = _texts.get(key)
     if loaded is None:
         loaded = _texts.put(key, _compile(client, program.module, devices, options, ()))
@@ -322,12 +323,13 @@ class Executable:
         self.loaded = loaded
         self.name = program.name
         self.kept = program.kept
-        self.const_args = program.const_args
         self.placement = program.placement
         self.out_avals = program.out_avals
         self.in_avals = program.jaxpr.in_avals
-        n_in = sum(self.kept)
-        self.in_shardings = self._input_shardings(n_in)
+        count = len(program.const_args)
+        shardings = self._input_shardings([c.ndim for c in program.const_args])
+        self.const_args = place.shard_args(program.const_args, shardings[:count])
+        self.in_shardings = shardings[count:]
         self.out_shardings = self._output_shardings()
         # A program knows only the words of random keys; its callers get keys back.
         wrap = [a.dtype.wrap if is_extended(a) else None for a in program.jaxpr.out_avals]
@@ -340,16 +342,16 @@ class Executable:
             for aval, sharding in zip(self.out_avals, self.out_shardings, strict=True)
         ]
 
-    def _input_shardings(self, count: int) -> list[Any]:
-        """One sharding per kept argument (without the leading constants)."""
+    def _input_shardings(self, const_ranks: list[int]) -> list[Any]:
+        """Where the constants and the kept arguments must be."""
         devices = self.placement.devices
         if len(devices) == 1:
-            return [single_device(devices[0])] * count
-        given = _select(self.placement.in_shardings, self.kept)
+            return [single_device(devices[0])] * (len(const_ranks) + sum(self.kept))
+        given = [UNSPECIFIED] * len(const_ranks) + _select(self.placement.in_shardings, self.kept)
         if all(s is not UNSPECIFIED for s in given):
             return given
-        found = self.loaded.get_parameter_shardings()[len(self.const_args):]
-        return [_chosen(s, f, devices) for s, f in zip(given, found, strict=True)]
+        ranks = const_ranks + [aval.ndim for aval in _select(self.in_avals, self.kept)]
+        return self._chosen(given, self.loaded.get_parameter_shardings(), ranks)
 
     def _output_shardings(self) -> list[Any]:
         devices = self.placement.devices
@@ -358,8 +360,20 @@ class Executable:
         given = self.placement.out_shardings
         if all(s is not UNSPECIFIED for s in given):
             return list(given)
-        found = self.loaded.get_output_shardings()
-        return [_chosen(s, f, devices) for s, f in zip(given, found, strict=True)]
+        ranks = [aval.ndim for aval in self.out_avals]
+        return self._chosen(given, self.loaded.get_output_shardings(), ranks)
+
+    def _chosen(self, given: Sequence[Any], found: Sequence[Any], ranks: Sequence[int]) -> list:
+        """The given shardings, and where none was given what XLA chose."""
+        placement = self.placement
+        meshes = list(dict.fromkeys(
+            s.mesh for s in (*placement.in_shardings, *placement.out_shardings)
+            if isinstance(s, NamedSharding)))
+        return [
+            s if s is not UNSPECIFIED
+            else spmd.from_hlo(proto, ndim, meshes, placement.devices)
+            for s, proto, ndim in zip(given, found, ranks, strict=True)
+        ]
 
     def arguments(self, args: Sequence[Any]) -> list[ArrayImpl]:
         """The arrays to give to the program, for all flat arguments of the call."""
@@ -379,14 +393,6 @@ class Executable:
         if self.wrap is None:
             return outs
         return [x if wrap is None else wrap(x) for wrap, x in zip(self.wrap, outs, strict=True)]
-
-
-def _chosen(given: Any, found: Any, devices: tuple) -> Any:
-    """The given sharding, or what XLA chose."""
-    if given is not UNSPECIFIED:
-        return given
-    hlo = jaxlib.HloSharding.from_proto(found)
-    return jaxlib.GSPMDSharding(jaxlib.DeviceList(devices), hlo)
 
 
 # ---------------------------------------------------------------------------- caching by jaxpr

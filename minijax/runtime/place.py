@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from minijax.base import errors, jaxlib, tree
-from minijax.core import ShapedArray, Tracer, get_aval
+from minijax.core import Primitive, ShapedArray, Tracer, Zero, get_aval, linear, state
+from minijax.passes.physicalize import is_extended
 from minijax.runtime import backend
 from minijax.sharding.single import single_device
 
@@ -79,7 +80,11 @@ def from_value(x: Any, sharding: Any = None, committed: bool = False) -> ArrayIm
         x = x.__jax_array__()
     if isinstance(x, ArrayImpl):
         return x if sharding is None else place(x, sharding)
-    return from_numpy(np.asarray(x, aval.dtype), aval, sharding, committed, True)
+    try:
+        value = np.asarray(x, aval.dtype)
+    except OverflowError as error:
+        raise OverflowError(f"Python int {x} too large to convert to {aval.dtype}") from error
+    return from_numpy(value, aval, sharding, committed, True)
 
 
 def as_array(x: Any) -> Any:
@@ -195,18 +200,98 @@ def target_sharding(device: Any) -> Any:
     )
 
 
-def put_leaf(x: Any, sharding: Any, donate: bool = False, may_alias: bool | None = None) -> Any:
+def put_leaf(x: Any, sharding: Any, may_alias: bool | None = None) -> Any:
     """One concrete leaf of `device_put`."""
     if sharding is not None and hasattr(sharding, "check_compatible_aval"):
         sharding.check_compatible_aval(np.shape(x))
     if not isinstance(x, ArrayImpl):
+        check_leaf(x)
+        if hasattr(x, "aval") and is_extended(x.aval):
+            return x.aval.dtype.wrap(put_leaf(words([x])[0], sharding, may_alias))
         return from_value(x, sharding, sharding is not None)
     if may_alias is False:
         where = x._sharding if sharding is None else sharding
         return place(x, where, _Semantics.ALWAYS_COPY)
-    if sharding is None:
-        return x
-    return place(x, sharding, _Semantics.DONATE_INPUT if donate else _Semantics.REUSE_INPUT)
+    # `donate` allows, but does not ask for, an early end of the source; jaxlib's donating copy
+    # between devices leaves the source array without a buffer to ask about, and crashes.
+    return x if sharding is None else place(x, sharding)
+
+
+def device_put(x: Any, device: Any = None, *, src: Any = None, donate: Any = False,
+               may_alias: Any = None) -> Any:
+    """Put the leaves of a tree onto devices; with a device given, they are committed to it.
+
+    device: a Device, a Sharding, a Format, None (default device, uncommitted), or a tree prefix
+    of these.  donate: the sources may be given up.  may_alias: False forces a copy.
+    """
+    leaves, treedef = tree.flatten(x)
+    devices = _prefix("device", device, x, treedef)
+    donated = _prefix("donate", donate, x, treedef)
+    aliases = _prefix("may_alias", may_alias, x, treedef)
+    where = [target_sharding(d) for d in devices]
+    if any(d and a for d, a in zip(donated, aliases, strict=True)):
+        raise ValueError("may_alias and donate cannot be True at the same time.")
+    if state.trace.staging or any(isinstance(leaf, Tracer) for leaf in leaves):
+        for leaf in leaves:
+            check_leaf(leaf)
+        semantics = tuple(map(_semantics, donated, aliases))
+        sources = _prefix("src", src, x, treedef)
+        outs = device_put_p.bind(
+            *leaves, devices=tuple(devices), srcs=tuple(sources), copy_semantics=semantics)
+    else:
+        outs = list(map(put_leaf, leaves, where, aliases))
+    return treedef.unflatten(outs)
+
+
+def _prefix(what: str, given: Any, x: Any, treedef: Any) -> list[Any]:
+    """One entry of the tree prefix `given` for each leaf of `x`."""
+    if given is None or isinstance(given, (bool, Device, Sharding)):
+        return [given] * treedef.num_leaves
+    try:
+        return tree.broadcast_prefix(given, x, is_leaf=lambda leaf: leaf is None)
+    except ValueError as error:
+        raise ValueError(
+            f"device_put {what} specification must be a tree prefix of the corresponding value; "
+            f"{error}"
+        ) from None
+
+
+def _semantics(donate: bool, may_alias: bool | None) -> Any:
+    if donate:
+        return _Semantics.DONATE_INPUT
+    return _Semantics.ALWAYS_COPY if may_alias is False else _Semantics.REUSE_INPUT
+
+
+def _put_impl(*xs: Any, devices: tuple, srcs: tuple, copy_semantics: tuple) -> list[Any]:
+    return [
+        put_leaf(x, target_sharding(device),
+                 False if semantics == _Semantics.ALWAYS_COPY else None)
+        for x, device, semantics in zip(xs, devices, copy_semantics, strict=True)
+    ]
+
+
+def _put_shape(*avals: Any, **params: Any) -> list[Any]:
+    return list(avals)
+
+
+def _put_transpose(cts: Sequence[Any], *args: Any, devices: tuple, srcs: tuple,
+                   copy_semantics: tuple) -> list[Any]:
+    live = [i for i, ct in enumerate(cts) if type(ct) is not Zero]
+    moved = device_put_p.bind(
+        *[cts[i] for i in live], devices=tuple(srcs[i] for i in live),
+        srcs=tuple(devices[i] for i in live),
+        copy_semantics=tuple(_Semantics.ALWAYS_COPY for _ in live))
+    found = dict(zip(live, moved, strict=True))
+    return [found.get(i, ct) for i, ct in enumerate(cts)]
+
+
+def _put_vmap(axis: Any, args: Sequence[Any], dims: Sequence[Any], **params: Any) -> tuple:
+    return device_put_p.bind(*args, **params), dims
+
+
+device_put_p = Primitive(
+    "device_put", shape=_put_shape, multiple_results=True, jvp=linear, transpose=_put_transpose,
+    vmap=_put_vmap, impl=_put_impl)
 
 
 def check_leaf(x: Any) -> None:

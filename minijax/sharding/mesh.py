@@ -142,7 +142,7 @@ class Mesh(_Axes):
         for device in grid.flat:
             if not isinstance(device, jaxlib.Device):
                 raise TypeError(
-                    f"Mesh needs an array of devices; got {device!r}\n"
+                    f"Mesh needs an array of devices; got {device}\n"
                     "  fix: Mesh(np.array(jax.devices()).reshape(...), axis_names)"
                 )
         kinds = _axis_types(axis_types, names)

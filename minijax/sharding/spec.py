@@ -140,7 +140,8 @@ class PartitionSpec:
             parts.append(f"unreduced={_set_text(self.unreduced)}")
         if self.reduced:
             parts.append(f"reduced={_set_text(self.reduced)}")
-        return f"P({parts[0]},)" if len(parts) == 1 and self.partitions else f"P({', '.join(parts)})"
+        comma = "," if len(parts) == 1 and self.partitions else ""
+        return f"P({', '.join(parts)}{comma})"
 
     def __reduce__(self) -> tuple:
         return _rebuild, (self.partitions, self.unreduced, self.reduced)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minijax.base import dtypes
+from minijax.base import dtypes, source
 from minijax.core import ShapedArray
 from minijax.core.ir import NO_EFFECTS, DropVar, Jaxpr, JaxprEqn, Literal, Var
 from minijax.core.primitive import Primitive
@@ -104,26 +104,24 @@ def test_text_without_shapes_equals_jax(name):
 
 def test_str_of_a_jaxpr_is_its_text():
     jaxpr = build("one_line")
-    assert str(jaxpr) == repr(jaxpr) == show(jaxpr)
+    assert str(jaxpr) == repr(jaxpr) == jaxpr.pretty_print() == show(jaxpr)
 
 
 def test_show_field_hides_and_computes_parameters():
     x = Var(ShapedArray((), np.dtype("float32")))
-    params = {"axis": 0, "accuracy": None}
+    params = {"axis": 0, "mode": None, "accuracy": None}
 
     def text(**field):
         eqn = JaxprEqn(Primitive("op", shape=None, **field), [x], [Var(x.aval)], params,
                        NO_EFFECTS, None)
         return show_eqn(eqn)
 
-    assert text() == "a:f32[] = op[accuracy=None axis=0] b"
-    assert text(show={"accuracy": None}) == "a:f32[] = op[axis=0] b"
+    assert text() == "a:f32[] = op[axis=0 mode=None] b"
+    assert text(show={"mode": None}) == "a:f32[] = op[axis=0] b"
     assert text(show=lambda params: {"dims": params["axis"] + 1}) == "a:f32[] = op[dims=1] b"
 
 
 def test_source_info_names_the_users_line():
-    from minijax.base import source
-
     x = Var(ShapedArray((), np.dtype("float32")))
     y = Var(x.aval)
     eqn = JaxprEqn(Primitive("op", shape=None), [x], [y], {}, NO_EFFECTS, source.capture())

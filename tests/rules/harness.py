@@ -77,7 +77,11 @@ def as_list(primitive: Primitive, out: Any) -> list:
 
 
 def function(primitive: Primitive, sample: Sample) -> Callable[..., list]:
-    return lambda *args: as_list(primitive, primitive.bind(*args, **sample.params))
+    def bind(*args: Any) -> list:
+        return as_list(primitive, primitive.bind(*args, **sample.params))
+    if sample.axis is None:
+        return bind
+    return jax.vmap(bind, axis_name=sample.axis, axis_size=sample.axis_size)
 
 
 def tolerance(dtype: Any) -> float:

@@ -20,6 +20,8 @@ class Sample:
       "i" signed, "u" unsigned, "b" bool.
     grad: whether derivatives are checked; if not, `reason` says why.
     order: the highest order of derivative that is checked.
+    keep: operands that are not cast. axis: bind under a vmap over axis 0 of all operands that
+      gives it this name, `axis_size` long.
     """
 
     args: tuple
@@ -30,6 +32,8 @@ class Sample:
     order: int = 2
     reason: str = ""
     keep: tuple[int, ...] = ()
+    axis: str | None = None
+    axis_size: int | None = None
 
 
 Samples = dict[str, list[Sample | Callable[[], Sample]]]

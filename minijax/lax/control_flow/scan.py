@@ -53,7 +53,7 @@ def scan(f: Callable[[Carry, X], tuple[Carry, Y]], init: Carry, xs: X | None = N
     x_avals = [_slice_aval(aval_of(x)) for x in xs_leaves]
     body, init_leaves = trace_loop_body(f, init_leaves, init_tree, x_avals, xs_tree)
     outs = bind_simplified(body, init_leaves, xs_leaves, reverse=bool(reverse), length=length,
-                           unroll=_unroll(unroll, length))
+                           unroll=unroll_factor(unroll, length))
     carry, ys = outs[:len(init_leaves)], outs[len(init_leaves):]
     return tree.unflatten(init_tree, carry), tree.unflatten(body.result[1], ys)
 
@@ -66,7 +66,7 @@ def _concrete_length(length: Any) -> int:
                                         "`int` value.") from None
 
 
-def _unroll(unroll: int | bool, length: int) -> int:
+def unroll_factor(unroll: int | bool, length: int) -> int:
     """The number of iterations to put into one, at least 1."""
     if isinstance(unroll, bool):
         return max(length, 1) if unroll else 1

@@ -1,0 +1,249 @@
+"""`while_loop`: a loop whose number of iterations is known only when it runs.
+
+Operands come in three groups: consts of the predicate, consts of the body, and the carry. Under
+vmap the predicate may get batch axes, which are then leading axes of every carry; lanes that are
+done keep their values until all are.
+
+    >>> lax.while_loop(lambda x: x < 100, lambda x: 2 * x, 3)
+    Array(192, dtype=int32, weak_type=True)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from minijax.base import config, errors, source, tree
+from minijax.base.util import merge, partition, split_list, trace_cache, weak_cache
+from minijax.core import (AxisData, Jaxpr, JaxprEqn, Primitive, Zero, aval_of, batch_jaxpr,
+                          dce_jaxpr, instantiate, jvp_jaxpr, materialize, merge_tangents, state)
+from minijax.lax import identity
+from minijax.lax.control_flow.common import (Body, check_carry, flat_result, interleave,
+                                             pad_inputs, promote_weak, rearrange, trace_body,
+                                             used_inputs)
+
+T = TypeVar("T")
+
+
+def while_loop(cond_fun: Callable[[T], Any], body_fun: Callable[[T], T], init_val: T) -> T:
+    """`while cond_fun(val): val = body_fun(val)` from `init_val`, a pytree; returns the last val.
+
+    Forward mode only: reverse mode needs `scan`, or `fori_loop` with a static number of steps.
+    Raises TypeError if `cond_fun` gives no boolean scalar, or the types of the carry change.
+    """
+    if not (callable(body_fun) and callable(cond_fun)):
+        raise TypeError(errors.describe(
+            "lax.while_loop: body_fun and cond_fun arguments should be callable.",
+            fix="lax.while_loop(lambda x: x < 3, lambda x: x + 1, 0)"))
+    if config.disable_jit_state.value:
+        return _loop_in_python(cond_fun, body_fun, init_val)
+    init, init_tree = tree.flatten(init_val)
+    cond, body, init = trace_loop(cond_fun, body_fun, init, init_tree)
+    return tree.unflatten(init_tree, bind_simplified(cond, body, init))
+
+
+def _loop_in_python(cond_fun: Callable, body_fun: Callable, value: Any) -> Any:
+    """What `while_loop` does under `disable_jit`, where the predicate is known; else as ever."""
+    while True:
+        go = cond_fun(value)
+        try:
+            go = bool(go)
+        except errors.ConcretizationTypeError:
+            with config.disable_jit(False):
+                return while_loop(cond_fun, body_fun, value)
+        if not go:
+            return value
+        value = body_fun(value)
+
+
+def trace_loop(cond_fun: Callable, body_fun: Callable, init: list, init_tree: Any,
+               carry_name: str | None = None) -> tuple[Body, Body, list]:
+    """The traced functions, and initial values promoted so that the carry keeps its types."""
+    in_tree = tree.treedef_tuple((init_tree,))
+    while True:
+        avals = [aval_of(x) for x in init]
+        body = trace_body(body_fun, in_tree, avals, "while_loop", flat_result)
+        if body.result != init_tree:
+            break
+        init, changed = promote_weak(init, avals, body.jaxpr.out_avals)
+        if not changed:
+            break
+    cond = trace_body(cond_fun, in_tree, avals, "while_loop", flat_result)
+    _check_predicate(cond)
+    check_carry("while_loop body", body_fun, init_tree, avals, body.result, body.jaxpr.out_avals,
+                carry_name)
+    return cond, body, init
+
+
+def _check_predicate(cond: Body) -> None:
+    problem = None
+    if not tree.treedef_is_leaf(cond.result):
+        problem = f"but got pytree {cond.result}."
+    else:
+        aval, = cond.jaxpr.out_avals
+        if aval.dtype != np.bool_ or aval.shape:
+            problem = f"but got output type(s) [{aval}]."
+    if problem:
+        raise TypeError(errors.describe(
+            f"cond_fun must return a boolean scalar, {problem}",
+            fix="return a comparison, or reduce it with jnp.all or jnp.any"))
+
+
+class _Simple(NamedTuple):
+    """Bodies whose carries change, or are read by the predicate; the others became body consts."""
+
+    cond: Jaxpr
+    body: Jaxpr
+    fixed: tuple[bool, ...]
+
+
+def _simplify(body: Jaxpr, cond: Jaxpr, body_nconsts: int, cond_nconsts: int) -> _Simple:
+    reads = used_inputs(cond)[cond_nconsts:]
+    fixed = tuple(v is o and not read
+                  for v, o, read in zip(body.invars[body_nconsts:], body.outvars, reads))
+    still, changing = partition(fixed, range(len(fixed)))[::-1]
+    body = rearrange(body, [*range(body_nconsts), *[body_nconsts + i for i in still + changing]],
+                     changing)
+    cond = rearrange(cond, [*range(cond_nconsts), *[cond_nconsts + i for i in changing]])
+    return _Simple(cond, body, fixed)
+
+
+_simplified = weak_cache(_simplify)
+
+
+def bind_simplified(cond: Body, body: Body, init: Sequence[Any]) -> list:
+    """Bind `while`, keeping what never changes out of the carry."""
+    simple = _simplified(body.jaxpr, cond.jaxpr, len(body.captured), len(cond.captured))
+    carry, fixed = partition(simple.fixed, init)
+    body_consts = [*body.captured, *fixed]
+    outs = while_p.bind(
+        *cond.captured, *body_consts, *carry, cond_nconsts=len(cond.captured),
+        cond_jaxpr=simple.cond, body_nconsts=len(body_consts), body_jaxpr=simple.body)
+    return merge(simple.fixed, outs, [identity.stage(x) for x in fixed])
+
+
+# --- The primitive -----------------------------------------------------------------------------
+
+
+def _shape(*avals: Any, cond_jaxpr: Jaxpr, body_jaxpr: Jaxpr, **_: Any) -> tuple:
+    return body_jaxpr.out_avals, body_jaxpr.effects | cond_jaxpr.effects
+
+
+def _jvp_bodies(body: Jaxpr, cond: Jaxpr, body_nconsts: int, cond_nconsts: int, consts: tuple,
+                carry: tuple) -> tuple[Jaxpr, Jaxpr, tuple[bool, ...]]:
+    """The loop over values and tangents, and which carries have tangents."""
+    while True:
+        with_tangents, out = jvp_jaxpr(body, (*consts, *carry), carry)
+        if out == carry:
+            break
+        carry = tuple(a or b for a, b in zip(carry, out))
+    num_dots = sum(carry)
+    new_body = rearrange(with_tangents, interleave((body_nconsts, len(carry)),
+                                                   (sum(consts), num_dots)))
+    avals = [v.aval for v in new_body.outvars]
+    new_cond = pad_inputs(cond, [*range(len(cond.invars)), *[None] * num_dots],
+                          [*cond.in_avals, *avals[len(carry):]])
+    return new_cond, new_body, carry
+
+
+_jvp_bodies = trace_cache(_jvp_bodies)
+
+
+def _run_with_tangents(primals: Sequence[Any], tangents: Sequence[Any], cond_nconsts: int,
+                       cond_jaxpr: Jaxpr, body_nconsts: int, body_jaxpr: Jaxpr) -> tuple:
+    """The results of the loop over values and tangents, and the marks of those with one."""
+    marks = [type(t) is not Zero for t in tangents]
+    sizes = [cond_nconsts, body_nconsts]
+    _, const_marks, carry_marks = split_list(marks, sizes)
+    new_cond, new_body, carry_marks = _jvp_bodies(
+        body_jaxpr, cond_jaxpr, body_nconsts, cond_nconsts, tuple(const_marks),
+        tuple(carry_marks))
+    cond_consts, body_consts, carry = split_list(primals, sizes)
+    _, consts_dot, carry_dot = split_list(tangents, sizes)
+    consts_dot = [t for t in consts_dot if type(t) is not Zero]
+    carry_dot = [instantiate(t) for t, nz in zip(carry_dot, carry_marks) if nz]
+    results = while_p.bind(
+        *cond_consts, *body_consts, *consts_dot, *carry, *carry_dot, cond_nconsts=cond_nconsts,
+        cond_jaxpr=new_cond, body_nconsts=body_nconsts + len(consts_dot), body_jaxpr=new_body)
+    return results, carry_marks
+
+
+def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list, list]:
+    results, nonzero = _run_with_tangents(primals, tangents, **params)
+    outs = results[:len(nonzero)]
+    return outs, merge_tangents(results[len(nonzero):], nonzero, outs)
+
+
+def _linearize(primals: Sequence[Any], tangents: Sequence[Any],
+               **params: Any) -> tuple[list, list]:
+    """Run the loop, and, as the linear operation, run it once more beside its tangents."""
+    outs = while_p.bind(*primals, **params)
+    first = params["cond_nconsts"]
+    if all(type(t) is Zero for t in tangents[first:]):
+        return outs, merge_tangents([], [False] * len(outs), outs)
+    results, nonzero = _run_with_tangents(primals, tangents, **params)
+    return outs, merge_tangents(results[len(outs):], nonzero, outs)
+
+
+def _transpose(cts: Sequence[Any], *args: Any, **_: Any) -> list:
+    raise ValueError(errors.describe(
+        "Reverse-mode differentiation does not work for lax.while_loop or lax.fori_loop with "
+        "dynamic start/stop values. Try using lax.scan, or using fori_loop with static "
+        "start/stop.", at=source.user_frame(state.source),
+        because="the number of iterations, and so the memory for their results, is unknown",
+        fix="jax.lax.fori_loop(0, 10, body, init) with Python integers, or jax.lax.scan; "
+            "forward mode works: jax.jvp, jax.jacfwd"))
+
+
+def _vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *, cond_nconsts: int,
+          cond_jaxpr: Jaxpr, body_nconsts: int, body_jaxpr: Jaxpr) -> tuple[list, list]:
+    cond_marks, body_marks, carry = split_list([d is not None for d in dims],
+                                               [cond_nconsts, body_nconsts])
+    lanes = bool(cond_jaxpr.out_avals[0].shape)
+    while True:
+        new_body, out = batch_jaxpr(body_jaxpr, axis, (*body_marks, *carry), carry)
+        grown = [a or b for a, b in zip(carry, out)]
+        new_cond, (pred_batched,) = batch_jaxpr(cond_jaxpr, axis, (*cond_marks, *grown), False)
+        if pred_batched or (lanes and any(grown)):
+            # Lanes stop at different times, so each needs a carry of its own; and the axes of the
+            # predicate must remain the leading axes of every carry.
+            grown = [True] * len(carry)
+            new_cond, _ = batch_jaxpr(cond_jaxpr, axis, (*cond_marks, *grown), True)
+        if grown == carry:
+            break
+        carry = grown
+    marks = [*cond_marks, *body_marks, *carry]
+    operands = [materialize(x, d, axis.size) if b else x for x, d, b in zip(args, dims, marks)]
+    outs = while_p.bind(*operands, cond_nconsts=cond_nconsts, cond_jaxpr=new_cond,
+                        body_nconsts=body_nconsts, body_jaxpr=new_body)
+    return outs, [0 if b else None for b in carry]
+
+
+def _dce(eqn: JaxprEqn, used: Sequence[bool]) -> JaxprEqn | None:
+    """Drop carries that neither the results wanted nor the predicate depend on."""
+    cond, body = eqn.params["cond_jaxpr"], eqn.params["body_jaxpr"]
+    cond_nconsts, body_nconsts = eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
+    if not any(used) and not eqn.effects:
+        return None
+    reads = used_inputs(cond)[cond_nconsts:]
+    live = [u or r for u, r in zip(used, reads)]
+    while True:
+        inner, kept = dce_jaxpr(body, live, (*[False] * body_nconsts, *live))
+        grown = [a or b for a, b in zip(live, kept[body_nconsts:])]
+        if grown == live:
+            break
+        live = grown
+    carries = [i for i, keep in enumerate(live) if keep]
+    new_cond = rearrange(cond, [*range(cond_nconsts), *[cond_nconsts + i for i in carries]])
+    cond_consts, body_consts, carry = split_list(eqn.invars, [cond_nconsts, body_nconsts])
+    body_consts = [v for v, k in zip(body_consts, kept) if k]
+    params = {**eqn.params, "cond_jaxpr": new_cond, "body_jaxpr": inner,
+              "body_nconsts": len(body_consts)}
+    return eqn.replace(invars=[*cond_consts, *body_consts, *[carry[i] for i in carries]],
+                       outvars=[eqn.outvars[i] for i in carries], params=params)
+
+
+while_p = Primitive("while", shape=_shape, multiple_results=True, effectful=True, jvp=_jvp,
+                    linearize=_linearize, transpose=_transpose, vmap=_vmap, dce=_dce)

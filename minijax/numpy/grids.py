@@ -1,0 +1,236 @@
+"""Evenly spaced numbers and coordinates: linspace, logspace, geomspace, meshgrid, indices.
+
+Invariant: end points are hit exactly, whatever rounding does in between; with Python numbers as
+end points eager calls compile nothing.
+
+    linspace(0, 1, 5), geomspace(1, 100, 3)
+    meshgrid(x, y, indexing="ij"), indices((2, 3))
+"""
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minijax import lax
+from minijax.api.vmap import vmap
+from minijax.base import dtypes, errors
+from minijax.base.dtypes import DTypeLike
+from minijax.base.jaxlib import Array
+from minijax.base.util import canonicalize_axis
+from minijax.core import ShapedArray, state, structural
+from minijax.lax.rules import ArrayLike, scalar_like
+from minijax.numpy.creation import Place, Shape, _put, arange, array, shape_tuple
+from minijax.numpy.manipulation import moveaxis
+from minijax.numpy.promotion import (
+    INTEGER, as_array, broadcast, check_array_like, common_dtype, convert, inexact_dtype, operand,
+    shape_of)
+from minijax.runtime.call import fused
+
+# --- Evenly spaced numbers ---------------------------------------------------------------------
+
+
+def linspace(start: ArrayLike, stop: ArrayLike, num: int = 50, endpoint: bool = True,
+             retstep: bool = False, dtype: DTypeLike | None = None, axis: int = 0, *,
+             device: Place = None) -> Array | tuple[Array, Array]:
+    """num numbers evenly from start to stop, along a new axis; with retstep also their distance.
+
+    Without the end point, stop is left out.  Integer dtypes round down.
+    """
+    num, axis = _count(num), operator.index(axis)
+    check_array_like("linspace", start, stop)
+    dtype = None if dtype is None else dtypes.check_user_dtype(dtype, "linspace")
+    numbers = (int, float, bool)
+    if type(start) in numbers and type(stop) in numbers and not state.trace.staging:
+        values, step = _linspace_host(start, stop, num, bool(endpoint), dtype)
+        values = _put(values, ShapedArray((num,), values.dtype), device, True)
+        return (values, array(step)) if retstep else values
+    values, step = _linspace(start, stop, num, bool(endpoint), dtype, axis)
+    if device is not None:
+        values = array(values, copy=False, device=device)
+    return (values, step) if retstep else values
+
+
+def _count(num: Any) -> int:
+    num = operator.index(num)
+    if num < 0:
+        raise ValueError(errors.describe(f"Number of samples, {num}, must be non-negative.",
+                                         fix="num=0 gives an empty array"))
+    return num
+
+
+def _linspace_host(start: Any, stop: Any, num: int, endpoint: bool, dtype: Any) -> tuple:
+    """What `_linspace_body` computes, by NumPy in the default float dtype."""
+    real = dtypes.default_float()
+    start, stop = np.asarray(start, real), np.asarray(stop, real)
+    parts = num - 1 if endpoint else num
+    step = (stop - start) / real.type(parts) if parts > 0 else real.type(np.nan)
+    if parts <= 0:
+        values = np.full((num,), start, real)
+    else:
+        part = np.arange(parts).astype(real) / real.type(parts)
+        values = start * (real.type(1) - part) + stop * part
+        if endpoint:
+            values = np.append(values, stop)
+    if dtype is not None:
+        values = (np.floor(values) if dtype in INTEGER else values).astype(dtype)
+    return values, step
+
+
+@fused(static_argnums=(2, 3, 4, 5))
+def _linspace(start: ArrayLike, stop: ArrayLike, num: int, endpoint: bool, dtype: Any,
+              axis: int) -> tuple[Array, Array]:
+    values, step = _linspace_body("linspace", start, stop, num, endpoint, dtype)
+    if dtype is not None and dtype in INTEGER:
+        values = lax.floor(values)
+    values = values if dtype is None else structural.convert_element_type(values, dtype)
+    return _new_axis_to(values, axis), step
+
+
+def _new_axis_to(values: Any, axis: int) -> Any:
+    return moveaxis(values, 0, axis) if canonicalize_axis(axis, values.ndim) else values
+
+
+def _linspace_body(name: str, start: Any, stop: Any, num: int, endpoint: bool,
+                   dtype: Any) -> tuple[Any, Any]:
+    start, stop = operand(name, start), operand(name, stop, 1)
+    real = inexact_dtype(common_dtype(start, stop)[0])
+    if dtype is not None and dtype not in INTEGER and dtype.kind != "b":
+        real = dtypes.promote_types(real, dtype)
+    shape = lax.broadcast_shapes(shape_of(start), shape_of(stop))
+    start, stop = [broadcast(_strong(x, real), shape) for x in (start, stop)]
+    parts = num - 1 if endpoint else num
+    if parts <= 0:
+        values = broadcast(structural.reshape(start, (1, *shape)), (num, *shape))
+        return values, lax.full_like(start, np.nan)
+    count = np.asarray(parts).astype(real)[()]
+    step = lax.div(lax.sub(stop, start), count)
+    part = lax.div(lax.broadcasted_iota(real, (parts, *(1,) * len(shape)), 0), count)
+    rest = lax.sub(np.asarray(1).astype(real)[()], part)
+    first, last = (structural.reshape(x, (1, *shape)) for x in (start, stop))
+    values = lax.add(lax.mul(first, rest), lax.mul(last, part))
+    if endpoint:
+        values = lax.concatenate([values, last], 0)
+    return values, step
+
+
+def _strong(x: Any, dtype: Any) -> Any:
+    return structural.convert_element_type(as_array(convert(x, dtype)), dtype)
+
+
+def logspace(start: ArrayLike, stop: ArrayLike, num: int = 50, endpoint: bool = True,
+             base: ArrayLike = 10.0, dtype: DTypeLike | None = None, axis: int = 0) -> Array:
+    """Powers of the base with exponents evenly from start to stop, along a new axis."""
+    dtype = None if dtype is None else dtypes.check_user_dtype(dtype, "logspace")
+    return _logspace(start, stop, base, _count(num), bool(endpoint), dtype, operator.index(axis))
+
+
+@fused(static_argnums=(3, 4, 5, 6))
+def _logspace(start: ArrayLike, stop: ArrayLike, base: ArrayLike, num: int, endpoint: bool,
+              dtype: Any, axis: int) -> Array:
+    values, _ = _linspace_body("logspace", start, stop, num, endpoint, dtype)
+    base = _strong(operand("logspace", base, 4), values.dtype)
+    values = lax.pow(broadcast(base, values.shape), values)
+    values = values if dtype is None else structural.convert_element_type(values, dtype)
+    return _new_axis_to(values, axis)
+
+
+def geomspace(start: ArrayLike, stop: ArrayLike, num: int = 50, endpoint: bool = True,
+              dtype: DTypeLike | None = None, axis: int = 0) -> Array:
+    """Numbers from start to stop whose ratios are equal, along a new axis."""
+    dtype = None if dtype is None else dtypes.check_user_dtype(dtype, "geomspace")
+    return _geomspace(start, stop, _count(num), bool(endpoint), dtype, operator.index(axis))
+
+
+@fused(static_argnums=(2, 3, 4, 5))
+def _geomspace(start: ArrayLike, stop: ArrayLike, num: int, endpoint: bool, dtype: Any,
+               axis: int) -> Array:
+    start, stop = operand("geomspace", start), operand("geomspace", stop, 1)
+    real = inexact_dtype(common_dtype(start, stop)[0])
+    if dtype is not None and dtype not in INTEGER:
+        real = dtypes.promote_types(real, dtype)
+    shape = lax.broadcast_shapes(shape_of(start), shape_of(stop))
+    start, stop = [broadcast(_strong(x, real), shape) for x in (start, stop)]
+    # With a sign (or direction, for complex numbers) taken out, both logarithms are defined.
+    sign = lax.sign(start)
+    logs = [lax.log(lax.div(x, sign)) for x in (start, stop)]
+    values, _ = _linspace_body("geomspace", *logs, num, endpoint, None)
+    values = lax.mul(broadcast(sign, values.shape), lax.exp(values))
+    if num > 0:
+        values = lax.concatenate([structural.reshape(start, (1, *shape)),
+                                  lax.slice_in_dim(values, 1, num)], 0)
+    if endpoint and num > 1:
+        values = lax.concatenate([lax.slice_in_dim(values, 0, num - 1),
+                                  structural.reshape(stop, (1, *shape))], 0)
+    values = values if dtype is None else structural.convert_element_type(values, dtype)
+    return _new_axis_to(values, axis)
+
+
+# --- Coordinates -------------------------------------------------------------------------------
+
+
+def meshgrid(*xi: ArrayLike, copy: bool = True, sparse: bool = False,
+             indexing: str = "xy") -> list[Array]:
+    """Coordinate arrays of the grid that vectors span; with "xy" the first two axes swapped.
+
+    With `sparse` each keeps size 1 along the axes that it does not depend on.
+    """
+    if not copy:
+        raise ValueError(errors.describe("jax.numpy.meshgrid only supports copy=True",
+                                         fix="leave copy out"))
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"Valid values for indexing are 'xy' and 'ij', got {indexing}")
+    return _meshgrid(xi, bool(sparse), indexing) if xi else []
+
+
+@fused(static_argnums=(1, 2))
+def _meshgrid(vectors: tuple, sparse: bool, indexing: str) -> list[Array]:
+    xs = [as_array(operand("meshgrid", x, i)) for i, x in enumerate(vectors)]
+    if any(x.ndim != 1 for x in xs):
+        raise ValueError(errors.describe(
+            f"Arguments to jax.numpy.meshgrid must be 1D, got shapes {[x.shape for x in xs]}",
+            fix="jnp.meshgrid(x.ravel(), y.ravel())"))
+    axes = list(range(len(xs)))
+    if indexing == "xy" and len(xs) > 1:
+        axes[:2] = 1, 0
+    full = [0] * len(xs)
+    for axis, x in zip(axes, xs):
+        full[axis] = x.size
+    out = []
+    for axis, x in zip(axes, xs):
+        shape = tuple(n if i == axis else 1 for i, n in enumerate(full)) if sparse else tuple(full)
+        out.append(structural.broadcast_in_dim(x, shape, (axis,)))
+    return out
+
+
+def indices(dimensions: Sequence[int], dtype: DTypeLike | None = None,
+            sparse: bool = False) -> Array | tuple[Array, ...]:
+    """The positions in an array of these sizes, one array per axis (stacked unless sparse)."""
+    sizes = shape_tuple(tuple(dimensions))
+    dtype = dtypes.default_int() if dtype is None else dtypes.check_user_dtype(dtype, "indices")
+    if not state.trace.staging:
+        host = np.indices(sizes, sparse=sparse)
+        if sparse:
+            return tuple(array(x.astype(dtype)) for x in host)
+        return _put(host.astype(dtype), ShapedArray(host.shape, dtype), None, True)
+    out = []
+    for axis, size in enumerate(sizes):
+        shape = tuple(n if i == axis else 1 for i, n in enumerate(sizes)) if sparse else sizes
+        out.append(structural.broadcast_in_dim(lax.iota(dtype, size), shape, (axis,)))
+    if sparse:
+        return tuple(out)
+    return lax.stack(out, 0) if out else lax.full((0,), 0, dtype)
+
+
+def fromfunction(function: Callable[..., Any], shape: Shape, *, dtype: DTypeLike = float,
+                 **kwargs: Any) -> Any:
+    """The values of a function of positions, which is mapped over all axes.
+
+    The function sees one position at a time; what it returns gets the axes of `shape` in front.
+    """
+    sizes = shape_tuple(shape)
+    mapped: Callable = lambda *positions: function(*positions, **kwargs)  # noqa: E731
+    for axis in range(len(sizes))[::-1]:
+        mapped = vmap(mapped, in_axes=tuple(0 if i == axis else None for i in range(len(sizes))))
+    return mapped(*[arange(n, dtype=dtype) for n in sizes])

@@ -1,0 +1,240 @@
+"""Putting arrays together and taking them apart: concatenate, stack, split and their kin.
+
+Invariant: the operands are brought to one dtype and then handed to one `lax` operation; a list
+of n arrays costs one operation, not n.
+
+    concatenate([x, y], axis=1), stack([x, y]), split(x, 3), unstack(x)
+"""
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minijax import lax
+from minijax.base import dtypes, errors
+from minijax.base.dtypes import DTypeLike
+from minijax.base.jaxlib import Array
+from minijax.base.util import canonicalize_axis
+from minijax.core import Tracer, structural
+from minijax.lax.rules import ArrayLike
+from minijax.numpy.manipulation import _at_least
+from minijax.numpy.promotion import as_array, convert, is_array_like, operand, promote, shape_of
+from minijax.runtime.call import fused
+
+Arrays = Array | np.ndarray | Sequence[ArrayLike]
+
+
+def _operands(name: str, arrays: Any, dtype: Any) -> list:
+    """The arrays of a sequence (or the parts of one array) at one dtype."""
+    if not isinstance(arrays, (list, tuple)):
+        arrays = lax.unstack(as_array(operand(name, arrays)), 0)
+    xs = [operand(name, x, i) for i, x in enumerate(arrays)]
+    if not xs:
+        raise ValueError(errors.describe("Need at least one array to "
+                                         f"{'stack' if name == 'stack' else 'concatenate'}.",
+                                         fix="test for an empty list first"))
+    if dtype is not None:
+        dtype = dtypes.check_user_dtype(dtype, name)
+        return [as_array(structural.convert_element_type(convert(as_array(x), dtype), dtype))
+                for x in xs]
+    return [as_array(x) for x in promote(*xs)]
+
+
+@fused(static_argnames=("axis", "dtype"))
+def concatenate(arrays: Arrays, axis: int | None = 0, dtype: DTypeLike | None = None) -> Array:
+    """The arrays one after the other along an axis; without an axis (None) all flattened."""
+    xs = _operands("concatenate", arrays, dtype)
+    return _concatenated(xs, axis)
+
+
+def _concatenated(xs: list, axis: int | None) -> Any:
+    if axis is None:
+        xs, axis = [structural.reshape(x, (x.size,)) for x in xs], 0
+    if not xs[0].ndim:
+        raise ValueError(errors.describe("Zero-dimensional arrays cannot be concatenated.",
+                                         fix="jnp.stack(arrays)"))
+    axis = canonicalize_axis(axis, xs[0].ndim)
+    return lax.concatenate(xs, axis) if len(xs) > 1 else xs[0]
+
+
+@fused(static_argnames=("axis",))
+def concat(arrays: Sequence[ArrayLike], /, *, axis: int | None = 0) -> Array:
+    """The arrays one after the other along an axis; without an axis (None) all flattened."""
+    return _concatenated(_operands("concat", arrays, None), axis)
+
+
+@fused(static_argnames=("axis", "dtype"))
+def stack(arrays: Arrays, axis: int = 0, out: None = None,
+          dtype: DTypeLike | None = None) -> Array:
+    """The arrays, all of one shape, along a new axis."""
+    if out is not None:
+        raise NotImplementedError("The 'out' argument to jnp.stack is not supported.")
+    xs = _operands("stack", arrays, dtype)
+    shape = xs[0].shape
+    axis = canonicalize_axis(axis, len(shape) + 1)
+    if any(x.shape != shape for x in xs):
+        ranks = len({x.ndim for x in xs}) > 1
+        shapes = ", ".join(str(x.shape) for x in xs)
+        what = "with different numbers of dimensions" if ranks else "with different shapes"
+        raise ValueError(errors.describe(f"Cannot stack arrays {what}: got {shapes}.",
+                                         fix="jnp.concatenate joins along an existing axis"))
+    return lax.stack(xs, axis)
+
+
+def _raised(name: str, rank: int, axis: Callable[[list], int]) -> Callable:
+    """The body of vstack and its kin: raise ranks, then concatenate."""
+    def body(tup: Any, dtype: Any) -> Any:
+        if not isinstance(tup, (list, tuple)):
+            tup = lax.unstack(as_array(operand(name, tup)), 0)
+        xs = [_at_least(name, x, rank) for x in tup]
+        xs = _operands(name, xs, dtype)
+        return _concatenated(xs, axis(xs))
+
+    return body
+
+
+_vstack = _raised("vstack", 2, lambda xs: 0)
+_hstack = _raised("hstack", 1, lambda xs: 0 if xs[0].ndim == 1 else 1)
+_dstack = _raised("dstack", 3, lambda xs: 2)
+
+
+@fused(static_argnames=("dtype",))
+def vstack(tup: Arrays, dtype: DTypeLike | None = None) -> Array:
+    """The arrays, vectors as rows, along the first axis."""
+    return _vstack(tup, dtype)
+
+
+@fused(static_argnames=("dtype",))
+def hstack(tup: Arrays, dtype: DTypeLike | None = None) -> Array:
+    """The arrays along the second axis, vectors along their only one."""
+    return _hstack(tup, dtype)
+
+
+@fused(static_argnames=("dtype",))
+def dstack(tup: Arrays, dtype: DTypeLike | None = None) -> Array:
+    """The arrays along the third axis."""
+    return _dstack(tup, dtype)
+
+
+@fused
+def column_stack(tup: Arrays) -> Array:
+    """Matrices side by side, vectors as columns."""
+    if not isinstance(tup, (list, tuple)):
+        tup = lax.unstack(as_array(operand("column_stack", tup)), 0)
+    return _concatenated(_operands("column_stack", [_as_column(x) for x in tup], None), 1)
+
+
+def _as_column(x: Any) -> Any:
+    x = as_array(operand("column_stack", x))
+    return structural.reshape(x, (x.size, 1)) if x.ndim < 2 else x
+
+
+# --- Nested lists ------------------------------------------------------------------------------
+
+
+@fused
+def block(arrays: ArrayLike | list[ArrayLike]) -> Array:
+    """An array put together from nested lists of blocks: inner lists along the last axis."""
+    out, _ = _block(arrays)
+    return out
+
+
+def _block(arrays: Any) -> tuple[Any, int]:
+    """(array, depth of the lists that it is made of)."""
+    if is_array_like(arrays):
+        return as_array(operand("block", arrays)), 0
+    if not isinstance(arrays, list):
+        raise TypeError(errors.describe(
+            f"{arrays} is a tuple. Only lists can be used to arrange blocks, and np.block does not "
+            "allow implicit conversion from tuple to ndarray." if isinstance(arrays, tuple) else
+            f"block requires ndarray or scalar arguments, got {type(arrays)}",
+            fix="nest lists of arrays: jnp.block([[a, b], [c, d]])"))
+    if not arrays:
+        raise ValueError("jax.numpy.block does not allow empty list arguments")
+    parts = [_block(x) for x in arrays]
+    if len({depth for _, depth in parts}) > 1:
+        raise ValueError(errors.describe("Mismatched list depths in jax.numpy.block",
+                                         fix="nest all lists equally deep"))
+    depth = parts[0][1] + 1
+    rank = max(depth, *[x.ndim for x, _ in parts])
+    xs = [_at_rank(x, rank) for x, _ in parts]
+    return _concatenated(_operands("block", xs, None), -depth), depth
+
+
+def _at_rank(x: Any, rank: int) -> Any:
+    missing = rank - x.ndim
+    if not missing:
+        return x
+    return structural.broadcast_in_dim(x, (1,) * missing + x.shape, tuple(range(missing, rank)))
+
+
+# --- Taking apart ------------------------------------------------------------------------------
+
+
+def split(ary: ArrayLike, indices_or_sections: Any, axis: int = 0) -> list[Array]:
+    """The parts of the array along an axis: equally many, or those between the indices."""
+    return _split("split", ary, indices_or_sections, axis)
+
+
+def array_split(ary: ArrayLike, indices_or_sections: Any, axis: int = 0) -> list[Array]:
+    """As `split`, but parts need not be equal: the first ones are longer by one."""
+    return _split("array_split", ary, indices_or_sections, axis)
+
+
+def vsplit(ary: ArrayLike, indices_or_sections: Any) -> list[Array]:
+    """The parts of the array along the first axis."""
+    return _split("vsplit", ary, indices_or_sections, 0)
+
+
+def hsplit(ary: ArrayLike, indices_or_sections: Any) -> list[Array]:
+    """The parts of the array along the second axis, of a vector along its only one."""
+    return _split("hsplit", ary, indices_or_sections, 0 if np.ndim(ary) == 1 else 1)
+
+
+def dsplit(ary: ArrayLike, indices_or_sections: Any) -> list[Array]:
+    """The parts of the array along the third axis."""
+    return _split("dsplit", ary, indices_or_sections, 2)
+
+
+def _split(name: str, ary: Any, sections: Any, axis: Any) -> list:
+    ary = operand(name, ary)
+    shape = shape_of(ary)
+    axis = canonicalize_axis(axis, len(shape))
+    sizes = _section_sizes(name, shape[axis], sections)
+    if any(size < 0 for size in sizes):
+        raise ValueError(errors.describe(
+            f"Sizes passed to split must be nonnegative, got {list(sizes)}",
+            because=f"axis {axis} has size {shape[axis]} and the indices are {sections}",
+            fix="give increasing indices up to the size of the axis"))
+    return _split_sizes(ary, sizes, axis)
+
+
+def _section_sizes(name: str, size: int, sections: Any) -> tuple[int, ...]:
+    if isinstance(sections, Tracer):
+        raise errors.ConcretizationTypeError(
+            sections, f"in jax.numpy.{name} argument 1")
+    if np.ndim(sections):
+        cuts = [operator.index(i) for i in np.asarray(sections)]
+        return tuple(b - a for a, b in zip([0, *cuts], [*cuts, size]))
+    count = operator.index(sections)
+    each, rest = divmod(size, count)
+    if rest and name != "array_split":
+        raise ValueError(errors.describe(
+            f"array split does not result in an equal division: rest is {rest}",
+            because=f"{size} elements are split into {count} parts", fix="jnp.array_split"))
+    return (each + 1,) * rest + (each,) * (count - rest)
+
+
+@fused(static_argnums=(1, 2))
+def _split_sizes(ary: ArrayLike, sizes: tuple[int, ...], axis: int) -> list[Array]:
+    return list(lax.split(as_array(ary), sizes, axis))
+
+
+@fused(static_argnames=("axis",))
+def unstack(x: ArrayLike, /, *, axis: int = 0) -> tuple[Array, ...]:
+    """The slices of x along an axis, as a tuple."""
+    x = as_array(operand("unstack", x))
+    axis = canonicalize_axis(axis, x.ndim)
+    return tuple(lax.unstack(x, axis)) if x.shape[axis] else ()

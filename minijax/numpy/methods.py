@@ -1,0 +1,278 @@
+"""Operators and NumPy's methods on arrays and tracers; importing this module attaches them.
+
+Invariant: `x.sum()` is `jnp.sum(x)`.  On arrays a binary operator is a compiled function itself,
+without a Python frame in front; on tracers it is the plain body.  Both give NotImplemented for
+operands that they do not know, so that those get their turn, and refuse Python containers.
+"""
+
+import builtins
+import operator
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from minijax import lax
+from minijax.base.dtypes import DTypeLike
+from minijax.base.jaxlib import Array, ArrayImpl
+from minijax.core import Tracer
+from minijax.lax.rules import ArrayLike
+from minijax.numpy import (
+    arithmetic, creation, diagonals, floating, indexing, joining, manipulation, products,
+    reductions, selection, sorting, ufuncs, views)
+from minijax.numpy.at import _IndexUpdateHelper
+from minijax.runtime.array import _namespace
+from minijax.runtime.call import fused
+
+_ACCEPTED = (Tracer, Array, np.ndarray, np.generic, int, float, complex)
+_REFUSED = (list, tuple, set, dict)
+
+# --- Binary operators --------------------------------------------------------------------------
+
+
+def _other(other: Any, symbol: str, order: Callable[[str, str], tuple[str, str]]) -> Any:
+    """The operand that an unusual `other` stands for, or NotImplemented."""
+    if hasattr(other, "__jax_array__"):
+        return other.__jax_array__()
+    if isinstance(other, _REFUSED):
+        left, right = order("ArrayImpl", type(other).__name__)
+        raise TypeError(f"unsupported operand type(s) for {symbol}: '{left}' and '{right}'")
+    return NotImplemented
+
+
+def _forward(name: str, body: Callable, symbol: str) -> Callable:
+    def method(self: Any, other: Any) -> Any:
+        if not isinstance(other, _ACCEPTED):
+            other = _other(other, symbol, lambda own, its: (own, its))
+            if other is NotImplemented:
+                return other
+        return body(self, other)
+
+    method.__name__ = method.__qualname__ = name
+    return method
+
+
+def _reflected(name: str, body: Callable, symbol: str) -> Callable:
+    def method(self: Any, other: Any) -> Any:
+        if not isinstance(other, _ACCEPTED):
+            other = _other(other, symbol, lambda own, its: (its, own))
+            if other is NotImplemented:
+                return other
+        return body(other, self)
+
+    method.__name__ = method.__qualname__ = name
+    return method
+
+
+_OPERATORS: dict[str, tuple[Callable, str]] = {
+    "add": (ufuncs.add.body, "+"),
+    "sub": (ufuncs.subtract.body, "-"),
+    "mul": (ufuncs.multiply.body, "*"),
+    "truediv": (ufuncs.true_divide.body, "/"),
+    "floordiv": (arithmetic.floor_divide.body, "//"),
+    "mod": (arithmetic.remainder.body, "%"),
+    "divmod": (arithmetic.divmod.body, "divmod()"),
+    "matmul": (products.matmul.body, "@"),
+    "and": (ufuncs.bitwise_and.body, "&"),
+    "or": (ufuncs.bitwise_or.body, "|"),
+    "xor": (ufuncs.bitwise_xor.body, "^"),
+    "lshift": (ufuncs.left_shift.body, "<<"),
+    "rshift": (ufuncs.right_shift.body, ">>"),
+}
+_COMPARISONS: dict[str, tuple[Callable, str]] = {
+    "eq": (ufuncs.equal.body, "=="),
+    "ne": (ufuncs.not_equal.body, "!="),
+    "lt": (ufuncs.less.body, "<"),
+    "le": (ufuncs.less_equal.body, "<="),
+    "gt": (ufuncs.greater.body, ">"),
+    "ge": (ufuncs.greater_equal.body, ">="),
+}
+
+
+def _binary_methods() -> dict[str, Callable]:
+    methods = {}
+    for name, (body, symbol) in _OPERATORS.items():
+        methods[f"__{name}__"] = _forward(f"__{name}__", body, symbol)
+        methods[f"__r{name}__"] = _reflected(f"__r{name}__", body, symbol)
+    for name, (body, symbol) in _COMPARISONS.items():
+        methods[f"__{name}__"] = _forward(f"__{name}__", body, symbol)
+    return methods
+
+
+_array_rpow = fused(_reflected("__rpow__", ufuncs._power.body, "**"))
+_array_pow = fused(_forward("__pow__", ufuncs._power.body, "**"))
+_tracer_pow = _forward("__pow__", ufuncs._power.body, "**")
+_tracer_rpow = _reflected("__rpow__", ufuncs._power.body, "**")
+
+
+def _pow(self: Any, other: Any) -> Any:
+    """self ** other: an integer known now is an exponent of the program, not an operand."""
+    exponent = ufuncs.static_integer(other)
+    if exponent is not None:
+        return ufuncs._integer_power(self, exponent)
+    return _array_pow(self, other)
+
+
+def _pow_traced(self: Any, other: Any) -> Any:
+    exponent = ufuncs.static_integer(other)
+    if exponent is not None:
+        return ufuncs._integer_power.body(self, exponent)
+    return _tracer_pow(self, other)
+
+
+# --- Methods whose arguments differ from the function's ----------------------------------------
+
+
+def reshape(self: Array, *args: Any, order: str = "C", out_sharding: Any = None) -> Array:
+    """The elements in another shape, given as one tuple or as several sizes, one of them -1."""
+    shape = args[0] if len(args) == 1 and not isinstance(args[0], int) else args
+    return manipulation.reshape(self, shape, order)
+
+
+def transpose(self: Array, *args: Any) -> Array:
+    """The array with its axes in another order, given as one tuple or as several axes."""
+    if not args:
+        return manipulation._transpose(self)
+    axes = args[0] if len(args) == 1 else args
+    return manipulation.transpose(self, (axes,) if isinstance(axes, int) else axes)
+
+
+def flatten(self: Array, order: str = "C", *, out_sharding: Any = None) -> Array:
+    """The elements in a vector; order "C" or "F"."""
+    return manipulation._ravel(self, order)
+
+
+def astype(self: Array, dtype: DTypeLike | None, copy: bool = False, device: Any = None) -> Array:
+    """The array converted to the dtype; of complex numbers the real part."""
+    return creation.astype(self, dtype, copy=copy, device=device)
+
+
+def copy(self: Array) -> Array:
+    """A new array with the same values."""
+    return creation.copy(self)
+
+
+def clip(self: Array, min: ArrayLike | None = None, max: ArrayLike | None = None) -> Array:
+    """The array with values below min raised to it and values above max lowered to it."""
+    return arithmetic.clip(self, min, max)
+
+
+def compress(self: Array, condition: ArrayLike, axis: int | None = None, *, out: None = None,
+             size: int | None = None, fill_value: ArrayLike = 0) -> Array:
+    """The slices along the axis where the condition holds."""
+    return selection.compress(condition, self, axis, size=size, fill_value=fill_value, out=out)
+
+
+def _contains(self: Array, other: ArrayLike) -> Array:
+    if self.ndim != 1:
+        raise ValueError("Array.__contains__: search array must be one-dimensional, "
+                         f"got arr.shape={self.shape}.")
+    return reductions.any(ufuncs.equal(self, other))
+
+
+def _round(number: Array, ndigits: int | None = None) -> Array:
+    out = floating.round(number, decimals=ndigits or 0)
+    return creation.astype(out, int) if ndigits is None else out
+
+
+def _iterate(self: Tracer) -> Iterator[Array]:
+    if not self.ndim:
+        raise TypeError("iteration over a 0-d array")
+    return iter(joining.unstack.body(self))
+
+
+def _set_item(self: Tracer, index: Any, value: Any) -> None:
+    raise TypeError(
+        "JAX arrays are immutable and do not support in-place item assignment. Instead of "
+        "x[idx] = y, use x = x.at[idx].set(y) or another .at[] method: "
+        "https://docs.jax.dev/en/latest/_autosummary/jax.numpy.ndarray.at.html")
+
+
+def _deferred_matrix_transpose(self: Array) -> Array:
+    return manipulation.matrix_transpose(self)
+
+
+# --- Attaching ---------------------------------------------------------------------------------
+
+_METHODS: dict[str, Callable] = {
+    "all": reductions.all,
+    "any": reductions.any,
+    "argmax": reductions.argmax,
+    "argmin": reductions.argmin,
+    "argpartition": sorting.argpartition,
+    "argsort": sorting.argsort,
+    "astype": astype,
+    "byteswap": views.byteswap,
+    "choose": selection.choose,
+    "clip": clip,
+    "compress": compress,
+    "conj": ufuncs.conj,
+    "conjugate": ufuncs.conjugate,
+    "copy": copy,
+    "cumprod": reductions.cumprod,
+    "cumsum": reductions.cumsum,
+    "diagonal": diagonals.diagonal,
+    "dot": products.dot,
+    "flatten": flatten,
+    "max": reductions.max,
+    "mean": reductions.mean,
+    "min": reductions.min,
+    "nonzero": selection.nonzero,
+    "prod": reductions.prod,
+    "ptp": reductions.ptp,
+    "ravel": manipulation.ravel,
+    "repeat": manipulation.repeat,
+    "reshape": reshape,
+    "round": floating.round,
+    "searchsorted": sorting.searchsorted,
+    "sort": sorting.sort,
+    "squeeze": manipulation.squeeze,
+    "std": reductions.std,
+    "sum": reductions.sum,
+    "swapaxes": manipulation.swapaxes,
+    "take": selection.take,
+    "trace": products.trace,
+    "transpose": transpose,
+    "var": reductions.var,
+    "view": views.view,
+    "__abs__": ufuncs.abs,
+    "__contains__": _contains,
+    "__invert__": ufuncs.invert,
+    "__neg__": ufuncs.negative,
+    "__pos__": ufuncs.positive,
+    "__round__": _round,
+}
+_PROPERTIES: dict[str, Callable] = {
+    "T": manipulation._transpose,
+    "at": _IndexUpdateHelper,
+    "imag": ufuncs.imag,
+    "mT": manipulation.matrix_transpose,
+    "real": ufuncs.real,
+}
+
+
+def _attach() -> None:
+    """Set the attributes of both classes; once, at import."""
+    for name, method in _binary_methods().items():
+        setattr(ArrayImpl, name, fused(method))
+        setattr(Tracer, name, method)
+    ArrayImpl.__pow__, ArrayImpl.__rpow__ = _pow, _array_rpow
+    Tracer.__pow__, Tracer.__rpow__ = _pow_traced, _tracer_rpow
+    for name, method in _METHODS.items():
+        setattr(ArrayImpl, name, method)
+        setattr(Tracer, name, getattr(method, "body", method))
+    for name, read in _PROPERTIES.items():
+        setattr(ArrayImpl, name, property(read))
+        setattr(Tracer, name, property(getattr(read, "body", read)))
+    ArrayImpl.__getitem__ = indexing.getitem
+    Tracer.__getitem__ = indexing.getitem_traced
+    Tracer.__iter__ = _iterate
+    Tracer.__setitem__ = _set_item
+    Tracer.itemsize = property(lambda self: self.aval.dtype.itemsize)
+    Tracer.nbytes = property(lambda self: self.aval.size * self.aval.dtype.itemsize)
+    Tracer.__array_namespace__ = ArrayImpl.__array_namespace__
+    _namespace.append(sys.modules["minijax.numpy"])
+
+
+_attach()

@@ -1,0 +1,110 @@
+"""Shardings in the words of the compiler: as Shardy text on the way in, from HLO on the way out.
+
+Invariant: all shardings of one program cover the same devices; the order in the program's device
+assignment is that of the first sharding, and other meshes name their devices by position in it.
+
+    meshes = Meshes(devices)
+    meshes.text(NamedSharding(mesh, P("x")), 2)     # '#sdy.sharding<@mesh, [{"x"}, {}]>'
+    meshes.texts                                    # {"mesh": '<["x"=2]>'}
+"""
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from minijax.base import jaxlib
+from minijax.sharding import Mesh, NamedSharding, PartitionSpec
+from minijax.sharding.named import make
+from minijax.sharding.spec import axes_of
+
+
+class Meshes:
+    """The meshes that one program uses, each under a name."""
+
+    def __init__(self, devices: Sequence[Any]):
+        self._position = {device: i for i, device in enumerate(devices)}
+        self._names: dict[str, str] = {}
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Name to text of each mesh."""
+        return {name: text for text, name in self._names.items()}
+
+    def name(self, mesh: Mesh) -> str:
+        """The name of a mesh, given to it when it is first met."""
+        text = self._mesh_text(mesh)
+        count = len(self._names)
+        return self._names.setdefault(text, f"mesh_{count - 1}" if count else "mesh")
+
+    def _mesh_text(self, mesh: Mesh) -> str:
+        axes = ", ".join(f"{_quote(name)}={size}" for name, size in mesh.shape_tuple)
+        order = [self._position[device] for device in mesh.devices.flat]
+        if order == list(range(len(order))):
+            return f"<[{axes}]>"
+        return f"<[{axes}], device_ids={order}>"
+
+    def text(self, sharding: Any, ndim: int) -> str | None:
+        """The attribute for a value of rank `ndim`; None leaves the choice to the compiler."""
+        if not isinstance(sharding, NamedSharding):
+            return None
+        return f"#sdy.sharding<@{self.name(sharding.mesh)}, [{spec_text(sharding.spec, ndim)}]>"
+
+
+def _quote(name: Any) -> str:
+    return f'"{name}"'
+
+
+def spec_text(spec: PartitionSpec, ndim: int) -> str:
+    """The dimensions of a Shardy sharding: `{"x"}, {}, {?}`."""
+    parts = []
+    entries = list(spec) + [None] * (ndim - len(spec))
+    for entry, axes in zip(entries, axes_of(entries), strict=True):
+        names = ", ".join(map(_quote, axes))
+        parts.append("{?}" if entry is PartitionSpec.UNCONSTRAINED else f"{{{names}}}")
+    return ", ".join(parts)
+
+
+def from_hlo(found: Any, ndim: int, meshes: Sequence[Mesh], devices: Sequence[Any]) -> Any:
+    """A sharding that XLA chose: in terms of one of the meshes if possible, else as it is."""
+    hlo = jaxlib.HloSharding.from_proto(found)
+    if not hlo.is_manual():
+        for mesh in meshes:
+            spec = _spec_of(mesh, hlo, ndim)
+            if spec is not None:
+                return make(mesh, spec)
+    return jaxlib.GSPMDSharding(jaxlib.DeviceList(tuple(devices)), hlo)
+
+
+@functools.lru_cache(maxsize=4096)
+def _spec_of(mesh: Mesh, hlo: Any, ndim: int) -> PartitionSpec | None:
+    """The spec over `mesh` that means `hlo`, found by trying; None when there is none."""
+    if hlo.is_replicated():
+        return PartitionSpec()
+    sizes = hlo.tile_assignment_dimensions()[:ndim]
+    for groups in _groupings(tuple(mesh.shape_tuple), tuple(sizes)):
+        spec = PartitionSpec(*groups)
+        if make(mesh, spec)._to_xla_hlo_sharding(ndim) == hlo:
+            return PartitionSpec(*_trim(groups))
+    return None
+
+
+def _trim(groups: Sequence[tuple]) -> list[Any]:
+    last = max((i for i, group in enumerate(groups) if group), default=-1)
+    return list(groups[:last + 1])
+
+
+def _groupings(axes: tuple, sizes: tuple) -> Iterator[tuple]:
+    """All ways to give each dimension an ordered group of axes whose sizes multiply to its own."""
+    if not sizes:
+        yield ()
+        return
+    for count in range(len(axes) + 1):
+        for group in itertools.permutations(axes, count):
+            if math.prod(size for _, size in group) != sizes[0]:
+                continue
+            rest = tuple(axis for axis in axes if axis not in group)
+            names = tuple(name for name, _ in group)
+            for others in _groupings(rest, sizes[1:]):
+                yield (names, *others)
