@@ -12,6 +12,7 @@ the end of the block that was entered last, and its constant cache holds only va
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -211,7 +212,7 @@ class Emitter:
         self.loc = builder.unknown
         self.module = ir.Module.create(loc=builder.unknown)
         self.symbols = ir.SymbolTable(self.module.operation)
-        self._constants: dict[Attribute, Value] = {}
+        self._constants: dict[Any, Value] = {}
 
     # --- operations -------------------------------------------------------------------------
 
@@ -441,6 +442,7 @@ def lowest(dtype: np.dtype) -> Any:
     return _extreme(dtype, -1)
 
 
+@functools.cache
 def _extreme(dtype: np.dtype, sign: int) -> Any:
     if dtype == bool:
         return sign > 0

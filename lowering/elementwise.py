@@ -24,7 +24,7 @@ def elementwise(name: str, op_name: str) -> Callable:
             return ctx.op(op_name, operands, ctx.outs, result_accuracy=accuracy_text(accuracy))
         return ctx.op(op_name, operands, ctx.outs)
 
-    set_rule(name, apply, spread=True)
+    set_rule(name, apply, spread=True, op_name=op_name)
     return apply
 
 

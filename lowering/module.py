@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from lowering import rules
 from lowering.build import Emitter, Module, Type, Value, builder, ir, stripped_bytecode
 
@@ -98,40 +100,59 @@ class Context(Emitter):
         return [self._read(env, v) for v in jaxpr.outvars]
 
     def _equations(self, eqns: Sequence[Any], env: dict) -> None:
-        table, locate, unknown = self.table, self._locate, self.builder.unknown
-        named = ir.Location.name
+        """The hot loop: the commonest rules, one elementwise operation, are run right here."""
+        table, locate, unknown, tensor = self.table, self._locate, self.builder.unknown, self.tensor
+        named, create, scope = ir.Location.name, ir.Operation.create, self.scope
         for eqn in eqns:
-            name = eqn.primitive.name
-            source = eqn.source
+            name, source, outvars = eqn.primitive.name, eqn.source, eqn.outvars
             where = unknown if source is None or locate is None else locate(source)
-            self.loc = named(self.scope + name, where)
+            self.loc = loc = named(scope + name, where)
             self.eqn = eqn
             rule = table.get(name)
             if rule is None:
                 results = self._expand(eqn, [self._read(env, v) for v in eqn.invars])
-            elif rule.spread:
-                shape = eqn.outvars[0].aval.shape
-                results = rule.function(
-                    self, *[self._spread(env, v, shape) for v in eqn.invars], **eqn.params)
+                env.update(zip(outvars, results))
+                continue
+            if not rule.spread:
+                operands = [self._read(env, v) for v in eqn.invars]
             else:
-                results = rule.function(
-                    self, *[self._read(env, v) for v in eqn.invars], **eqn.params)
+                out = outvars[0].aval
+                shape = out.shape
+                operands = []
+                for v in eqn.invars:
+                    value = env.get(v)
+                    if value is None:
+                        value = self._literal(v, shape)
+                    elif v.aval.shape != shape:
+                        value = self.spread(value, v.aval, shape)
+                    operands.append(value)
+                if rule.op_name is not None and eqn.params.get("accuracy") is None:
+                    types = (tensor(shape, out.dtype),)
+                    env[outvars[0]] = create(rule.op_name, types, operands, None, None, 0,
+                                             loc).result
+                    continue
+            results = rule.function(self, *operands, **eqn.params)
             if type(results) is list:
-                env.update(zip(eqn.outvars, results))
+                env.update(zip(outvars, results))
             else:
-                env[eqn.outvars[0]] = results
+                env[outvars[0]] = results
 
     def _read(self, env: dict, atom: Any) -> Value:
         value = env.get(atom)
-        return self.const(atom.val, atom.aval.dtype) if value is None else value
+        return self._literal(atom, atom.aval.shape) if value is None else value
 
-    def _spread(self, env: dict, atom: Any, shape: tuple[int, ...]) -> Value:
-        value, own = env.get(atom), atom.aval.shape
-        if value is None:
-            if not own:
-                return self.const(atom.val, atom.aval.dtype, shape)
-            value = self.const(atom.val, atom.aval.dtype)
-        return value if own == shape else self.spread(value, atom.aval, shape)
+    def _literal(self, atom: Any, shape: tuple[int, ...]) -> Value:
+        """The constant of a Literal, repeated to `shape`; one per block and value."""
+        val, aval = atom.val, atom.aval
+        if aval.shape:
+            return self.spread(self.const(val, aval.dtype), aval, shape)
+        if isinstance(val, np.ndarray) or not val:  # zeros: 0.0 == -0.0, yet they differ
+            return self.const(val, aval.dtype, shape)
+        key = (val, aval.dtype, shape)
+        found = self._constants.get(key)
+        if found is None:
+            found = self._constants[key] = self.const(val, aval.dtype, shape)
+        return found
 
     def spread(self, x: Value, aval: Any, shape: tuple[int, ...]) -> Value:
         """`x` of type `aval` repeated along its axes of size 1, or everywhere if it is rank 0."""

@@ -21,10 +21,14 @@ PLATFORM_GROUPS = {"gpu": ("cuda", "rocm")}
 
 
 class Rule(NamedTuple):
-    """A lowering function and how it wants its operands."""
+    """A lowering function and how it wants its operands.
+
+    `op_name` is set when the rule is that one operation, on spread operands, without attributes.
+    """
 
     function: Callable[..., Any]
     spread: bool
+    op_name: str | None
 
 
 _rules: dict[str | None, dict[str, Rule]] = {None: {}}
@@ -42,10 +46,10 @@ def rule(name: str, platform: str | None = None, *, spread: bool = False) -> Cal
 
 
 def set_rule(name: str, function: Callable, platform: str | None = None, *,
-             spread: bool = False) -> None:
+             spread: bool = False, op_name: str | None = None) -> None:
     """What `@rule` does, for rules made in a table."""
     for one in PLATFORM_GROUPS.get(platform, (platform,)):
-        _rules.setdefault(one, {})[name] = Rule(function, spread)
+        _rules.setdefault(one, {})[name] = Rule(function, spread, op_name)
     _tables.clear()
 
 

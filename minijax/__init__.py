@@ -5,6 +5,8 @@
 
     gradient = jax.jit(jax.grad(lambda x: jnp.sum(jnp.sin(x) ** 2)))
     gradient(jnp.arange(3.0))
+
+This module only forwards names; each is found, and its module loaded, when it is first used.
 """
 
 import importlib
@@ -13,28 +15,49 @@ from typing import Any
 _HOME = {
     "minijax.api.autodiff": ["grad", "hessian", "jacfwd", "jacobian", "jacrev", "jvp",
                              "linear_transpose", "linearize", "value_and_grad", "vjp"],
-    "minijax.api.jit": ["jit"],
-    "minijax.api.vmap": ["vmap"],
-    "minijax.api.misc": ["ShapeDtypeStruct", "eval_shape", "make_jaxpr"],
+    "minijax.api.checkpoint": ["checkpoint", "remat"],
     "minijax.api.custom_jvp": ["custom_jvp"],
     "minijax.api.custom_vjp": ["custom_vjp"],
-    "minijax.api.checkpoint": ["checkpoint", "remat"],
-    "minijax.base.config": ["config"],
+    "minijax.api.jit": ["jit"],
+    "minijax.api.misc": ["ShapeDtypeStruct", "eval_shape", "make_jaxpr"],
+    "minijax.api.vmap": ["vmap"],
+    "minijax.base.config": [
+        "array_garbage_collection_guard", "check_tracer_leaks", "checking_leaks", "config",
+        "debug_infs", "debug_key_reuse", "debug_nans", "default_device", "default_matmul_precision",
+        "default_prng_impl", "disable_jit", "enable_checks", "enable_custom_prng", "enable_x64",
+        "explain_cache_misses", "legacy_prng_key", "log_compiles", "make_user_context",
+        "no_execution", "no_tracing", "numpy_dtype_promotion", "numpy_rank_promotion",
+        "softmax_custom_jvp", "thread_guard", "threefry_partitionable", "transfer_guard",
+        "transfer_guard_device_to_device", "transfer_guard_device_to_host",
+        "transfer_guard_host_to_device"],
+    "minijax.base.dtypes": ["float0"],
     "minijax.base.jaxlib": ["Array", "Device"],
+    "minijax.runtime.backend": ["default_backend", "device_count", "devices", "live_arrays",
+                                "local_device_count", "local_devices", "process_count",
+                                "process_index", "process_indices"],
+    "minijax.runtime.call": ["clear_caches"],
     "minijax.runtime.place": ["block_until_ready", "copy_to_host_async", "device_get",
                               "device_put"],
-    "minijax.runtime.backend": ["default_backend", "device_count", "devices",
-                                "local_device_count", "local_devices", "process_count",
-                                "process_index"],
+    "minijax.sharding": ["NamedSharding"],
     "minijax.version": ["__version__", "__version_info__"],
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
-_SUBMODULES = ("lax", "numpy", "random", "nn", "scipy", "tree", "tree_util", "dtypes", "errors",
-               "sharding", "stages")
+_RENAMED = {"P": ("minijax.sharding", "PartitionSpec"), "typeof": ("minijax.core", "get_aval")}
+_SUBMODULES = ("dtypes", "errors", "lax", "nn", "numpy", "random", "scipy", "sharding", "stages",
+               "tree", "tree_util")
+
+__all__ = sorted([*_WHERE, *_RENAMED])
+
+# Operators and methods of arrays, and the text of printed jaxprs, exist once these have run.
+for _hook in ("minijax.numpy.methods", "minijax.passes.show"):
+    importlib.import_module(_hook)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _WHERE:
+    if name in _RENAMED:
+        module, attribute = _RENAMED[name]
+        value = getattr(importlib.import_module(module), attribute)
+    elif name in _WHERE:
         value = getattr(importlib.import_module(_WHERE[name]), name)
     elif name in _SUBMODULES:
         value = importlib.import_module(f"minijax.{name}")
@@ -42,3 +65,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'minijax' has no attribute '{name}'")
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_SUBMODULES])

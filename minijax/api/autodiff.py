@@ -105,9 +105,6 @@ def _differentiable_input(x: Any, name: str, holomorphic: bool, allow_int: bool)
             problem = (f"{name} requires real- or complex-valued inputs (input dtype that is a "
                        f"sub-dtype of np.inexact), but got {dtype}. If you want to use Boolean- or "
                        "integer-valued inputs, use vjp or set allow_int to True.")
-    elif dtypes.issubdtype(dtype, np.complexfloating) and not holomorphic:
-        problem = (f"{name} requires real-valued inputs (input dtype that is a sub-dtype of "
-                   f"np.floating), but got {dtype}. " + _HOLOMORPHIC_HINT.format("inputs", "vjp"))
     elif not dtypes.issubdtype(dtype, np.inexact):
         problem = f"{name} requires numerical-valued inputs, but got {dtype}."
     if problem:
@@ -166,8 +163,8 @@ def jvp(fun: Callable, primals: Sequence[Any], tangents: Sequence[Any],
             "primal and tangent arguments to jax.jvp must be tuples or lists; found "
             f"{type(primals).__name__} and {type(tangents).__name__}.",
             fix="jax.jvp(f, (x,), (dx,))"))
-    leaves, in_tree = tree.flatten(tuple(primals))
-    directions, tangent_tree = tree.flatten(tuple(tangents))
+    leaves, in_tree = tree.flatten(primals)
+    directions, tangent_tree = tree.flatten(tangents)
     if in_tree != tangent_tree:
         raise TypeError(errors.describe(
             "primal and tangent arguments to jax.jvp must have the same tree structure; primals "

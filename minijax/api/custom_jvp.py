@@ -19,11 +19,13 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minijax.api.flatten import fun_name
-from minijax.base import errors, tree
-from minijax.core import (AxisData, DebugInfo, Jaxpr, JaxprTrace, LinearTrace, Primitive,
-                          ShapedArray, Zero, add_tangents, aval_of, batch, eval_jaxpr,
-                          instantiate, materialize, trace_to_jaxpr, zero_tangent)
+from minijax.api.flatten import fun_name, wraps
+from minijax.base import dtypes, errors, tree
+from minijax.core import (BatchTrace, BatchTracer, DebugInfo, EvalTrace, Jaxpr, JaxprTrace,
+                          LinearTrace, Primitive, ShapedArray, Tracer, Zero, add_tangents,
+                          ancestors, aval_of, entered, eval_jaxpr, instantiate, materialize,
+                          merge_tangents, state, trace_to_jaxpr, unbatched_aval, zero_tangent)
+from minijax.lax.identity import stop_gradient
 from minijax.lax.control_flow.common import trace_body, type_name
 
 __all__ = ["SymbolicZero", "custom_jvp", "custom_jvp_call_p"]
@@ -75,8 +77,10 @@ class CustomRule:
     def arguments(self, args: tuple, kwargs: dict) -> tuple:
         """All arguments by position, with defaults filled in."""
         parameters = self._positional
-        if parameters is not None and not kwargs and len(args) == len(parameters):
-            return args
+        if parameters is not None and not kwargs and len(args) <= len(parameters):
+            missing = parameters[len(args):]
+            if all(p.default is not p.empty for p in missing):
+                return (*args, *[p.default for p in missing])
         try:
             signature = inspect.signature(self.fun)
             bound = signature.bind(*args, **kwargs)
@@ -201,6 +205,8 @@ class custom_jvp(CustomRule):
                 f"No JVP defined for custom_jvp function {fun_name(self.fun)} using defjvp.",
                 fix="@f.defjvp\n       def f_jvp(primals, tangents): ..."))
         dynamic, fixed = self.split(self.arguments(args, kwargs))
+        if fixed:
+            fixed = tuple((i, _without_tangent(x)) for i, x in fixed)
         leaves, in_tree = tree.flatten(tuple(dynamic))
         call = Flat(self.fun, in_tree, fixed, self.kind)
         rule = _Rule(self, call, [value for _, value in fixed])
@@ -208,6 +214,11 @@ class custom_jvp(CustomRule):
                                       jvp_jaxpr_fun=rule, num_consts=0,
                                       symbolic_zeros=self.symbolic_zeros)
         return tree.unflatten(call.out_tree, outs)
+
+
+def _without_tangent(value: Any) -> Any:
+    """A value of an argument that is not differentiated, its traced leaves cut off."""
+    return tree.map(lambda x: stop_gradient(x) if isinstance(x, Tracer) else x, value)
 
 
 def _add(total: Any, term: Any) -> Any:
@@ -282,8 +293,8 @@ class _Rule:
 
 def tangent_type(x: Any) -> ShapedArray:
     """The type of a tangent, which may be a NumPy array of dtype float0."""
-    if getattr(x, "dtype", None) is not None and not hasattr(x, "aval"):
-        return ShapedArray(x.shape, x.dtype)
+    if getattr(x, "dtype", None) == dtypes.float0:
+        return ShapedArray(x.shape, dtypes.float0)
     return aval_of(x)
 
 
@@ -302,18 +313,84 @@ def trace_call(call: Any, avals: Sequence[Any]) -> tuple[Jaxpr, list]:
     return trace_to_jaxpr(call, avals, DebugInfo(fun_name(call)))
 
 
-def batched_call(fun: Callable[..., list], axis: AxisData, dims: Sequence[int | None],
-                 name: str) -> Callable[..., list]:
-    """The flat function mapped over `axis`, the batch axis of all its results in front.
+class Lanes:
+    """Functions to be run under one `BatchTrace`, so that they may close over its tracers.
 
-    Always in front, even for results that are not batched: the rule of the function, which runs
-    later or not at all, must agree.
+    Run now or later, by any trace that the operation reaches, they must agree on which results
+    have a batch axis (in front); with a batched operand, all do.
     """
-    def batched(*args: Any) -> list:
-        outs, out_dims = batch(fun, axis, args, dims)
-        return [materialize(x, d, axis.size) for x, d in zip(outs, out_dims)]
-    batched.__name__ = name
-    return batched
+
+    def __init__(self, trace: BatchTrace, args: Sequence[Any]):
+        self.trace = trace
+        mine = [type(x) is BatchTracer and x._trace is trace for x in args]
+        self.vals = [x.val if m else x for x, m in zip(args, mine)]
+        self.dims = [x.dim if m else None for x, m in zip(args, mine)]
+        self.results: list[bool] | None = [] if any(mine) else None
+
+    def run(self, fun: Callable[..., list], args: Sequence[Any],
+            dims: Sequence[int | None]) -> tuple[list, list]:
+        """Call `fun` under the trace, as if that had been opened on the current one."""
+        trace = self.trace
+        outer, outer_staging = trace.parent, trace.staging
+        trace.parent = state.trace
+        trace.staging = state.trace.staging or trace.axis.name is not None
+        try:
+            inputs = [x if d is None else BatchTracer(trace, x, d) for x, d in zip(args, dims)]
+            with entered(trace):
+                outs = fun(*inputs)
+        finally:
+            trace.parent, trace.staging = outer, outer_staging
+        mine = [type(x) is BatchTracer and x._trace is trace for x in outs]
+        return ([x.val if m else x for x, m in zip(outs, mine)],
+                [x.dim if m else None for x, m in zip(outs, mine)])
+
+    def agree(self, batched: Sequence[bool]) -> list[bool]:
+        """Which results have the batch axis, given those that need it in this run."""
+        if self.results == []:
+            self.results = [True] * len(batched)
+        elif self.results is None:
+            self.results = list(batched)
+        if any(b and not known for b, known in zip(batched, self.results)):
+            raise TypeError(errors.describe(
+                "a custom derivative rule closes over a value that jax.vmap maps, while its "
+                "function does not", fix="pass the value as an argument"))
+        return self.results
+
+    def align(self, outs: Sequence[Any], dims: Sequence[int | None],
+              batched: Sequence[bool]) -> list:
+        """Values with the batch axis in front of those marked."""
+        size = self.trace.axis.size
+        return [materialize(x, d, size) if b else x for x, d, b in zip(outs, dims, batched)]
+
+    def function(self, fun: Callable[..., list]) -> Callable[..., list]:
+        """`fun` on the operands without the trace."""
+        @wraps(fun, "")
+        def batched(*args: Any) -> list:
+            outs, dims = self.run(fun, args, self.dims)
+            return self.align(outs, dims, self.agree([d is not None for d in dims]))
+        return batched
+
+    def bind(self, primitive: Primitive, params: dict) -> list:
+        """Bind the operation in the parent trace, and wrap its results."""
+        trace = self.trace
+        outer = state.trace
+        state.trace = trace.parent
+        try:
+            outs = primitive.bind(*self.vals, **params)
+        finally:
+            state.trace = outer
+        return [BatchTracer(trace, x, 0) if batched else x
+                for x, batched in zip(outs, self.results)]
+
+
+def runs_inline(trace: BatchTrace) -> bool:
+    """Whether no trace around can make use of a derivative rule."""
+    return all(isinstance(t, (BatchTrace, EvalTrace)) for t in ancestors(trace))
+
+
+def run_inline(trace: BatchTrace, call: Any, args: Sequence[Any]) -> list:
+    with entered(trace):
+        return as_function(call)(*args)
 
 
 def _impl(*args: Any, call_jaxpr: Any, **_: Any) -> list:
@@ -330,45 +407,42 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, jvp_jaxpr_fun: Call
     return jvp_jaxpr_fun(primals[num_consts:], tangents[num_consts:])
 
 
-def _vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *, call_jaxpr: Any,
-          jvp_jaxpr_fun: Callable, num_consts: int, **params: Any) -> tuple[list, list]:
-    name = params["name"]
-    fun = batched_call(as_function(call_jaxpr), axis, dims, name)
-    own_dims = dims[num_consts:]
+def _batch(trace: BatchTrace, args: Sequence[Any], params: dict) -> list:
+    call, jvp = params["call_jaxpr"], params["jvp_jaxpr_fun"]
+    if runs_inline(trace):
+        return run_inline(trace, call, args)
+    lanes = Lanes(trace, args)
+    own_dims = lanes.dims[params["num_consts"]:]
 
+    @wraps(jvp, "")
     def rule(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list, list]:
         zero = [type(t) is Zero for t in tangents]
         given = [t for t, z in zip(tangents, zero) if not z]
-        avals = [t.aval for t in tangents]
-        out_zero: list = []
+        given_dims = [d for d, z in zip(own_dims, zero) if not z]
+        avals = [unbatched_aval(t.aval, d) if z and d is not None else t.aval if z else None
+                 for t, z, d in zip(tangents, zero, own_dims)]
+        out_nonzero: list[bool] = []
 
         def flat(*xs: Any) -> list:
             rest = iter(xs[len(primals):])
-            unbatched = [_unbatched_zero(a, d) if z else next(rest)
-                         for a, d, z in zip(avals, own_dims, zero)]
-            outs, out_tangents = jvp_jaxpr_fun(xs[:len(primals)], unbatched)
-            out_zero.extend(t if type(t) is Zero else None for t in out_tangents)
+            unbatched = [Zero(a) if z else next(rest) for a, z in zip(avals, zero)]
+            outs, out_tangents = jvp(xs[:len(primals)], unbatched)
+            out_nonzero.extend(type(t) is not Zero for t in out_tangents)
             return [*outs, *[t for t in out_tangents if type(t) is not Zero]]
 
-        given_dims = [d for d, z in zip(own_dims, zero) if not z]
-        found = batched_call(flat, axis, [*own_dims, *given_dims], name)(*primals, *given)
-        outs, rest = found[:len(out_zero)], iter(found[len(out_zero):])
-        return outs, [next(rest) if z is None else zero_tangent(o)
-                      for o, z in zip(outs, out_zero)]
-    rule.__name__ = fun_name(jvp_jaxpr_fun)
-    if num_consts:  # staged before: the consts are no arguments of the rule
-        outs = custom_jvp_call_p.bind(
-            *args, call_jaxpr=fun, num_consts=num_consts, jvp_jaxpr_fun=rule, **params)
-    else:
-        outs = custom_jvp_call_p.bind(*args, call_jaxpr=fun, num_consts=0, jvp_jaxpr_fun=rule,
-                                      **params)
-    return outs, [0] * len(outs)
+        found, dims = lanes.run(flat, [*primals, *given], [*own_dims, *given_dims])
+        n = len(out_nonzero)
+        rest = iter(dims[n:])
+        tangent_dims = [next(rest) if nz else None for nz in out_nonzero]
+        batched = lanes.agree([d is not None or t is not None
+                               for d, t in zip(dims, tangent_dims)])
+        outs = lanes.align(found[:n], dims, batched)
+        out_tangents = lanes.align(found[n:], dims[n:],
+                                   [b for b, nz in zip(batched, out_nonzero) if nz])
+        return outs, merge_tangents(out_tangents, out_nonzero, outs)
 
-
-def _unbatched_zero(aval: ShapedArray, dim: int | None) -> Zero:
-    if dim is None:
-        return Zero(aval)
-    return Zero(aval.update(shape=aval.shape[:dim] + aval.shape[dim + 1:]))
+    return lanes.bind(custom_jvp_call_p, {
+        **params, "call_jaxpr": lanes.function(as_function(call)), "jvp_jaxpr_fun": rule})
 
 
 def _stage(trace: JaxprTrace, args: Sequence[Any], params: dict) -> list:
@@ -377,7 +451,8 @@ def _stage(trace: JaxprTrace, args: Sequence[Any], params: dict) -> list:
         return as_function(call)(*args)
     if type(call) is Jaxpr:
         return trace.record(custom_jvp_call_p, args, params)
-    jaxpr, captured = trace_call(call, [aval_of(x) for x in args])
+    args = [trace.lift(x) for x in args]
+    jaxpr, captured = trace_call(call, [x.aval for x in args])
     return trace.record(custom_jvp_call_p, [*captured, *args], {
         **params, "call_jaxpr": jaxpr, "num_consts": params["num_consts"] + len(captured)})
 
@@ -394,4 +469,4 @@ def show_rule(params: dict) -> dict:
 
 custom_jvp_call_p = Primitive(
     "custom_jvp_call", shape=_shape, multiple_results=True, effectful=True, impl=_impl, jvp=_jvp,
-    vmap=_vmap, stage=_stage, show=show_rule)
+    batch=_batch, stage=_stage, show=show_rule)

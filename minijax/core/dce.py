@@ -14,7 +14,7 @@ def sweep(eqns: Sequence[JaxprEqn], outvars: Sequence) -> tuple[list[JaxprEqn], 
     kept = []
     for eqn in reversed(eqns):
         outs = eqn.outvars
-        if len(outs) == 1:
+        if not eqn.primitive.multiple_results:
             if outs[0] not in live and not eqn.effects:
                 continue
         else:

@@ -32,7 +32,7 @@ class LinearTrace(JaxprTrace):
     def process_primitive(self, primitive: Primitive, args: Sequence[Any], params: dict) -> Any:
         for x in args:
             if type(x) is JaxprTracer and x._trace is self:
-                return self.record(primitive, args, params)
+                return super().process_primitive(primitive, args, params)
         return self.parent.process_primitive(primitive, args, params)
 
     def describe(self) -> str:

@@ -15,7 +15,7 @@ from minijax.base import errors
 from minijax.core.ir import NO_EFFECTS, subjaxprs
 from minijax.core.trace import state
 
-_RULES = ("jvp", "transpose", "vmap", "decompose", "linearize", "impl", "stage", "dce", "split",
+_RULES = ("jvp", "transpose", "vmap", "batch", "decompose", "linearize", "impl", "stage", "dce", "split",
           "discharge", "physical", "place", "show")
 
 
@@ -37,6 +37,7 @@ class Primitive:
     linearize: as jvp, preferred under reverse mode; splits inner jaxprs.
     transpose: (cotangent, *args, **params) to a list of cotangents; linear args are `Linear`.
     vmap: (axis, args, dims, **params) to (out, out_dim).
+    batch: (trace, args, params), instead of `vmap` for functions that may close over its tracers.
     decompose: the operation in terms of others, for platforms without a lowering rule.
     impl: runs the operation on arrays (default: compile and run).
     stage: (trace, args, params), records the operation in a jaxpr in a way of its own.

@@ -82,20 +82,23 @@ class JaxprTrace(Trace):
 
     def lift(self, x: Any) -> JaxprTracer:
         """A value from outside as a literal or as a captured input."""
-        if isinstance(x, JaxprTracer) and x._trace is self:
-            return x
-        if isinstance(x, _SCALARS) or (type(x) is np.ndarray and not x.ndim):
-            aval = get_aval(x)
-            return JaxprTracer(self, aval, Literal(x, aval))
-        found = self.consts.get(id(x))
+        key = id(x)
+        found = self.consts.get(key)
         if found is not None:
             return found[0]
-        key, kept = id(x), x
+        kept = x
         if isinstance(x, Tracer):
+            if x._trace is self:
+                return x
             check_escaped(x, self.parent)
-        elif hasattr(x, "__jax_array__"):
-            x = x.__jax_array__()
-        tracer = self.new_input(get_aval(x))
+            aval = x.aval
+        else:
+            aval = get_aval(x)
+            if isinstance(x, _SCALARS) or (type(x) is np.ndarray and not x.ndim):
+                return JaxprTracer(self, aval, Literal(x, aval))
+            if hasattr(x, "__jax_array__"):
+                x = x.__jax_array__()
+        tracer = JaxprTracer(self, aval, Var(aval))
         self.consts[key] = (tracer, x, kept)  # `kept` keeps the identity in use
         return tracer
 

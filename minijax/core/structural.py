@@ -290,13 +290,17 @@ def transpose(x: Any, permutation: tuple[int, ...]) -> Any:
 
 
 def _reduce_sum_shape(x: ShapedArray, *, axes: tuple, out_sharding: Any) -> ShapedArray:
-    if any(not 0 <= a < x.ndim for a in axes) or len(set(axes)) != len(axes):
+    if len(set(axes)) != len(axes):
         raise ValueError(errors.describe(
-            f"reduce_sum needs distinct axes in range({x.ndim}) for an operand of shape "
-            f"{x.shape}, got {axes}", fix="use jnp.sum for negative axes"))
+            f"duplicate value in 'axes' of reduction: {axes}", fix="name each axis once"))
+    if any(not 0 <= a < x.ndim for a in axes):
+        raise ValueError(errors.describe(
+            f"reduction axes {axes} contains out-of-bounds indices for "
+            f"{x.str_short(short_dtypes=False)}.", fix="use jnp.sum for negative axes"))
     if not dtypes.issubdtype(x.dtype, np.number):
         raise TypeError(errors.describe(
-            f"reduce_sum does not accept dtype {x.dtype}.", fix="use jnp.sum, or x.astype(int)"))
+            f"reduce_sum does not accept dtype {x.dtype.name}. Accepted dtypes are subtypes of "
+            "number.", fix="use jnp.sum, or x.astype(int)"))
     return x.update(shape=tuple(n for i, n in enumerate(x.shape) if i not in axes))
 
 

@@ -75,6 +75,8 @@ class BatchTrace(Trace):
         self.axis = axis
 
     def process_primitive(self, primitive: Primitive, args: Sequence[Any], params: dict) -> Any:
+        if primitive.batch is not None:
+            return primitive.batch(self, args, params)
         vals, dims, active = [], [], False
         for x in args:
             if type(x) is BatchTracer and x._trace is self:

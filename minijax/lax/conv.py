@@ -59,20 +59,14 @@ def conv_general_dilated(lhs: ArrayLike, rhs: ArrayLike, window_strides: Sequenc
     strings such as ("NHWC", "HWIO", "NHWC") (default: batch, feature, spatial; output, input,
     spatial). `lhs_dilation` puts holes between elements of `lhs`, `rhs_dilation` of the kernel.
     """
-    lhs_shape, rhs_shape = aval_of(lhs).shape, aval_of(rhs).shape
-    dnums = conv_dimension_numbers(lhs_shape, rhs_shape, dimension_numbers)
-    rank = len(dnums.lhs_spec) - 2
-    strides = tuple(window_strides)
-    base = (1,) * rank if lhs_dilation is None else tuple(lhs_dilation)
-    spread = (1,) * rank if rhs_dilation is None else tuple(rhs_dilation)
-    if isinstance(padding, str):
-        padding = _pads(padding, lhs_shape, rhs_shape, strides, base, spread, dnums)
+    given = (aval_of(lhs).shape, aval_of(rhs).shape, window_strides, padding, lhs_dilation,
+             rhs_dilation, dimension_numbers)
+    strides, pads, base, spread, dnums = _geometry(*given)
     if preferred_element_type is not None:
         preferred_element_type = dtypes.check_user_dtype(preferred_element_type,
                                                          "conv_general_dilated")
     return conv_general_dilated_p.bind(
-        lhs, rhs, window_strides=strides, padding=tuple([tuple(p) for p in padding]),
-        lhs_dilation=base, rhs_dilation=spread, dimension_numbers=dnums,
+        lhs, rhs, window_strides=strides, padding=pads, lhs_dilation=base, rhs_dilation=spread, dimension_numbers=dnums,
         feature_group_count=feature_group_count, batch_group_count=batch_group_count,
         precision=canonicalize_precision(precision),
         preferred_element_type=preferred_element_type, out_sharding=out_sharding)
@@ -147,6 +141,31 @@ def _transposed_pads(kernel: Sequence[int], strides: Sequence[int],
     if consistent and not isinstance(padding, str):
         return [(k - 1 - low, k - 1 - high) for k, (low, high) in zip(kernel, padding)]
     return padding
+
+
+def _explicit(lhs_shape: tuple, rhs_shape: tuple, window_strides: Sequence[int],
+              padding: str | Sequence[tuple[int, int]], lhs_dilation: Sequence[int] | None,
+              rhs_dilation: Sequence[int] | None, dimension_numbers: Any) -> tuple:
+    """Strides, pads, dilations and layout in the form that params have."""
+    dnums = conv_dimension_numbers(lhs_shape, rhs_shape, dimension_numbers)
+    ones = (1,) * (len(dnums.lhs_spec) - 2)
+    strides = tuple(window_strides)
+    base = ones if lhs_dilation is None else tuple(lhs_dilation)
+    spread = ones if rhs_dilation is None else tuple(rhs_dilation)
+    if isinstance(padding, str):
+        padding = _pads(padding, lhs_shape, rhs_shape, strides, base, spread, dnums)
+    return strides, tuple([tuple(p) for p in padding]), base, spread, dnums
+
+
+_cached_geometry = lru_cache(maxsize=1024)(_explicit)
+
+
+def _geometry(*given: Any) -> tuple:
+    try:
+        return _cached_geometry(*given)
+    except TypeError:  # lists have no hash; errors are raised again
+        pass
+    return _explicit(*given)
 
 
 def _pads(padding: str, lhs_shape: tuple, rhs_shape: tuple, strides: tuple, base: tuple,
@@ -335,6 +354,11 @@ def _check_element_type(x: ShapedArray, preferred: Any) -> None:
             "(integral, floating), (floating, floating), (complex, complex.",
             because=f"the operands are {x.dtype.name}, preferred is {np.dtype(preferred).name}",
             fix="convert the result instead"))
+    if dtypes.itemsize_bits(preferred) < dtypes.itemsize_bits(x.dtype):
+        raise TypeError(errors.describe(
+            "`preferred_element_type` must not be narrower than the original type.",
+            because=f"the operands are {x.dtype.name}, preferred is {np.dtype(preferred).name}",
+            fix="convert the result instead"))
 
 
 def _conv_shape(x: ShapedArray, y: ShapedArray, *, window_strides: tuple, padding: tuple,
@@ -422,7 +446,7 @@ def _move_outer(x: Any, src: int, dst: int, count: int) -> Any:
 # --- Derivatives -------------------------------------------------------------------------------
 
 
-def _geometry(x: ShapedArray, y: ShapedArray, out: tuple, params: dict) -> list[tuple]:
+def _spatial(x: ShapedArray, y: ShapedArray, out: tuple, params: dict) -> list[tuple]:
     """For each spatial dimension: sizes of lhs, kernel, result; stride, pads, dilations."""
     dnums = params["dimension_numbers"]
     return list(zip([x.shape[d] for d in dnums.lhs_spec[2:]],
@@ -438,8 +462,8 @@ def _transpose_lhs(ct: Any, x: ShapedArray, y: Any, params: dict) -> Any:
     groups, batch_groups = params["feature_group_count"], params["batch_group_count"]
     out_dim, in_dim = dnums.rhs_spec[:2]
     pads = []
-    for n, k, m, stride, (low, _), base, spread in _geometry(x, aval_of(y), aval_of(ct).shape,
-                                                             params):
+    for n, k, m, stride, (low, _), base, spread in _spatial(x, aval_of(y), aval_of(ct).shape,
+                                                            params):
         reach = dilated(k, spread) - 1
         before = reach - low
         pads.append((before, dilated(n, base) + reach - dilated(m, stride) - before))
@@ -463,8 +487,8 @@ def _transpose_rhs(ct: Any, x: Any, y: ShapedArray, params: dict) -> Any:
     dnums = params["dimension_numbers"]
     precision = params["precision"]
     pads = []
-    for n, k, m, stride, (low, _), base, spread in _geometry(aval_of(x), y, aval_of(ct).shape,
-                                                             params):
+    for n, k, m, stride, (low, _), base, spread in _spatial(aval_of(x), y, aval_of(ct).shape,
+                                                            params):
         extent = dilated(k, spread) + dilated(m, stride) - 1
         pads.append((low, extent - dilated(n, base) - low))
     lhs_spec, rhs_spec, out_spec = dnums

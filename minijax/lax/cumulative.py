@@ -19,7 +19,7 @@ from minijax.base import dtypes, errors
 from minijax.core import Primitive, ShapedArray, aval_of, jvp, linear
 from minijax.core.primitive import Deferred
 from minijax.lax import elementwise, logic, shapes
-from minijax.lax.rules import NUMBER, ArrayLike, check_dtype, fill_like
+from minijax.lax.rules import ArrayLike, check_dtype, fill_like
 from minijax.lax.slicing import slice_in_dim
 
 
@@ -48,9 +48,9 @@ def cumlogsumexp(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> An
     return cumlogsumexp_p.bind(operand, axis=operator.index(axis), reverse=bool(reverse))
 
 
-def _cumulative_shape(name: str, kinds: Sequence[str]) -> Callable[..., ShapedArray]:
+def _cumulative_shape(name: str) -> Callable[..., ShapedArray]:
     def shape(x: ShapedArray, *, axis: int, reverse: bool) -> ShapedArray:
-        check_dtype(name, x.dtype, kinds)
+        check_dtype(name, x.dtype, ("number",))
         if axis < 0:
             raise ValueError(errors.describe(
                 "XLA operations do not allow negative axes",
@@ -138,17 +138,17 @@ def _through_prefix(primitive: Primitive) -> Callable:
     return rule
 
 
-def _cumulative(name: str, kinds: Sequence[str], combine: Callable, **rules: Any) -> Primitive:
-    return Primitive(name, shape=_cumulative_shape(name, kinds), vmap=Deferred(_cumulative_vmap),
+def _cumulative(name: str, combine: Callable, **rules: Any) -> Primitive:
+    return Primitive(name, shape=_cumulative_shape(name), vmap=Deferred(_cumulative_vmap),
                      decompose=_decomposed(combine), **rules)
 
 
 cumsum_p = _cumulative(
-    "cumsum", NUMBER, elementwise.add, jvp=linear,
+    "cumsum", elementwise.add, jvp=linear,
     transpose=lambda ct, x, *, axis, reverse: cumsum(ct, axis, not reverse))
-cumprod_p = _cumulative("cumprod", NUMBER, elementwise.mul, jvp=Deferred(_through_prefix))
-cummax_p = _cumulative("cummax", NUMBER, elementwise.max, jvp=Deferred(_through_prefix))
-cummin_p = _cumulative("cummin", NUMBER, elementwise.min, jvp=Deferred(_through_prefix))
+cumprod_p = _cumulative("cumprod", elementwise.mul, jvp=Deferred(_through_prefix))
+cummax_p = _cumulative("cummax", elementwise.max, jvp=Deferred(_through_prefix))
+cummin_p = _cumulative("cummin", elementwise.min, jvp=Deferred(_through_prefix))
 
 
 # --- Log-sum-exp -------------------------------------------------------------------------------
@@ -183,4 +183,4 @@ def _cumlogsumexp_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, axis: 
     return tuple(_directed(_dual_logaddexp, [primals[0], tangents[0]], axis, reverse))
 
 
-cumlogsumexp_p = _cumulative("cumlogsumexp", NUMBER, _logaddexp, jvp=_cumlogsumexp_jvp)
+cumlogsumexp_p = _cumulative("cumlogsumexp", _logaddexp, jvp=_cumlogsumexp_jvp)

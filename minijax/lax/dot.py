@@ -115,8 +115,7 @@ def _parse_precision(precision: PrecisionLike) -> Any:
     pair = precision if isinstance(precision, tuple) else (precision, precision)
     if len(pair) == 2:
         found = tuple([_PRECISION_NAMES.get(p) if isinstance(p, str) else
-                       p if isinstance(p, Precision) else
-                       Precision.DEFAULT if p is None else None for p in pair])
+                       p if isinstance(p, Precision) else None for p in pair])
         if None not in found:
             return found
     raise ValueError(errors.describe(
@@ -206,12 +205,12 @@ def _sizes(x: ShapedArray, dims: Sequence[int]) -> tuple[int, ...]:
 def _dot_error(x: ShapedArray, y: ShapedArray, dimension_numbers: DotDimensionNumbers,
                ) -> str | None:
     (xc, yc), (xb, yb) = dimension_numbers
-    fail = _check_side("lhs", x, xc, xb) or _check_side("rhs", y, yc, yb)
-    if fail:
-        return fail
     if len(xb) != len(yb):
         return ("equal numbers of lhs_batch and rhs_batch dimensions, got lhs_batch "
                 f"{xb} and rhs_batch {yb}.")
+    fail = _check_side("lhs", x, xc, xb) or _check_side("rhs", y, yc, yb)
+    if fail:
+        return fail
     if _sizes(x, xb) != _sizes(y, yb):
         return ("lhs batch dimensions and rhs batch dimensions to have the same shape, got "
                 f"{_sizes(x, xb)} and {_sizes(y, yb)}.")

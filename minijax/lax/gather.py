@@ -287,7 +287,7 @@ def _check_batching(op: str, operand: ShapedArray, indices: ShapedArray, index_m
               f"{index_batching}.", fix)
     if len(batching) != len(index_batching):
         _fail(f"{title} op requires equal numbers of operand_batching_dims and {index_name}, got "
-              f"{batching} and {index_batching}.", fix)
+              f"{tuple(batching)} and {tuple(index_batching)}.", fix)
     ours = tuple([operand.shape[d] for d in batching])
     theirs = tuple([indices.shape[d] for d in index_batching])
     if ours != theirs:
@@ -310,7 +310,7 @@ def _check_indices(op: str, operand: ShapedArray, indices: ShapedArray, index_ma
     if len(index_map) != last:
         _fail(f"{op.capitalize()} op has {len(index_map)} elements in {map_name} and the bound of "
               f"dimension index_vector_dim={indices.ndim - 1} of indices is {last}. These two "
-              "numbers must be equal.", f"name one operand dimension in {map_name} for each "
+              f"numbers must be equal{'.' * (op == 'gather')}", f"name one operand dimension in {map_name} for each "
               "component of an index")
     for i, d in enumerate(index_map):
         if not 0 <= d < operand.ndim:

@@ -2,8 +2,8 @@
 
 The one invariant: everything that is large is kept as a logarithm until the end. The prefactor
 x**a e**-x / gamma(a + 1), and that of the beta function, are written with what Stirling's formula
-leaves of log gamma, because differences of large logarithms would not be exact. Loops run until every element has converged;
-elements outside a method's region are given harmless operands there.
+leaves of log gamma, because differences of large logarithms would not be exact. Loops run until
+every element has converged; elements outside a method's region get harmless operands there.
 
     >>> lax.igamma(jnp.float32(2.0), jnp.float32(1.0))
     Array(0.26424116, dtype=float32)

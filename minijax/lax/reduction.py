@@ -24,7 +24,7 @@ from minijax.core import (AxisData, Jaxpr, Primitive, ShapedArray, Zero, aval_of
 from minijax.core.primitive import Deferred
 from minijax.lax import elementwise, logic, shapes
 from minijax.lax.computation import trace_computation
-from minijax.lax.rules import ANY, NUMBER, ArrayLike, check_dtype
+from minijax.lax.rules import ANY, ArrayLike, check_dtype
 from minijax.lax.slicing import slice_in_dim
 
 # --- User functions ----------------------------------------------------------------------------
@@ -85,10 +85,9 @@ def _reduced(name: str, x: ShapedArray, axes: tuple, weak: bool) -> ShapedArray:
         raise ValueError(errors.describe(
             f"duplicate value in 'axes' of reduction: {axes}", fix="name each axis once"))
     if any(not 0 <= a < x.ndim for a in axes):
-        weakly = "~" if x.weak_type else ""
         raise ValueError(errors.describe(
             f"reduction axes {axes} contains out-of-bounds indices for "
-            f"{weakly}{x.str_short(short_dtypes=False)}.",
+            f"{x.str_short(short_dtypes=False)}.",
             fix="count axes from 0; jnp functions also accept negative ones"))
     return ShapedArray(tuple([n for i, n in enumerate(x.shape) if i not in axes]), x.dtype, weak)
 
@@ -158,7 +157,7 @@ reduce_max_p = _reduction("reduce_max", _reduction_shape("reduce_max", ANY),
                           each_operand(_extremum_tangent))
 reduce_min_p = _reduction("reduce_min", _reduction_shape("reduce_min", ANY),
                           each_operand(_extremum_tangent))
-reduce_prod_p = _reduction("reduce_prod", _reduction_shape("reduce_prod", NUMBER), _prod_jvp)
+reduce_prod_p = _reduction("reduce_prod", _reduction_shape("reduce_prod", ("number",)), _prod_jvp)
 reduce_and_p = _reduction("reduce_and", _logical_shape("reduce_and"), nondifferentiable)
 reduce_or_p = _reduction("reduce_or", _logical_shape("reduce_or"), nondifferentiable)
 reduce_xor_p = _reduction("reduce_xor", _logical_shape("reduce_xor"), nondifferentiable)

@@ -36,9 +36,9 @@ ANY = NUMBER + ("bool",)
 EVERY = ANY + ("extended",)
 
 _ABSTRACT = {
-    "integer": np.integer, "signedinteger": np.signedinteger, "floating": np.floating,
-    "complexfloating": np.complexfloating, "bool": np.bool_, "float32": np.float32,
-    "float64": np.float64, "extended": dtypes.extended,
+    "number": np.number, "integer": np.integer, "signedinteger": np.signedinteger,
+    "floating": np.floating, "complexfloating": np.complexfloating, "bool": np.bool_,
+    "float32": np.float32, "float64": np.float64, "extended": dtypes.extended,
 }
 
 

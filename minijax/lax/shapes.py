@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,25 +33,30 @@ from minijax.lax.types import check_conversion
 Shape = Sequence[int]
 
 
-def _shape(sizes: int | Sequence[int], what: str) -> tuple[int, ...]:
+def _shape(sizes: int | Sequence[int], what: str,
+           rule: str = "have every element be nonnegative") -> tuple[int, ...]:
     """A checked tuple of sizes; `what` names it in errors, e.g. "iota shape"."""
     try:
-        shape = (operator.index(sizes),)
+        shape = tuple(map(operator.index, sizes))
     except TypeError:
-        shape = tuple(sizes)
-    try:
-        shape = tuple([operator.index(n) for n in shape])
-    except TypeError as exc:
-        if any(isinstance(n, Tracer) for n in shape):
-            raise exc from None
+        shape = _size_or_mistake(sizes, what)
+    if shape and min(shape) < 0:
         raise TypeError(errors.describe(
-            f"{what} must have every element be an integer type, "
-            f"got {tuple(type(n) for n in shape)}.", fix="use Python integers")) from None
-    if any(n < 0 for n in shape):
-        raise TypeError(errors.describe(
-            f"{what} must have every element be nonnegative, got {shape}.",
+            f"{what} must {rule}, got {shape}.",
             fix="sizes are static and not inferred here; jnp.reshape accepts one -1"))
     return shape
+
+
+def _size_or_mistake(sizes: Any, what: str) -> tuple[int, ...]:
+    if hasattr(sizes, "__index__") and not isinstance(sizes, Tracer):
+        return (operator.index(sizes),)
+    sizes = tuple(sizes)
+    for n in sizes:
+        if isinstance(n, Tracer):
+            operator.index(n)  # raises the error about traced sizes
+    raise TypeError(errors.describe(
+        f"{what} must have every element be an integer type, "
+        f"got {tuple(type(n) for n in sizes)}.", fix="use Python integers"))
 
 
 def _axes(axes: Sequence[int], ndim: int) -> tuple[int, ...]:
@@ -67,21 +73,21 @@ def broadcast_in_dim(operand: ArrayLike, shape: Shape, broadcast_dimensions: Seq
     Axes of size 1 are stretched. Returns `operand` itself when nothing changes.
     """
     shape = _shape(shape, "broadcast_in_dim shape")
-    dims = tuple([operator.index(d) for d in broadcast_dimensions])
-    aval = get_aval(operand)
-    if aval.shape == shape and isinstance(operand, (Array, Tracer)) and out_sharding is None:
-        if dims == tuple(range(aval.ndim)):
+    dims = tuple(map(operator.index, broadcast_dimensions))
+    have = aval_of(operand).shape
+    dims, order = _broadcast_plan(have, shape, dims)
+    if have == shape and order is None and out_sharding is None:
+        if isinstance(operand, (Array, Tracer)):
             return operand
-    _check_broadcast(aval.shape, shape, dims)
-    order = tuple(sorted(range(len(dims)), key=dims.__getitem__))
-    if order != tuple(range(len(dims))):
+    if order is not None:
         operand = transpose_p.bind(operand, permutation=order)
-        dims = tuple(sorted(dims))
     return broadcast_in_dim_p.bind(operand, shape=shape, broadcast_dimensions=dims,
                                    sharding=out_sharding)
 
 
-def _check_broadcast(have: tuple, shape: tuple, dims: tuple) -> None:
+@lru_cache(maxsize=4096)
+def _broadcast_plan(have: tuple, shape: tuple, dims: tuple) -> tuple[tuple, tuple | None]:
+    """Increasing dimensions, and how to transpose the operand first (None: not at all)."""
     ndim, fail = len(have), None
     if len(dims) != ndim:
         fail = ("broadcast_dimensions must have length equal to operand ndim; got "
@@ -104,6 +110,10 @@ def _check_broadcast(have: tuple, shape: tuple, dims: tuple) -> None:
     if fail:
         raise TypeError(errors.describe(
             f"broadcast_in_dim {fail}", fix="use jnp.broadcast_to for NumPy's broadcasting"))
+    order = tuple(sorted(range(ndim), key=dims.__getitem__))
+    if order == tuple(range(ndim)):
+        return dims, None
+    return tuple(sorted(dims)), order
 
 
 def broadcast(operand: ArrayLike, sizes: Sequence[int], *, out_sharding: Any = None) -> Array:
@@ -161,7 +171,7 @@ def reshape(operand: ArrayLike, new_sizes: Shape, dimensions: Sequence[int] | No
     `dimensions` is the order in which its axes are read. Returns `operand` itself when nothing
     changes.
     """
-    new_sizes = _shape(new_sizes, "reshape new_sizes")
+    new_sizes = _shape(new_sizes, "reshape new_sizes", "all be positive")
     aval = get_aval(operand)
     if dimensions is not None:
         dimensions = tuple([operator.index(d) for d in dimensions])

@@ -101,7 +101,8 @@ def _slice_error(x: ShapedArray, starts: tuple, limits: tuple, strides: tuple | 
         return ("limit_indices must be greater than or equal to start_indices, got start_indices "
                 f"{starts} and limit_indices {limits}.")
     if strides is not None and any(s <= 0 for s in strides):
-        return f"strides must have every element be positive, got {strides}."
+        wanted = "nonnegative" if any(s < 0 for s in strides) else "positive"
+        return f"strides must have every element be {wanted}, got {strides}."
     return None
 
 
@@ -162,29 +163,25 @@ def _starts(operand: Any, indices: Any, allow_negative: bool | Sequence[bool]) -
         raise ValueError(errors.describe(
             "Length of slice indices must match number of operand dimensions "
             f"({len(indices)} vs {shape})", fix=f"give {len(shape)} start indices"))
-    if allow_negative is False:
-        return [_start(i, n, False) for i, n in zip(indices, shape)]
-    flags = [True] * len(shape) if allow_negative is True else list(allow_negative)
+    flags = ((allow_negative,) * len(shape) if isinstance(allow_negative, bool)
+             else tuple(allow_negative))
     if len(flags) != len(shape):
         raise ValueError(errors.describe(
             "Length of allow_negative_indices must match number of operand dimensions "
             f"({len(flags)} vs {shape})", fix="pass a single bool"))
-    return [_start(i, n, flag) for i, n, flag in zip(indices, shape, flags)]
+    return [_start(i, n, flag) if type(i) is not int else i + n if i < 0 and flag else i
+            for i, n, flag in zip(indices, shape, flags)]
 
 
 def _start(index: Any, size: int, allow_negative: bool) -> Any:
-    """A start index as a scalar of an integer dtype."""
-    kind = type(index)
-    if kind is int:
-        return dtypes.scalar_dtype(int).type(index + size if allow_negative and index < 0
-                                             else index)
-    if isinstance(index, np.generic) and index.dtype.kind in "iu":
-        value = int(index)
-        return index.dtype.type(value + size if allow_negative and value < 0 else value)
+    """A start index of an integer dtype, counted from the front."""
+    if isinstance(index, (int, np.integer)) and not isinstance(index, bool):
+        return type(index)(index + size if allow_negative and index < 0 else index)
     if not allow_negative:
         return index
-    dtype = aval_of(index).dtype
-    if aval_of(index).ndim or not dtypes.issubdtype(dtype, np.signedinteger):
+    aval = aval_of(index)
+    dtype = aval.dtype
+    if aval.ndim or not dtypes.issubdtype(dtype, np.signedinteger):
         return index  # unsigned, or an error that the shape rule reports
     negative = logic.lt(index, dtype.type(0))
     return logic.select(negative, elementwise.add(index, dtype.type(size)), index)
@@ -249,7 +246,7 @@ def dynamic_index_in_dim(operand: ArrayLike, index: ArrayLike, axis: int = 0,
 
 def _starts_in_dim(shape: tuple, axis: int, index: Any, allow_negative: bool) -> list:
     start = _start(index, shape[axis], allow_negative)
-    starts = [aval_of(start).dtype.type(0)] * len(shape)
+    starts: list = [0 if type(start) is int else aval_of(start).dtype.type(0)] * len(shape)
     starts[axis] = start
     return starts
 

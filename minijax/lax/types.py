@@ -82,9 +82,10 @@ def convert_element_type(operand: ArrayLike, new_dtype: Any) -> Array:
         raise ValueError(errors.describe("dtype must be specified.",
                                          fix="lax.convert_element_type(x, jnp.float32)"))
     new_dtype = dtypes.check_user_dtype(new_dtype, "convert_element_type")
-    aval = get_aval(operand)
     if not isinstance(operand, (Array, Tracer)):  # a literal of the new dtype
+        check_conversion(get_aval(operand).dtype, new_dtype)
         return stage(np.asarray(operand).astype(new_dtype))
+    aval = operand.aval
     if aval.dtype == new_dtype and not aval.weak_type:
         return operand
     check_conversion(aval.dtype, new_dtype)
@@ -94,12 +95,12 @@ def convert_element_type(operand: ArrayLike, new_dtype: Any) -> Array:
 
 def check_conversion(old: Any, new: Any) -> None:
     """Raise for conversions to or from keys; warn for those that lose an imaginary part."""
-    if dtypes.issubdtype(old, dtypes.extended) or dtypes.issubdtype(new, dtypes.extended):
+    if isinstance(old, dtypes.ExtendedDType) or isinstance(new, dtypes.ExtendedDType):
         if old != new:
             raise ValueError(errors.describe(
                 f"Cannot convert_element_type from {old.name} to {new.name}",
                 fix="use jax.random.key_data or jax.random.wrap_key_data"))
-    elif old.kind == "c" and new.kind not in "cbV":
+    elif old.kind == "c" and new.kind not in "cb" and new != dtypes.float0:
         warnings.warn("Casting complex values to real discards the imaginary part",
                       np.exceptions.ComplexWarning, stacklevel=3)
 

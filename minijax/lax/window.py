@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,7 +82,7 @@ def padtype_to_pads(in_shape: Sequence[int], window_shape: Sequence[int],
     return pads
 
 
-def _geometry(shape: Sequence[int], window_dimensions: Sequence[int],
+def _explicit(shape: Sequence[int], window_dimensions: Sequence[int],
               window_strides: Sequence[int] | None, padding: Any,
               base_dilation: Sequence[int] | None,
               window_dilation: Sequence[int] | None) -> Window:
@@ -92,12 +93,24 @@ def _geometry(shape: Sequence[int], window_dimensions: Sequence[int],
     base = ones if base_dilation is None else tuple(base_dilation)
     spread = ones if window_dilation is None else tuple(window_dilation)
     if isinstance(padding, str):
-        if len(window) != len(shape):
-            _check_window("reduce_window", shape, Window(window, strides, (), base, spread))
+        if any(len(v) != len(shape) for v in (window, strides, base, spread)):
+            pads = ((0, 0),) * len(window)
+            _check_window("reduce_window", shape, Window(window, strides, pads, base, spread))
         padding = padtype_to_pads([dilated(n, b) for n, b in zip(shape, base)],
                                   [dilated(n, d) for n, d in zip(window, spread)], strides,
                                   padding)
     return Window(window, strides, tuple([tuple(p) for p in padding]), base, spread)
+
+
+_cached_geometry = lru_cache(maxsize=1024)(_explicit)
+
+
+def _geometry(*given: Any) -> Window:
+    try:
+        return _cached_geometry(*given)
+    except TypeError:  # lists have no hash; errors are raised again
+        pass
+    return _explicit(*given)
 
 
 def reduce_window(operand: Any, init_value: Any, computation: Callable,
@@ -164,7 +177,7 @@ def _windowed_shape(name: str, kinds: Sequence[str]) -> Callable[..., ShapedArra
     def shape(x: ShapedArray, **params: Any) -> ShapedArray:
         check_dtype(name, x.dtype, kinds)
         window = Window(**params)
-        _check_window(name, x.shape, window)
+        _check_window("reduce_window", x.shape, window)
         return ShapedArray(window.out_shape(x.shape), x.dtype, x.weak_type)
     return shape
 
@@ -225,14 +238,18 @@ def _extremum_jvp(primitive: Primitive) -> Callable:
         x, t = primals[0], tangents[0]
         window = Window(**params)
         out = primitive.bind(x, **params)
-        if all(w <= s for w, s in zip(window.window_dimensions, window.window_strides)) and (
-                _undilated(window)):
+        if not _plain(window):
+            return out, _pick_in_patches(primitive, x, t, window)
+        if all(w <= s for w, s in zip(window.window_dimensions, window.window_strides)):
             return out, _pick_in_blocks(primitive, x, t, window)
-        if _undilated(window):
-            return out, select_and_gather_add_p.bind(
-                t, x, select_prim=_SELECTORS[primitive], **params)
-        return out, _pick_in_patches(primitive, x, t, window)
+        return out, select_and_gather_add_p.bind(t, x, select_prim=_SELECTORS[primitive],
+                                                 **params)
     return rule
+
+
+def _plain(window: Window) -> bool:
+    """Whether select-and-scatter can undo it: no gaps, and nothing is cut off."""
+    return _undilated(window) and all(pad >= 0 for pads in window.padding for pad in pads)
 
 
 def _undilated(window: Window) -> bool:

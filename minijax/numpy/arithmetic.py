@@ -7,6 +7,7 @@ an operand of rank 0 stays one, so a selection between operands goes through `pi
     logaddexp(1000.0, 1000.0)                   # 1000.6931
 """
 
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +17,11 @@ from minijax.api.jit import jit
 from minijax.base import errors
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike, scalar_like
-from minijax.numpy.floating import _isnan, _signbit
+from minijax.numpy.floats import _isnan, _signbit
 from minijax.numpy.promotion import (
     COMPLEX, FLOATING, INTEGER, UNSIGNED, as_array, check_array_like, common_dtype, convert,
     dtype_of, inexact_operand, inexact_operands, numeric_operands, operands, promote_shapes)
-from minijax.numpy.ufuncs import declare, pick
+from minijax.numpy.ufuncs import pick
 from minijax.runtime.call import fused
 
 # --- Division and remainders -------------------------------------------------------------------

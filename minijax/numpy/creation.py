@@ -22,7 +22,7 @@ from minijax.base.jaxlib import Array, ArrayImpl, Device, Sharding
 from minijax.core import ShapedArray, Tracer, get_aval, state, structural
 from minijax.lax.rules import ArrayLike
 from minijax.numpy.promotion import (
-    COMPLEX, as_array, broadcast, check_array_like, convert, dtype_of, operand, shape_of)
+    COMPLEX, as_array, broadcast, check_array_like, convert, operand, shape_of)
 from minijax.runtime import place
 from minijax.runtime.call import fused
 

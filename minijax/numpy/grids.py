@@ -20,7 +20,7 @@ from minijax.base.dtypes import DTypeLike
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axis
 from minijax.core import ShapedArray, state, structural
-from minijax.lax.rules import ArrayLike, scalar_like
+from minijax.lax.rules import ArrayLike
 from minijax.numpy.creation import Place, Shape, _put, arange, array, shape_tuple
 from minijax.numpy.manipulation import moveaxis
 from minijax.numpy.promotion import (

@@ -16,8 +16,8 @@ from minijax.base import errors
 from minijax.base.util import canonicalize_axes, canonicalize_axis
 from minijax.core import structural
 from minijax.lax.rules import ArrayLike
-from minijax.numpy import einsum as einsums
-from minijax.numpy import products, promotion, reductions, ufuncs
+
+from minijax.numpy import einsums, products, promotion, reductions, ufuncs
 from minijax.runtime.call import fused
 
 _FROBENIUS = (None, "f", "fro")
@@ -249,7 +249,7 @@ def matrix_transpose(x: ArrayLike, /) -> Any:
     x = promotion.as_array(promotion.operand("jnp.linalg.matrix_transpose", x))
     if x.ndim < 2:
         raise ValueError(errors.describe(
-            f"x must be at least two-dimensional for matrix_transpose; got ndim={x.ndim}",
+            f"matrix_transpose requires at least 2 dimensions; got ndim={x.ndim}",
             fix="add an axis with x[None]"))
     return lax.transpose(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 

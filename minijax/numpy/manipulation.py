@@ -21,7 +21,7 @@ from minijax.base.util import canonicalize_axes, canonicalize_axis
 from minijax.core import Tracer, structural
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.creation import shape_tuple
-from minijax.numpy.promotion import as_array, broadcast, operand, promote_shapes, shape_of
+from minijax.numpy.promotion import as_array, broadcast, operand, promote_shapes
 from minijax.numpy.reductions import static_axis
 from minijax.runtime.call import fused
 

@@ -5,21 +5,18 @@ without a Python frame in front; on tracers it is the plain body.  Both give Not
 operands that they do not know, so that those get their turn, and refuse Python containers.
 """
 
-import builtins
-import operator
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from minijax import lax
 from minijax.base.dtypes import DTypeLike
 from minijax.base.jaxlib import Array, ArrayImpl
 from minijax.core import Tracer
 from minijax.lax.rules import ArrayLike
 from minijax.numpy import (
-    arithmetic, creation, diagonals, floating, indexing, joining, manipulation, products,
+    arithmetic, creation, diagonals, floats, indexing, joining, manipulation, products,
     reductions, selection, sorting, ufuncs, views)
 from minijax.numpy.at import _IndexUpdateHelper
 from minijax.runtime.array import _namespace
@@ -172,7 +169,7 @@ def _contains(self: Array, other: ArrayLike) -> Array:
 
 
 def _round(number: Array, ndigits: int | None = None) -> Array:
-    out = floating.round(number, decimals=ndigits or 0)
+    out = floats.round(number, decimals=ndigits or 0)
     return creation.astype(out, int) if ndigits is None else out
 
 
@@ -187,10 +184,6 @@ def _set_item(self: Tracer, index: Any, value: Any) -> None:
         "JAX arrays are immutable and do not support in-place item assignment. Instead of "
         "x[idx] = y, use x = x.at[idx].set(y) or another .at[] method: "
         "https://docs.jax.dev/en/latest/_autosummary/jax.numpy.ndarray.at.html")
-
-
-def _deferred_matrix_transpose(self: Array) -> Array:
-    return manipulation.matrix_transpose(self)
 
 
 # --- Attaching ---------------------------------------------------------------------------------
@@ -224,7 +217,7 @@ _METHODS: dict[str, Callable] = {
     "ravel": manipulation.ravel,
     "repeat": manipulation.repeat,
     "reshape": reshape,
-    "round": floating.round,
+    "round": floats.round,
     "searchsorted": sorting.searchsorted,
     "sort": sorting.sort,
     "squeeze": manipulation.squeeze,
@@ -252,27 +245,35 @@ _PROPERTIES: dict[str, Callable] = {
 }
 
 
-def _attach() -> None:
-    """Set the attributes of both classes; once, at import."""
+def attach_bodies(kind: type) -> None:
+    """Give a class of arrays that jaxlib does not know the operators and methods, uncompiled."""
+    for name, method in _binary_methods().items():
+        setattr(kind, name, method)
+    kind.__pow__, kind.__rpow__ = _pow_traced, _tracer_rpow
+    for name, method in _METHODS.items():
+        setattr(kind, name, getattr(method, "body", method))
+    for name, read in _PROPERTIES.items():
+        setattr(kind, name, property(getattr(read, "body", read)))
+    kind.__getitem__ = indexing.getitem_traced
+    kind.__iter__ = _iterate
+    kind.__setitem__ = _set_item
+    kind.itemsize = property(lambda self: self.aval.dtype.itemsize)
+    kind.nbytes = property(lambda self: self.aval.size * self.aval.dtype.itemsize)
+    kind.__array_namespace__ = ArrayImpl.__array_namespace__
+
+
+def _attach_compiled() -> None:
+    """Give arrays the same, each call one compiled program."""
     for name, method in _binary_methods().items():
         setattr(ArrayImpl, name, fused(method))
-        setattr(Tracer, name, method)
     ArrayImpl.__pow__, ArrayImpl.__rpow__ = _pow, _array_rpow
-    Tracer.__pow__, Tracer.__rpow__ = _pow_traced, _tracer_rpow
     for name, method in _METHODS.items():
         setattr(ArrayImpl, name, method)
-        setattr(Tracer, name, getattr(method, "body", method))
     for name, read in _PROPERTIES.items():
         setattr(ArrayImpl, name, property(read))
-        setattr(Tracer, name, property(getattr(read, "body", read)))
     ArrayImpl.__getitem__ = indexing.getitem
-    Tracer.__getitem__ = indexing.getitem_traced
-    Tracer.__iter__ = _iterate
-    Tracer.__setitem__ = _set_item
-    Tracer.itemsize = property(lambda self: self.aval.dtype.itemsize)
-    Tracer.nbytes = property(lambda self: self.aval.size * self.aval.dtype.itemsize)
-    Tracer.__array_namespace__ = ArrayImpl.__array_namespace__
-    _namespace.append(sys.modules["minijax.numpy"])
 
 
-_attach()
+_attach_compiled()
+attach_bodies(Tracer)
+_namespace.append(sys.modules["minijax.numpy"])

@@ -13,15 +13,11 @@ import numpy as np
 
 from minijax import lax
 from minijax.base.dtypes import DTypeLike
-from minijax.base import dtypes
 from minijax.base.jaxlib import Array
-from minijax.base.util import canonicalize_axes
-from minijax.core import structural
-from minijax.lax.rules import ArrayLike, scalar_like
+from minijax.lax.rules import ArrayLike
 from minijax.numpy import reductions
-from minijax.numpy.promotion import (
-    COMPLEX, INEXACT, as_array, convert, dtype_of, inexact_dtype, operand)
-from minijax.numpy.reductions import Axis, keep_axes, refuse_out, static_axis
+from minijax.numpy.promotion import INEXACT, as_array, operand
+from minijax.numpy.reductions import Axis, refuse_out, static_axis
 from minijax.numpy.ufuncs import pick
 from minijax.runtime.call import fused
 

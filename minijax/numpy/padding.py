@@ -22,14 +22,24 @@ from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy import reductions
 from minijax.numpy.manipulation import moveaxis
 from minijax.numpy.promotion import INTEGER, as_array, broadcast, convert, operand
-from minijax.numpy.sorting import median
 from minijax.runtime.call import fused
+
+
+
+def _median(x: Any, axis: int) -> Any:
+    """The middle element along the axis, or the mean of the middle two; nans are the largest."""
+    size = x.shape[axis]
+    ordered = lax.sort(x, axis)
+    low, high = (size - 1) // 2, size // 2
+    middle = lax.slice_in_dim(ordered, low, high + 1, axis=axis)
+    return reductions._mean.body(middle, axis, None, True)
+
 
 _STATISTICS = {
     "maximum": lambda x, axis: reductions._max.body(x, axis, True),
     "minimum": lambda x, axis: reductions._min.body(x, axis, True),
     "mean": lambda x, axis: reductions._mean.body(x, axis, None, True),
-    "median": lambda x, axis: median(x, axis=axis, keepdims=True),
+    "median": _median,
 }
 _OPTIONS = {
     "constant": {"constant_values": 0},

@@ -24,7 +24,7 @@ from minijax.base.util import canonicalize_axes, canonicalize_axis
 from minijax.core import structural
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.promotion import (
-    BOOL, COMPLEX, FLOATING, INEXACT, SIGNED, UNSIGNED, as_array, broadcast, convert, dtype_of,
+    BOOL, COMPLEX, FLOATING, SIGNED, UNSIGNED, as_array, broadcast, convert, dtype_of,
     inexact_dtype, operand, promote_inexact, shape_of)
 from minijax.numpy.ufuncs import pick, truth
 from minijax.runtime.call import fused

@@ -317,8 +317,8 @@ def _nonzero(x: Any, size: int, *fill: Any) -> tuple:
     dtype = position_dtype()
     mask = x if x.dtype == np.bool_ else lax.ne(
         x, structural.broadcast_in_dim(np.zeros((), x.dtype)[()], x.shape, ()))
-    fills = [structural.broadcast_in_dim(promotion.convert(value, dtype), (size,), ())
-             for value in fill]
+    fills = [structural.broadcast_in_dim(structural.convert_element_type(
+        promotion.convert(value, dtype), dtype), (size,), ()) for value in fill]
     if not x.size or not size:
         return tuple(fills)
     mask = structural.reshape(mask, (x.size,))

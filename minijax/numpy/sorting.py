@@ -115,14 +115,6 @@ def _opposite(x: Any) -> Any:
     return lax.neg(x)
 
 
-def _kth(name: str, kth: Any, size: int) -> int:
-    kth = operator.index(kth)
-    if not -size <= kth < size:
-        raise ValueError(errors.describe(f"{name}: kth={kth} is out of bounds for size {size}",
-                                         fix=f"choose kth in range({-size}, {size})"))
-    return kth % size
-
-
 def _for_partition(name: str, a: Any, axis: int) -> tuple[Any, int]:
     a, axis = _operand(name, a, axis)
     if a.dtype in promotion.COMPLEX:
@@ -136,7 +128,7 @@ def partition(a: ArrayLike, kth: int, axis: int = -1) -> Any:
     """A copy whose element `kth` along `axis` is where sorting puts it, smaller ones before."""
     a, axis = _for_partition("partition", a, axis)
     size = a.shape[-1]
-    kth = _kth("partition", kth, size)
+    kth = canonicalize_axis(kth, size)
     low = _opposite(lax.top_k(_opposite(a), kth + 1)[0])
     high = lax.top_k(a, size - kth - 1)[0]
     return structural.move_axis(lax.concatenate((low, high), a.ndim - 1), -1, axis)
@@ -147,7 +139,7 @@ def argpartition(a: ArrayLike, kth: int, axis: int = -1) -> Any:
     """The positions that partition: see `partition`."""
     a, axis = _for_partition("argpartition", a, axis)
     last, size = a.ndim - 1, a.shape[-1]
-    kth = _kth("argpartition", kth, size)
+    kth = canonicalize_axis(kth, size)
     low = lax.top_k(_opposite(a), kth + 1)[1]
     plane = (*a.shape[:-1], kth + 1, size)
     here = lax.broadcasted_iota(low.dtype, plane, last + 1)

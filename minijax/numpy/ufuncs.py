@@ -2,7 +2,7 @@
 
 Invariant: a factory brings the operands to one dtype and rank (`promotion.operands`) and then
 calls one `lax` operation, so a call on tracers adds one equation beside the conversions.  What
-needs more than that is written out in `arithmetic.py` and `floating.py`.
+needs more than that is written out in `arithmetic.py` and `floats.py`.
 
     sin = unary("sin", lax.sin, "Sine of x, in radians.", inexact=True)
     add = binary("add", lax.add, "Sum of x and y.", boolean=lax.bitwise_or)

@@ -64,15 +64,15 @@ def words_of(x: Any) -> Any:
 
 def _run(eqn: JaxprEqn, operands: Sequence[Any]) -> Sequence[Any]:
     primitive, params = eqn.primitive, eqn.params
-    if primitive.physical is not None:
-        out = primitive.physical(*operands, **params)
-        return out if primitive.multiple_results else [out]
     if subjaxprs(params):
         params = {name: _physical_param(value) for name, value in params.items()}
         return _bind(primitive, operands, params)
     if not any(is_extended(v.aval) for v in [*eqn.invars, *eqn.outvars]):
         return _bind(primitive, operands, params)
-    return _move_words(eqn, operands)
+    if primitive.physical is None:
+        return _move_words(eqn, operands)
+    out = primitive.physical(*operands, **params)
+    return out if primitive.multiple_results else [out]
 
 
 def _bind(primitive: Any, operands: Sequence[Any], params: dict) -> Sequence[Any]:

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minijax import core
+from minijax import core, lax
 from minijax.api.jit import jit
 from minijax.base import config, dtypes, errors, tree
 from minijax.base.jaxlib import Array
 from minijax.core import Primitive, ShapedArray, aval_of, nondifferentiable, register_aval
+from minijax.numpy import methods
 from minijax.random import threefry
 from minijax.runtime.place import as_array, asarray_const
 
@@ -101,7 +102,6 @@ class PRNGKeyArray(Array):
     ndim = property(operator.attrgetter("aval.ndim"))
     size = property(operator.attrgetter("aval.size"))
     weak_type = False
-    itemsize = property(operator.attrgetter("aval.dtype.itemsize"))
     sharding = property(operator.attrgetter("_base_array.sharding"))
     committed = property(operator.attrgetter("_base_array.committed"))
     _committed = committed
@@ -124,16 +124,8 @@ class PRNGKeyArray(Array):
     def delete(self) -> None:
         self._base_array.delete()
 
-    def copy(self) -> "PRNGKeyArray":
-        return PRNGKeyArray(self._impl, self._base_array.copy())
-
     def __len__(self) -> int:
         return len(self.aval)
-
-    def __iter__(self) -> Any:
-        if not self.shape:
-            raise TypeError("iteration over a 0-d array")
-        return (PRNGKeyArray(self._impl, self._base_array[i]) for i in range(self.shape[0]))
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(errors.describe(
@@ -145,9 +137,10 @@ class PRNGKeyArray(Array):
         return _unpickle, (self._impl.name, self._base_array)
 
     def __deepcopy__(self, memo: dict) -> "PRNGKeyArray":
-        return self.copy()
+        return self.__copy__()
 
-    __copy__ = copy
+    def __copy__(self) -> "PRNGKeyArray":
+        return PRNGKeyArray(self._impl, self._base_array.copy())
 
     def __repr__(self) -> str:
         return f"Array({self.shape}, dtype={self.dtype.name}) overlaying:\n{self._base_array}"
@@ -159,6 +152,8 @@ def _unpickle(name: str, words: Any) -> PRNGKeyArray:
     return PRNGKeyArray(_IMPLS[name], words)
 
 
+methods.attach_bodies(PRNGKeyArray)
+PRNGKeyArray.copy = PRNGKeyArray.__copy__
 register_aval(PRNGKeyArray, operator.attrgetter("aval"))
 tree.register_dispatch_node(PRNGKeyArray, lambda k: ((k._base_array,), k._impl),
                             lambda impl, words: PRNGKeyArray(impl, words[0]))
@@ -246,6 +241,9 @@ random_unwrap_p = Primitive(
 for _primitive in (random_seed_p, random_split_p, random_fold_in_p, random_bits_p, random_wrap_p,
                    random_unwrap_p):
     _primitive.vmap = _front(_primitive)
+
+lax.eq_p.physical = lambda x, y: lax.reduce_and(lax.eq(x, y), (aval_of(x).ndim - 1,))
+lax.ne_p.physical = lambda x, y: lax.reduce_or(lax.ne(x, y), (aval_of(x).ndim - 1,))
 
 # --- Making keys -------------------------------------------------------------------------------
 

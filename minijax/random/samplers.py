@@ -261,12 +261,18 @@ def gumbel(key: Array, shape: Shape = (), dtype: Any = None, mode: str | None = 
 def gumbel_body(key: Any, shape: tuple, dtype: Any, mode: str) -> Any:
     if mode == "low":
         return lax.neg(lax.log(lax.neg(lax.log(_unit(key, shape, dtype, _tiny(dtype), 1.0)))))
-    first, second = _two_keys(key)
+    high, low = _high_and_low(key, shape, dtype)
     info = dtypes.finfo(dtype)
-    high, low = _unit(first, shape, dtype), _unit(second, shape, dtype)
-    scale = _constant(2.0 ** -info.nmant, dtype)
-    fine = lax.max(lax.mul(low, scale), _constant(info.tiny, dtype))
-    return lax.neg(lax.log(lax.neg(lax.log1p(lax.neg(lax.add(high, fine))))))
+    fine = lax.add(high, lax.mul(_constant(info.eps, dtype), low))
+    fine = lax.add(fine, _constant(info.tiny, dtype))
+    u = lax.select(lax.ge(high, _constant(0.5, dtype)), high, fine)
+    return lax.neg(lax.log(lax.neg(lax.log1p(lax.neg(u)))))
+
+
+def _high_and_low(key: Any, shape: tuple, dtype: Any) -> tuple[Any, Any]:
+    """Two arrays of floats in [0, 1): the leading bits of a number, and those that follow."""
+    both = _unit(key, (2, *shape), dtype)
+    return tuple(lax.index_in_dim(both, i, keepdims=False) for i in range(2))
 
 
 _gumbel = jit(gumbel_body, static_argnames=("shape", "dtype", "mode"))
@@ -291,10 +297,8 @@ def _bernoulli(key: Any, p: Any, shape: tuple, mode: str) -> Any:
     p = _scalar_or_ranked(p, dtype, shape)
     if mode == "low":
         return lax.lt(_unit(key, shape, dtype), lax.convert_element_type(p, dtype))
-    first, second = _two_keys(key)
-    high, low = _unit(first, shape, dtype), _unit(second, shape, dtype)
-    scale = _constant(2.0 ** -dtypes.finfo(dtype).nmant, dtype)
-    return lax.lt(lax.mul(low, scale), lax.sub(p, high))
+    high, low = _high_and_low(key, shape, dtype)
+    return lax.lt(lax.mul(low, _constant(dtypes.finfo(dtype).eps, dtype)), lax.sub(p, high))
 
 
 def rademacher(key: Array, shape: Shape = (), dtype: Any = None) -> Array:
@@ -324,17 +328,30 @@ def randint(key: Array, shape: Shape, minval: Any, maxval: Any, dtype: Any = Non
     key, _ = as_key("randint", key)
     shape = canonical_shape("randint", shape)
     info = dtypes.iinfo(dtype)
+    if info.bits < 32:  # narrow integers are drawn as wider ones, so that maxval may be max + 1
+        wide = np.dtype(np.int32)
+        low = _clip_bound(minval, int(info.min), int(info.max), wide)
+        high = _clip_bound(maxval, int(info.min), int(info.max) + 1, wide)
+        out = _randint(key, low, high, shape=shape, dtype=wide, includes_largest=False)
+        return lax.convert_element_type(out, dtype)
     includes_largest = isinstance(maxval, int) and maxval > info.max
-    return _randint(key, _clip_bound(minval, info), _clip_bound(maxval, info), shape=shape,
-                    dtype=dtype, includes_largest=includes_largest)
+    low, high = (_clip_bound(b, int(info.min), int(info.max)) for b in (minval, maxval))
+    return _randint(key, low, high, shape=shape, dtype=dtype, includes_largest=includes_largest)
 
 
 def _narrow(bound: Any) -> Any:
     return 0 if type(bound) is int else bound
 
 
-def _clip_bound(bound: Any, info: Any) -> Any:
-    return min(max(bound, int(info.min)), int(info.max)) if type(bound) is int else bound
+def _clip_bound(bound: Any, low: int, high: int, dtype: Any = None) -> Any:
+    """A bound within [low, high]; of `dtype` if given, else as it came."""
+    if type(bound) is int:
+        return min(max(bound, low), high)
+    if dtype is None:
+        return bound
+    own = dtypes.iinfo(aval_of(bound).dtype)
+    clipped = jnp.clip(bound, max(low, int(own.min)), min(high, int(own.max)))
+    return lax.convert_element_type(clipped, dtype)
 
 
 @_static("shape", "dtype", "includes_largest")

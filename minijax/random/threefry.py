@@ -17,7 +17,7 @@ from minijax import lax
 from minijax.base.config import config
 from minijax.core import Primitive, ShapedArray, align, nondifferentiable
 from minijax.lax.rules import broadcasting
-from minijax.numpy.manipulation import stack
+from minijax.numpy import stack
 
 UINT = {8: np.dtype("uint8"), 16: np.dtype("uint16"), 32: np.dtype("uint32"),
         64: np.dtype("uint64")}

@@ -316,12 +316,12 @@ def _to_device(self: ArrayImpl, device: Any, *, stream: Any = None) -> ArrayImpl
     return place.put_leaf(self, place.target_sharding(device))
 
 
+_namespace: list[Any] = []  # the module minijax.numpy, put in by numpy/methods.py
+
+
 def _array_namespace(self: Any, *, api_version: str | None = None) -> Any:
     """The module that implements the array API for these arrays."""
     return _namespace[0]
-
-
-_namespace: list[Any] = []
 
 
 # ---------------------------------------------------------------------------- shards
@@ -428,11 +428,11 @@ def make_array_from_single_device_arrays(
 # ---------------------------------------------------------------------------- attaching
 
 
-def _gone(text: str) -> property:
+def _gone(text: str) -> Any:
     def read(self: Any) -> Any:
         raise AttributeError(text)
 
-    return property(read)
+    return read
 
 
 def _flat(self: Any) -> Any:
@@ -453,74 +453,73 @@ def _cuda_array_interface(self: ArrayImpl) -> Any:
     }
 
 
-def _set_method(name: str, function: Any) -> None:
-    function.__name__ = name
-    function.__qualname__ = f"Array.{name}"
-    setattr(ArrayImpl, name, function)
+_PROPERTIES = {
+    "shape": operator.attrgetter("aval.shape"),
+    "dtype": operator.attrgetter("aval.dtype"),
+    "ndim": operator.attrgetter("aval.ndim"),
+    "size": operator.attrgetter("aval.size"),
+    "weak_type": operator.attrgetter("aval.weak_type"),
+    "sharding": operator.attrgetter("_sharding"),
+    "committed": operator.attrgetter("_committed"),
+    "itemsize": operator.attrgetter("aval.dtype.itemsize"),
+    "nbytes": lambda self: math.prod(self.aval.shape) * self.aval.dtype.itemsize,
+    "device": _device,
+    "format": lambda self: Format(Layout.from_pjrt_layout(self._pjrt_layout), self._sharding),
+    "is_fully_addressable": operator.attrgetter("_sharding.is_fully_addressable"),
+    "is_fully_replicated": operator.attrgetter("_sharding.is_fully_replicated"),
+    "addressable_shards": _addressable_shards,
+    "global_shards": _global_shards,
+    "flat": _flat,
+    "device_buffer": _gone("arr.device_buffer has been deprecated. Use arr.addressable_data(0)"),
+    "device_buffers": _gone(
+        "arr.device_buffers has been deprecated. Use [x.data for x in arr.addressable_shards]"
+    ),
+    "_value": _value,
+    "__cuda_array_interface__": _cuda_array_interface,
+}
+
+_METHODS = {
+    "__array__": _dunder_array,
+    "__bool__": _bool,
+    "__int__": _int,
+    "__float__": _float,
+    "__complex__": _complex,
+    "__index__": _index,
+    "__hex__": _hex,
+    "__oct__": _oct,
+    "__len__": _len,
+    "__iter__": _iter,
+    "__repr__": _repr,
+    "__str__": _str,
+    "__format__": _format,
+    "__reduce__": _reduce,
+    "__copy__": _copy,
+    "__deepcopy__": _deepcopy,
+    "__setitem__": _setitem,
+    "__dlpack__": _dlpack,
+    "__dlpack_device__": _dlpack_device,
+    "__array_namespace__": _array_namespace,
+    "_check_and_rearrange": _check_and_rearrange,
+    "addressable_data": _addressable_data,
+    "copy_to_host_async": _copy_to_host_async,
+    "devices": _devices,
+    "item": _item,
+    "to_device": _to_device,
+    "tobytes": _tobytes,
+    "tolist": _tolist,
+}
 
 
 def _attach() -> None:
     """Give the C++ class its Python side; once, at import."""
-    for name, read in {
-        "shape": operator.attrgetter("aval.shape"),
-        "dtype": operator.attrgetter("aval.dtype"),
-        "ndim": operator.attrgetter("aval.ndim"),
-        "size": operator.attrgetter("aval.size"),
-        "weak_type": operator.attrgetter("aval.weak_type"),
-        "sharding": operator.attrgetter("_sharding"),
-        "committed": operator.attrgetter("_committed"),
-        "itemsize": lambda self: self.aval.dtype.itemsize,
-        "nbytes": lambda self: math.prod(self.aval.shape) * self.aval.dtype.itemsize,
-        "device": _device,
-        "is_fully_addressable": lambda self: self._sharding.is_fully_addressable,
-        "is_fully_replicated": lambda self: self._sharding.is_fully_replicated,
-        "addressable_shards": _addressable_shards,
-        "global_shards": _global_shards,
-        "flat": _flat,
-        "format": lambda self: Format(Layout.from_pjrt_layout(self._pjrt_layout), self._sharding),
-        "_value": _value,
-        "__cuda_array_interface__": _cuda_array_interface,
-    }.items():
+    for name, read in _PROPERTIES.items():
         setattr(ArrayImpl, name, property(read))
-    for name, function in {
-        "__array__": _dunder_array,
-        "__bool__": _bool,
-        "__int__": _int,
-        "__float__": _float,
-        "__complex__": _complex,
-        "__index__": _index,
-        "__hex__": _hex,
-        "__oct__": _oct,
-        "__len__": _len,
-        "__iter__": _iter,
-        "__repr__": _repr,
-        "__str__": _str,
-        "__format__": _format,
-        "__reduce__": _reduce,
-        "__copy__": _copy,
-        "__deepcopy__": _deepcopy,
-        "__setitem__": _setitem,
-        "__dlpack__": _dlpack,
-        "__dlpack_device__": _dlpack_device,
-        "__array_namespace__": _array_namespace,
-        "_check_and_rearrange": _check_and_rearrange,
-        "addressable_data": _addressable_data,
-        "copy_to_host_async": _copy_to_host_async,
-        "devices": _devices,
-        "item": _item,
-        "to_device": _to_device,
-        "tobytes": _tobytes,
-        "tolist": _tolist,
-    }.items():
-        _set_method(name, function)
+    for name, function in _METHODS.items():
+        function.__name__ = name
+        function.__qualname__ = f"Array.{name}"
+        setattr(ArrayImpl, name, function)
     ArrayImpl.__hash__ = None
     ArrayImpl.__array_priority__ = 100
-    ArrayImpl.device_buffer = _gone(
-        "arr.device_buffer has been deprecated. Use arr.addressable_data(0)"
-    )
-    ArrayImpl.device_buffers = _gone(
-        "arr.device_buffers has been deprecated. Use [x.data for x in arr.addressable_shards]"
-    )
 
 
 _attach()

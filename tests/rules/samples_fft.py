@@ -10,7 +10,7 @@ from .sample import Sample, Samples
 def transform(kind: FftType, shape: tuple[int, ...], lengths: tuple[int, ...]) -> Sample:
     real = kind == FftType.RFFT
     return Sample((shape,), {"fft_type": kind, "fft_lengths": lengths},
-                  dtypes=("f",) if real else ("c",))
+                  dtypes=("f",) if real else ("c",), keep=(0,) if real else ())
 
 
 SAMPLES: Samples = {

@@ -17,7 +17,7 @@ from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.promotion import (
     BOOL, COMPLEX, FLOATING, INEXACT, INTEGER, as_array, convert, dtype_of, inexact_operand,
-    inexact_operands, numeric_dtype, operand, operands, promote, promote_shapes, shape_of)
+    inexact_operands, numeric_dtype, operand, operands, promote_shapes)
 from minijax.numpy.ufuncs import _imag, pick
 from minijax.runtime.call import fused
 
@@ -320,27 +320,39 @@ def _frexp(x: Any) -> tuple[Any, Any]:
 def ldexp(x1: ArrayLike, x2: ArrayLike, /) -> Array:
     """x1 * 2**x2 for integer x2, rounded once; ValueError for other dtypes of x2."""
     x, n = operand("ldexp", x1), operand("ldexp", x2, 1)
-    if dtype_of(n) not in INTEGER and dtype_of(n) is not BOOL or dtype_of(x) in COMPLEX:
+    dtypes_given = dtype_of(x), dtype_of(n)
+    if dtypes_given[0] in COMPLEX or dtypes_given[1] in INEXACT:
         raise ValueError(errors.describe(
-            f"ldexp not supported for input types {(dtype_of(x), dtype_of(n))}",
+            f"ldexp not supported for input types {dtypes_given}",
             fix="jnp.ldexp(x, n.astype('int32'))"))
-    x = inexact_operand("ldexp", x)
-    dtype, shape = dtype_of(x), lax.broadcast_shapes(shape_of(x), shape_of(n))
-    x, n = promote_shapes("ldexp", as_array(x), as_array(convert(n, numeric_dtype(dtype_of(n)))))
-    fraction, exponent = _frexp(x)
+    x = as_array(inexact_operand("ldexp", x))
+    n = as_array(convert(n, numeric_dtype(dtypes_given[1])))
+    x, n = promote_shapes("ldexp", x, n)
+    return _ldexp(x, _small_exponent(n, x.dtype))
+
+
+def _small_exponent(n: Any, dtype: Any) -> Any:
+    """The exponent as int32, cut to what can make a difference."""
     info = dtypes.finfo(dtype)
-    span = info.maxexp - info.minexp + info.nmant
-    n = lax.convert_element_type(lax.clamp(scalar_like(n, -2 * span), n, scalar_like(n, 2 * span))
-                                 if n.dtype.itemsize > 1 else n, np.int32)
+    most = 2 * (info.maxexp - info.minexp + info.nmant)
+    if n.dtype.itemsize > 2:
+        low = 0 if n.dtype.kind == "u" else -most
+        n = lax.clamp(scalar_like(n, low), n, scalar_like(n, most))
+    return lax.convert_element_type(n, np.int32)
+
+
+def _ldexp(x: Any, n: Any) -> Any:
+    dtype = x.dtype
+    info = dtypes.finfo(dtype)
+    fraction, exponent = _frexp(x)
     total = lax.sub(lax.add(exponent, n), scalar_like(exponent, 1))
-    total = lax.clamp(scalar_like(total, -span), total, scalar_like(total, span))
-    normal = lax.clamp(scalar_like(total, info.minexp), total, scalar_like(total, info.maxexp - 1))
-    rest = lax.sub(total, normal)
-    rest = lax.clamp(scalar_like(rest, info.minexp), rest, scalar_like(rest, info.maxexp - 1))
+    low, high = scalar_like(total, info.minexp), scalar_like(total, info.maxexp - 1)
+    # The first factor keeps the number normal, so that only the second one rounds.
+    normal = lax.clamp(low, total, high)
+    rest = lax.clamp(low, lax.sub(total, normal), high)
     scaled = lax.mul(lax.mul(fraction, scalar_like(fraction, 2)), _power_of_two(normal, dtype))
     scaled = lax.mul(scaled, _power_of_two(rest, dtype))
     special = lax.bitwise_or(lax.bitwise_not(lax.is_finite(x)), lax.eq(x, scalar_like(x, 0)))
-    assert scaled.shape == shape or not shape
     return pick(special, x, scaled)
 
 

@@ -83,7 +83,9 @@ def _from_lists(args: tuple) -> tuple[Subscripts, tuple]:
 
 def _sublist(labels: Any) -> tuple[Label, ...]:
     try:
-        return tuple(_DOTS if label is Ellipsis else label for label in labels)
+        found = tuple(_DOTS if label is Ellipsis else label for label in labels)
+        hash(found)
+        return found
     except TypeError:
         raise TypeError(errors.describe(
             "For this input type lists must contain either Ellipsis or hashable and comparable "
