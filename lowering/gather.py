@@ -1,7 +1,7 @@
 """Gather and the scatter family.
 
 StableHLO's gather clamps start indices and its scatter drops updates that do not fit, so "clip"
-costs nothing for gather and "fill or drop" costs nothing for scatter; the other two are written out.
+costs nothing for gather and "fill or drop" nothing for scatter; the other two are written out.
 """
 
 from __future__ import annotations

@@ -225,7 +225,8 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
             ctx, [_argument_attributes(i, aliases, shardings[i])
              for i in range(len(inputs))])
         made.attributes["res_attrs"] = _attributes_per_value(
-            ctx, [_result_attributes(i, result_names, results[i]) for i in range(len(jaxpr.outvars))])
+            ctx, [_result_attributes(i, result_names, results[i])
+                  for i in range(len(jaxpr.outvars))])
         ctx.module.operation.verify()
     return Lowered(ctx.module, aliases, unused, ctx.host_callbacks)
 

@@ -23,7 +23,7 @@ def assert_close(got: Any, expected: Any, rtol: float = 1e-5, atol: float = 1e-6
 
 def types(tree: Any) -> list[tuple[str, tuple, bool]]:
     """(dtype, shape, weak type) of each leaf."""
-    return [(jax.numpy.dtype(x).name, np.shape(x), bool(getattr(x, "weak_type", True)))
+    return [(x.dtype.name, x.shape, bool(x.weak_type))
             for x in jax.tree_util.tree_leaves(tree)]
 
 

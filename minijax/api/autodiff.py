@@ -7,6 +7,7 @@ tangents; `backward_pass` runs that program backwards.
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -49,6 +50,10 @@ def value_and_grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: boo
 
     @wraps(fun, "value_and_grad")
     def value_and_grad_fun(*args: Any, **kwargs: Any) -> Any:
+        several = isinstance(argnums, (tuple, list))
+        last = max(argnums, default=-1) if several else operator.index(argnums)
+        if last >= len(args):
+            raise _too_few_arguments(argnums, last, len(args))
         nums = canonical_argnums(argnums, len(args))
         picked = args[nums] if type(nums) is int else tuple([args[i] for i in nums])
         leaves, in_tree = tree.flatten(picked)
@@ -57,8 +62,8 @@ def value_and_grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: boo
         lin = core.linearize(call, leaves, num_aux=call.count_aux)
         aux = lin.outs[len(lin.outs) - call.num_aux:]
         value = _scalar_output(lin.outs[:len(lin.outs) - call.num_aux], call)
-        ct = _one(value, holomorphic)
-        cts = _pull_back(lin, [ct])
+        _check_output_dtype(aval_of(value).dtype, "grad", holomorphic)
+        cts = _pull_back(lin, [_one(value)])
         gradient = tree.unflatten(in_tree, [
             _as_cotangent(c, x) for c, x in zip(cts, leaves)])
         value = as_array(value)
@@ -82,9 +87,18 @@ def _as_cotangent(ct: Any, primal: Any) -> Any:
     return as_array(ct)
 
 
-def _one(value: Any, holomorphic: bool) -> Any:
+def _one(value: Any) -> Any:
+    """The cotangent 1, of a weak type if the value has one."""
     aval = aval_of(value)
-    return np.ones((), aval.dtype)[()]
+    one = np.ones((), aval.dtype)[()]
+    return one.item() if core.get_aval(one.item()) is aval else one
+
+
+def _too_few_arguments(argnums: Any, last: int, num_args: int) -> TypeError:
+    return TypeError(errors.describe(
+        f"differentiating with respect to argnums={argnums} requires at least {last + 1} "
+        f"positional arguments to be passed by the caller, but got only {num_args} positional "
+        "arguments.", fix="pass the arguments by position, or change argnums"))
 
 
 _HOLOMORPHIC_HINT = ("For holomorphic differentiation, pass holomorphic=True. For differentiation "

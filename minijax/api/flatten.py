@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minijax.base import errors, tree
-from minijax.core import DebugInfo
 
 
 class Call:
@@ -94,21 +93,16 @@ def wraps(fun: Any, prefix: str) -> Callable[[Callable], Callable]:
 def canonical_argnums(argnums: int | Sequence[int], num_args: int) -> int | tuple[int, ...]:
     """`argnums` as non-negative ints, checked against the number of arguments given."""
     if isinstance(argnums, (tuple, list)):
-        return tuple(_argnum(i, num_args, argnums) for i in argnums)
-    return _argnum(argnums, num_args, argnums)
+        return tuple([_argnum(i, num_args) for i in argnums])
+    return _argnum(argnums, num_args)
 
 
-def _argnum(i: int, num_args: int, argnums: Any) -> int:
+def _argnum(i: int, num_args: int) -> int:
     i = operator.index(i)
     if not -num_args <= i < num_args:
-        needed = i + 1 if i >= 0 else -i
-        raise TypeError(errors.describe(
-            f"differentiating with respect to argnums={argnums} requires at least {needed} "
-            "positional arguments to be passed by the caller, but got only "
-            f"{num_args} positional arguments.",
+        raise ValueError(errors.describe(
+            "Positional argument indices, e.g. for `static_argnums`, must have value greater than "
+            "or equal to -len(args) and less than len(args), but got value "
+            f"{i} for len(args) == {num_args}.",
             fix="pass the arguments by position, or change argnums"))
     return i % num_args
-
-
-def debug_info(fun: Any, in_tree: Any = None) -> DebugInfo:
-    return DebugInfo(fun_name(fun))

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from minijax import core
-from minijax.api.flatten import Call, check_callable, debug_info, wraps
-from minijax.base import dtypes, errors, tree
+from minijax.api.flatten import check_callable, wraps
+from minijax.base import dtypes, errors
+from minijax.runtime import arguments, stages
+from minijax.runtime.call import Options, weakly_keyable
 
 __all__ = ["ShapeDtypeStruct", "eval_shape", "make_jaxpr"]
 
@@ -72,27 +74,13 @@ core.register_aval(ShapeDtypeStruct, lambda x: core.ShapedArray(
     x.shape, dtypes.canonicalize_dtype(x.dtype, allow_extended_dtype=True), x.weak_type))
 
 
-def abstract(x: Any) -> core.ShapedArray:
-    """The type of an argument, which may be anything with a shape and a dtype."""
-    if core.is_valid(x):
-        return core.get_aval(x)
-    if hasattr(x, "shape") and hasattr(x, "dtype"):
-        return core.ShapedArray(x.shape, dtypes.canonicalize_dtype(
-            x.dtype, allow_extended_dtype=True), getattr(x, "weak_type", False))
-    return core.get_aval(x)
-
-
 def eval_shape(fun: Callable, *args: Any, **kwargs: Any) -> Any:
-    """The result of `fun(*args, **kwargs)` as ShapeDtypeStructs, computed without arithmetic."""
+    """The result of `fun(*args, **kwargs)` as ShapeDtypeStructs, computed without arithmetic.
+
+    The arguments may be arrays or anything with a shape and a dtype.
+    """
     check_callable(fun)
-    leaves, in_tree = tree.flatten((args, kwargs))
-    call = Call(lambda a, k: fun(*a, **k), in_tree, (), None, {})
-    jaxpr, _ = core.trace_to_jaxpr(call, [abstract(x) for x in leaves], debug_info(fun))
-    return tree.unflatten(call.out_tree, [struct_of(a) for a in jaxpr.out_avals])
-
-
-def struct_of(aval: core.ShapedArray) -> ShapeDtypeStruct:
-    return ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
+    return stages.trace(weakly_keyable(fun), Options(), args, kwargs).out_info
 
 
 def make_jaxpr(fun: Callable, static_argnums: int | Sequence[int] = (),
@@ -103,25 +91,14 @@ def make_jaxpr(fun: Callable, static_argnums: int | Sequence[int] = (),
     With `return_shape` it returns a pair of the jaxpr and the result as ShapeDtypeStructs.
     """
     check_callable(fun)
-    statics = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+    fun = weakly_keyable(fun)
+    options = Options(arguments.resolve(fun, static_argnums))
 
     @wraps(fun, "make_jaxpr")
     def make_jaxpr_fun(*args: Any, **kwargs: Any) -> Any:
-        fixed = {i % len(args) for i in statics} if args else set()
-        dynamic = tuple(a for i, a in enumerate(args) if i not in fixed)
-        leaves, in_tree = tree.flatten((dynamic, kwargs))
-
-        def run(given: tuple, keywords: dict) -> Any:
-            rest = iter(given)
-            return fun(*[a if i in fixed else next(rest) for i, a in enumerate(args)], **keywords)
-
-        call = Call(run, in_tree, (), None, {})
         with _named_axes(axis_env):
-            jaxpr = core.trace_closed(call, [abstract(x) for x in leaves], debug_info(fun))
-        if return_shape:
-            out = tree.unflatten(call.out_tree, [struct_of(a) for a in jaxpr.out_avals])
-            return jaxpr, out
-        return jaxpr
+            traced = stages.trace(fun, options, args, kwargs)
+        return (traced.jaxpr, traced.out_info) if return_shape else traced.jaxpr
     return make_jaxpr_fun
 
 

@@ -55,6 +55,7 @@ def vmap(fun: Callable, in_axes: Any = 0, out_axes: Any = 0, axis_name: Any = No
         axis = AxisData(axis_name, size, spmd_axis_name)
         call = Call(lambda a, k: fun(*a, **k), in_tree, (), None, {})
         outs, out_dims = core.batch(call, axis, leaves, dims)
+        _check_outputs(outs)
         if type(out_axes) is int:
             wanted: Sequence[Any] = [out_axes] * len(outs)
         else:
@@ -62,6 +63,14 @@ def vmap(fun: Callable, in_axes: Any = 0, out_axes: Any = 0, axis_name: Any = No
         return tree.unflatten(call.out_tree, [
             _place_output(x, d, w, size) for x, d, w in zip(outs, out_dims, wanted)])
     return vmap_fun
+
+
+def _check_outputs(outs: Sequence[Any]) -> None:
+    for x in outs:
+        if not isinstance(x, core.Tracer) and not core.is_valid(x):
+            raise TypeError(errors.describe(
+                f"Output from batched function {x!r} with type {type(x)} is not a valid JAX type",
+                fix="return arrays and numbers only, in tuples, lists and dicts"))
 
 
 def _place_output(x: Any, dim: int | None, wanted: int | None, size: int) -> Any:
@@ -148,12 +157,13 @@ def _inconsistent_sizes(fun: Callable, args: tuple, kwargs: dict, leaves: Sequen
             aval = aval_of(x)
             text = f"axis {d} of {name} of type {aval.str_short(False)}"
             by_size.setdefault(aval.shape[d], []).append(text)
-    for n, found in by_size.items():
-        if len(found) == 1:
+    for n, found in sorted(by_size.items(), key=lambda item: -len(item[1])):
+        count = len(found)
+        if count == 1:
             lines.append(f"  * one axis had size {n}: {found[0]};")
         else:
-            more = "" if len(found) <= 5 else f", and {len(found) - 5} more"
-            lines.append(f"  * {len(found)} axes had size {n}: {', '.join(found[:5])}{more};")
+            many = f"most axes ({count} of them)" if len(lines) == 1 else f"some axes ({count} of them)"
+            lines.append(f"  * {many} had size {n}, e.g. {found[0]};")
     return ValueError(errors.describe(
         "\n".join(lines).rstrip(";"), fix="mapped axes must have one common size; "
         "in_axes=None keeps an argument from being mapped"))

@@ -5,7 +5,7 @@ nothing of devices: `EvalTrace.run` and `jit_p.impl` are set by the runtime.
 """
 
 from minijax.core.avals import (AbstractToken, ShapedArray, Zero, abstract_token, get_aval,
-                                is_valid, register_aval, short_dtype_name, zero_tangent)
+                                is_valid, register_aval, zero_tangent)
 from minijax.core.dce import dce_call, dce_jaxpr
 from minijax.core.ir import (ClosedJaxpr, DebugInfo, DropVar, Jaxpr, JaxprEqn, Literal, Var,
                              eval_jaxpr, jaxpr_as_fun, literal_value, subjaxprs)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from minijax.base import dtypes, errors
+from minijax.base.config import enable_x64
 
 _interned: dict[tuple, "ShapedArray"] = {}
 
@@ -53,7 +54,7 @@ class ShapedArray:
 
     def str_short(self, short_dtypes: bool = True) -> str:
         """`f32[3,4]`, the form used in printed jaxprs and in error messages."""
-        name = short_dtype_name(self.dtype) if short_dtypes else self.dtype.name
+        name = dtypes.short_name(self.dtype) if short_dtypes else self.dtype.name
         return f"{name}[{','.join(map(str, self.shape))}]"
 
     def __repr__(self) -> str:
@@ -83,17 +84,6 @@ def _intern(shape: Any, dtype: Any, weak_type: bool, placement: Any) -> ShapedAr
     aval.ndim = len(shape)
     aval.size = math.prod(shape)
     return _interned.setdefault(key, aval)
-
-
-def short_dtype_name(dtype: Any) -> str:
-    """`f32`, `bf16`, `i8`, `u4`, `c64`, `bool`, `float0`, `key<fry>`."""
-    if dtype == dtypes.float0:
-        return "float0"
-    name = dtype.name
-    for long, short in (("float", "f"), ("uint", "u"), ("int", "i"), ("complex", "c")):
-        if long in name:
-            return name.replace(long, short)
-    return name
 
 
 class AbstractToken:
@@ -156,8 +146,13 @@ def get_aval(x: Any) -> Any:
     if hasattr(x, "__jax_array__"):
         return get_aval(x.__jax_array__())
     raise TypeError(errors.describe(
-        f"Value {x!r:.200} with type {type(x)} is not a valid JAX type",
+        f"Argument {_shown(x)!r} of type {type(x)} is not a valid JAX type",
         fix="pass arrays, NumPy arrays or Python numbers; mark other arguments as static"))
+
+
+def _shown(x: Any) -> str:
+    """A value as it appears in messages: the beginning of its text."""
+    return f"{x!s:.200}"
 
 
 def is_valid(x: Any) -> bool:
@@ -167,6 +162,8 @@ def is_valid(x: Any) -> bool:
 
 def _numpy_aval(x: Any) -> ShapedArray:
     dtype = x.dtype
+    if dtype == dtypes.float0:
+        return ShapedArray(x.shape, dtype)
     if dtype.kind in "OSUMm" or not dtype.isnative:
         raise TypeError(errors.describe(
             f"Value {x!r:.200} with dtype {dtype} is not a valid JAX array type. "
@@ -176,8 +173,15 @@ def _numpy_aval(x: Any) -> ShapedArray:
 
 
 def _python_scalar(kind: type) -> Callable[[Any], ShapedArray]:
-    weak = kind is not bool
-    return lambda x: ShapedArray((), dtypes.scalar_dtype(kind), weak)
+    avals: dict[Any, ShapedArray] = {}  # by whether x64 is on
+
+    def aval(x: Any) -> ShapedArray:
+        wide = enable_x64.value
+        found = avals.get(wide)
+        if found is None:
+            found = avals[wide] = ShapedArray((), dtypes.scalar_dtype(kind), kind is not bool)
+        return found
+    return aval
 
 
 register_aval(np.ndarray, _numpy_aval)

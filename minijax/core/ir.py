@@ -172,7 +172,7 @@ def subjaxprs(params: dict) -> list[Jaxpr]:
     for value in params.values():
         if type(value) is Jaxpr:
             found.append(value)
-        elif type(value) is tuple:
+        elif isinstance(value, tuple):
             found.extend(v for v in value if type(v) is Jaxpr)
     return found
 

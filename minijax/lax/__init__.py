@@ -12,6 +12,21 @@ from minijax.lax.collectives import (
     pmax_p, pmean, pmin, pmin_p, ppermute, ppermute_p, pshuffle, psum, psum_p, psum_scatter,
     pswapaxes, reduce_scatter_p,
 )
+from minijax.lax.control_flow.cond import (
+    cond, cond_p, switch,
+)
+from minijax.lax.control_flow.loops import (
+    associative_scan, fori_loop, map,
+)
+from minijax.lax.control_flow.scan import (
+    scan, scan_p,
+)
+from minijax.lax.control_flow.solvers import (
+    custom_linear_solve, custom_root, custom_root_p, linear_solve_p,
+)
+from minijax.lax.control_flow.while_loop import (
+    while_loop, while_p,
+)
 from minijax.lax.conv import (
     ConvDimensionNumbers, ConvGeneralDilatedDimensionNumbers, conv, conv_dimension_numbers,
     conv_general_dilated, conv_general_dilated_p, conv_general_permutations,
@@ -98,6 +113,9 @@ __all__ = [
     "all_gather", "all_gather_p", "all_to_all", "all_to_all_p", "axis_index", "axis_index_p",
     "axis_size", "pmax", "pmax_p", "pmean", "pmin", "pmin_p", "ppermute", "ppermute_p",
     "pshuffle", "psum", "psum_p", "psum_scatter", "pswapaxes", "reduce_scatter_p",
+    # control_flow
+    "associative_scan", "cond", "cond_p", "custom_linear_solve", "custom_root", "custom_root_p",
+    "fori_loop", "linear_solve_p", "map", "scan", "scan_p", "switch", "while_loop", "while_p",
     # conv
     "ConvDimensionNumbers", "ConvGeneralDilatedDimensionNumbers", "conv",
     "conv_dimension_numbers", "conv_general_dilated", "conv_general_dilated_p",

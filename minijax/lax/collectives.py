@@ -21,7 +21,7 @@ from minijax.core import (Primitive, ShapedArray, aval_of, axis_data, linear, ma
 from minijax.lax.elementwise import add, div, mul
 from minijax.lax.gather import index_take
 from minijax.lax.logic import select
-from minijax.lax.reduction import reduce_max_p, reduce_min_p, reduce_sum_p
+from minijax.lax.reduction import reduce_max, reduce_min, reduce_sum
 from minijax.lax.rules import scalar_like
 from minijax.lax.shapes import broadcast_in_dim, full_like, iota, reshape
 
@@ -61,7 +61,7 @@ def axis_size(axis_name: AxisName) -> int:
 # --- Reductions over an axis -------------------------------------------------------------------
 
 
-def _reduction(name: str, local: Primitive, repeated: Callable[[Any, int], Any],
+def _reduction(name: str, local: Callable, repeated: Callable[[Any, int], Any],
                **rules: Any) -> Primitive:
     """A collective whose result is the same everywhere along the axis.
 
@@ -76,7 +76,7 @@ def _reduction(name: str, local: Primitive, repeated: Callable[[Any, int], Any],
             if dim is None:
                 x = repeated(x, axis.size)
             else:
-                x = local.bind(x, axes=(dim,), out_sharding=None)
+                x = local(x, (dim,))
                 dim = None
         if rest:
             x = primitive.bind(x, axes=rest, axis_index_groups=axis_index_groups)
@@ -88,11 +88,11 @@ def _reduction(name: str, local: Primitive, repeated: Callable[[Any, int], Any],
 
 
 psum_p = _reduction(
-    "psum", reduce_sum_p, lambda x, n: mul(x, scalar_like(x, n)), jvp=linear,
+    "psum", reduce_sum, lambda x, n: mul(x, scalar_like(x, n)), jvp=linear,
     transpose=lambda ct, x, *, axes, axis_index_groups: psum_p.bind(
         ct, axes=axes, axis_index_groups=axis_index_groups))
-pmax_p = _reduction("pmax", reduce_max_p, lambda x, n: x)
-pmin_p = _reduction("pmin", reduce_min_p, lambda x, n: x)
+pmax_p = _reduction("pmax", reduce_max, lambda x, n: x)
+pmin_p = _reduction("pmin", reduce_min, lambda x, n: x)
 
 
 def _reduce(primitive: Primitive, x: Any, axis_name: AxisName, groups: Any) -> Any:
@@ -290,7 +290,7 @@ def _reduce_scatter_shape(x: ShapedArray, *, scatter_dimension: int, axis_size: 
 
 def _reduce_scatter_mapped(axis: Any, x: Any, *, scatter_dimension: int, tiled: bool,
                            **_: Any) -> tuple:
-    total = reduce_sum_p.bind(x, axes=(0,), out_sharding=None)
+    total = reduce_sum(x, (0,))
     if tiled:
         total = _cut(total, scatter_dimension, axis.size)
     return total, scatter_dimension

@@ -388,9 +388,11 @@ def log1p(x: ArrayLike, *, accuracy: Accuracy = None) -> Array:
 exp_p = unary("exp", INEXACT, each_operand(lambda g, out, x, accuracy: mul(g, out)))
 exp2_p = unary("exp2", INEXACT, each_operand(
     lambda g, out, x, accuracy: mul(g, mul(scalar_like(x, math.log(2)), out))))
-expm1_p = unary("expm1", INEXACT, each_operand(lambda g, out, x, accuracy: mul(g, _one_plus(out))))
+expm1_p = unary("expm1", INEXACT, each_operand(
+    lambda g, out, x, accuracy: mul(g, add(out, scalar_like(x, 1)))))
 log_p = unary("log", INEXACT, each_operand(lambda g, out, x, accuracy: div(g, x)))
-log1p_p = unary("log1p", INEXACT, each_operand(lambda g, out, x, accuracy: div(g, _one_plus(x))))
+log1p_p = unary("log1p", INEXACT, each_operand(
+    lambda g, out, x, accuracy: div(g, add(x, scalar_like(x, 1)))))
 
 
 def logistic(x: ArrayLike, *, accuracy: Accuracy = None) -> Array:
@@ -538,7 +540,7 @@ def atanh(x: ArrayLike) -> Array:
 
 
 asinh_p = unary("asinh", INEXACT, each_operand(
-    lambda g, out, x: mul(g, rsqrt(_one_plus(square(x))))))
+    lambda g, out, x: mul(g, rsqrt(add(square(x), scalar_like(x, 1))))))
 # Two roots rather than one of x**2 - 1: that one is on the wrong branch for complex Re(x) < 0.
 acosh_p = unary("acosh", INEXACT, each_operand(
     lambda g, out, x: mul(g, mul(rsqrt(sub(x, scalar_like(x, 1))), rsqrt(_one_plus(x))))))

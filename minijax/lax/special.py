@@ -18,8 +18,8 @@ import numpy as np
 from minijax.base import errors
 from minijax.base.jaxlib import Array
 from minijax.core import aval_of, convert_element_type, each_operand
-from minijax.lax.elementwise import (abs, add, div, exp, integer_pow, mul, neg, reciprocal, rsqrt,
-                                     sign, square, sub)
+from minijax.lax.elementwise import (abs, add, div, exp, mul, neg, reciprocal, rsqrt, sign,
+                                     square, sub)
 from minijax.lax.logic import choose, gt, le
 from minijax.lax.rules import FLOATING, ArrayLike, binary, scalar_like, unary
 

@@ -21,7 +21,7 @@ from minijax.base.jaxlib import Array
 from minijax.core import (Primitive, ShapedArray, Tracer, convert_element_type_p, get_aval, linear,
                           move_axis, nondifferentiable, pointwise)
 from minijax.lax.identity import stage
-from minijax.lax.rules import FLOATING, ArrayLike, check_dtype, unary
+from minijax.lax.rules import FLOATING, ArrayLike, check_dtype
 
 
 class RoundingMethod(IntEnum):

@@ -237,11 +237,12 @@ def _extremum_jvp(primitive: Primitive) -> Callable:
     def rule(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple:
         x, t = primals[0], tangents[0]
         window = Window(**params)
+        if _plain(window) and all(
+                w <= s for w, s in zip(window.window_dimensions, window.window_strides)):
+            return _by_blocks(primitive, x, t, window)
         out = primitive.bind(x, **params)
         if not _plain(window):
             return out, _pick_in_patches(primitive, x, t, window)
-        if all(w <= s for w, s in zip(window.window_dimensions, window.window_strides)):
-            return out, _pick_in_blocks(primitive, x, t, window)
         return out, select_and_gather_add_p.bind(t, x, select_prim=_SELECTORS[primitive],
                                                  **params)
     return rule
@@ -256,10 +257,10 @@ def _undilated(window: Window) -> bool:
     return all(d == 1 for d in (*window.base_dilation, *window.window_dilation))
 
 
-def _pick_in_blocks(primitive: Primitive, x: Any, t: Any, window: Window) -> Any:
-    """Windows that do not overlap: split each dimension in two, compare and select.
+def _by_blocks(primitive: Primitive, x: Any, t: Any, window: Window) -> tuple:
+    """Windows that do not overlap: split each dimension in two, reduce, compare and select.
 
-    Far cheaper than select-and-scatter on CPU, in time (8 times) and in compile time.
+    The derivative is then a select, half the time of select-and-scatter on CPU.
     """
     shape = aval_of(x).shape
     count = window.out_shape(shape)
@@ -279,23 +280,23 @@ def _pick_in_blocks(primitive: Primitive, x: Any, t: Any, window: Window) -> Any
         value = shapes.reshape(value, tuple(blocks))
         return value if blocks == kept else lax_slice(value, [0] * len(kept), kept)
 
-    worst = _IDENTITIES[primitive](aval_of(x).dtype)
-    mine = _first_best(primitive, split(x, worst), inner)
+    elements = split(x, _IDENTITIES[primitive](aval_of(x).dtype))
+    out = _REDUCERS[primitive].bind(elements, axes=tuple(inner))
+    best = shapes.reshape(out, tuple([1 if i in inner else n for i, n in enumerate(kept)]))
+    worse = logic.lt if primitive is reduce_window_max_p else logic.gt
+    mine = _first(logic.bitwise_not(worse(elements, best)), inner)
     pieces = split(t, scalar_like(t, 0))
-    return reduction.reduce_sum(logic.select(mine, pieces, fill_like(pieces, 0)), inner)
+    return out, reduction.reduce_sum(logic.select(mine, pieces, fill_like(pieces, 0)), inner)
 
 
-def _first_best(primitive: Primitive, blocks: Any, axes: Sequence[int]) -> Any:
-    """A mask of the first element of each block that attains the extremum, or is NaN."""
-    shape = aval_of(blocks).shape
-    reduced = tuple([1 if i in axes else n for i, n in enumerate(shape)])
-    reduce = _REDUCERS[primitive]
-    best = logic.eq(blocks, shapes.reshape(reduce.bind(blocks, axes=tuple(axes)), reduced))
-    best = logic.bitwise_or(best, logic.ne(blocks, blocks))
+def _first(mask: Any, axes: Sequence[int]) -> Any:
+    """Of the true elements of each block, only the first in row-major order."""
+    shape = aval_of(mask).shape
     number = _block_numbers(shape, axes)
-    ranked = logic.select(best, number, fill_like(number, np.iinfo(np.int32).max))
+    ranked = logic.select(mask, number, fill_like(number, np.iinfo(np.int32).max))
     first = reduction.reduce_min(ranked, axes)
-    return logic.eq(number, shapes.reshape(first, reduced))
+    kept = tuple([i for i in range(len(shape)) if i not in axes])
+    return logic.eq(number, shapes.broadcast_in_dim(first, shape, kept))
 
 
 def _block_numbers(shape: tuple[int, ...], axes: Sequence[int]) -> Any:

@@ -266,9 +266,9 @@ def glu(x: ArrayLike, axis: int = -1) -> Any:
     axis = canonicalize_axis(axis, x.ndim)
     size = x.shape[axis]
     if size % 2:
-        raise ValueError(errors.describe("axis size must be divisible by 2",
-                                         because=f"axis {axis} has size {size}",
-                                         fix="choose another axis, or pad it"))
+        raise AssertionError(errors.describe("axis size must be divisible by 2",
+                                             because=f"axis {axis} has size {size}",
+                                             fix="choose another axis, or pad it"))
     first = lax.slice_in_dim(x, 0, size // 2, axis=axis)
     second = lax.slice_in_dim(x, size // 2, size, axis=axis)
     return lax.mul(first, lax.logistic(second))

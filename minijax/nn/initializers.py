@@ -77,14 +77,12 @@ def normal(stddev: Any = 1e-2, dtype: Any = None) -> Initializer:
 
 def truncated_normal(stddev: Any = 1e-2, dtype: Any = None, lower: Any = -2.0,
                      upper: Any = 2.0) -> Initializer:
-    """Normal cut at `lower` and `upper` standard deviations, with deviation `stddev` after it."""
+    """A standard normal cut at `lower` and `upper`, times `stddev`."""
     default = dtype
 
     def init(key: Any, shape: Sequence[int], dtype: Any = None, out_sharding: Any = None) -> Any:
         dtype = _chosen(dtype, default)
-        # The cut makes the deviation smaller; for +-2 by this factor.
-        scale = stddev / 0.87962566103423978
-        return _scaled(random.truncated_normal(key, lower, upper, shape, dtype), scale, dtype)
+        return _scaled(random.truncated_normal(key, lower, upper, shape, dtype), stddev, dtype)
 
     return init
 
@@ -156,6 +154,7 @@ def _sample(key: Any, shape: tuple[int, ...], dtype: Any, distribution: str,
             # The factor is the deviation of a complex normal cut at modulus 2.
             scale = variance ** 0.5 / 0.95311164380491208
             return _scaled(_complex_truncated_normal(key, 2, shape, dtype), scale, dtype)
+        # Cutting a normal at +-2 makes its deviation smaller by this factor.
         scale = variance ** 0.5 / 0.87962566103423978
         return _scaled(random.truncated_normal(key, -2, 2, shape, dtype), scale, dtype)
     raise ValueError(errors.describe(

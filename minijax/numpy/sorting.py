@@ -18,6 +18,7 @@ from minijax import lax
 from minijax.base import dtypes, errors
 from minijax.base.util import canonicalize_axis
 from minijax.core import get_aval, structural
+from minijax.lax.control_flow.loops import fori_loop
 from minijax.lax.rules import ArrayLike
 from minijax.numpy import host, indexing, promotion, reductions, ufuncs
 from minijax.runtime.call import fused
@@ -242,7 +243,7 @@ def _by_bisection(a: Any, v: Any, side: str, dtype: np.dtype, loop: bool) -> Any
 
     bounds = tuple(structural.broadcast_in_dim(dtype.type(n), v.shape, ()) for n in (0, size))
     if loop:
-        return lax.fori_loop(0, steps, halve, bounds)[0]
+        return fori_loop(0, steps, halve, bounds)[0]
     for step in range(steps):
         bounds = halve(step, bounds)
     return bounds[0]
@@ -265,12 +266,12 @@ def _digitize(x: Any, bins: Any, right: bool, method: str) -> Any:
     dtype = position_dtype()
     if not size:
         return structural.broadcast_in_dim(dtype.type(0), x.shape, ())
-    side, other = ("left", "right") if right else ("right", "left")
+    side = "left" if right else "right"
     last = lax.index_in_dim(bins, size - 1, keepdims=False)
     rising = lax.ge(last, lax.index_in_dim(bins, 0, keepdims=False))
     up = _searchsorted.body(bins, x, side, None, method)
     down = lax.sub(structural.broadcast_in_dim(dtype.type(size), x.shape, ()),
-                   _searchsorted.body(lax.rev(bins, (0,)), x, other, None, method))
+                   _searchsorted.body(lax.rev(bins, (0,)), x, side, None, method))
     return lax.select(rising, up, down)
 
 

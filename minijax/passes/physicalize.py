@@ -30,8 +30,15 @@ def physical_aval(aval: Any) -> Any:
 def _mentions_keys(jaxpr: Jaxpr) -> bool:
     if any(is_extended(v.aval) for v in jaxpr.invars + jaxpr.constvars):
         return True
-    return any(any(is_extended(v.aval) for v in eqn.outvars)
-               or any(map(mentions_keys, subjaxprs(eqn.params))) for eqn in jaxpr.eqns)
+    for eqn in jaxpr.eqns:
+        if eqn.primitive.multiple_results:  # as all operations that contain jaxprs have
+            if any(is_extended(v.aval) for v in eqn.outvars):
+                return True
+            if any(map(mentions_keys, subjaxprs(eqn.params))):
+                return True
+        elif isinstance(eqn.outvars[0].aval.dtype, ExtendedDType):
+            return True
+    return False
 
 
 mentions_keys = weak_cache(_mentions_keys)

@@ -4,6 +4,6 @@ Importing it sets the hooks of `core` (`EvalTrace.run`, `jit_p.impl`) and gives 
 class its methods; it makes no client and does not load the lowering package.
 """
 
-from minijax.runtime import array, backend, call, compile, dispatch, place
+from minijax.runtime import array, assemble, backend, call, compile, dispatch, place
 
-__all__ = ["array", "backend", "call", "compile", "dispatch", "place"]
+__all__ = ["array", "assemble", "backend", "call", "compile", "dispatch", "place"]

@@ -383,17 +383,27 @@ def _check_and_rearrange(self: ArrayImpl, arrays: list, sharding: Any, aval: Any
     """For C++, when an array is put together from parts: checks them and orders them by device."""
     wanted = list(sharding._internal_device_list.addressable_device_list)
     have = {next(iter(part._sharding._internal_device_list)): part for part in arrays}
-    if len(arrays) != len(wanted) or set(have) != set(wanted):
+    if len(arrays) != len(wanted):
         raise ValueError(
-            f"Expected one single-device array per addressable device {wanted}, got arrays on "
-            f"{list(have)}."
+            f"Expected {len(wanted)} per-device arrays (this is how many devices are addressable "
+            f"by the sharding), but got {len(arrays)}"
+        )
+    if set(have) != set(wanted):
+        raise ValueError(
+            "Addressable devices and per-device arrays devices do not match. Sharding has "
+            f"{wanted}, the arrays are on {list(have)}."
         )
     shape = sharding.shard_shape(aval.shape)
     for part in arrays:
-        if part.shape != shape or part.dtype != aval.dtype:
+        if part.shape != shape:
             raise ValueError(
-                f"Expected shards of shape {shape} and dtype {aval.dtype} for an array of shape "
-                f"{aval.shape} with sharding {sharding}, got {part.aval.str_short(False)}."
+                f"Expected shard shape {shape} doesn't match the single device array shape "
+                f"{part.shape}. Shape of Array is {aval.str_short(False)} with sharding {sharding}"
+            )
+        if part.dtype != aval.dtype:
+            raise ValueError(
+                "Input buffers to `Array` must have matching dtypes. "
+                f"Got {part.dtype}, expected {aval.dtype} for an array on {part.devices()}"
             )
     return [have[device] for device in wanted]
 
@@ -408,21 +418,6 @@ def _copy_to_host_async(self: ArrayImpl) -> None:
         return
     for part in _single_arrays(self):
         part._copy_single_device_array_to_host_async()
-
-
-def make_array_from_single_device_arrays(
-    shape: tuple[int, ...], sharding: Any, arrays: list, *, dtype: Any = None
-) -> ArrayImpl:
-    """One array out of the parts that this process has; they are not copied."""
-    if dtype is None:
-        if not arrays:
-            raise ValueError("dtype must be given when there are no addressable arrays")
-        dtype = arrays[0].dtype
-    weak_type = bool(arrays) and all(part.weak_type for part in arrays)
-    aval = ShapedArray(tuple(shape), dtype, weak_type)
-    if type(sharding) is SingleDeviceSharding and len(arrays) == 1:
-        return place.rewrap(arrays[0], aval, True, sharding)
-    return ArrayImpl(aval, sharding, list(arrays), committed=True)
 
 
 # ---------------------------------------------------------------------------- attaching

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minijax.base import config, errors, jaxlib, source, tree, util
+from minijax.base import config, dtypes, errors, jaxlib, source, tree, util
 from minijax.core import (
     UNSPECIFIED, Jaxpr, Tracer, close, get_aval, is_valid, jit_p, jit_params, staging_flag, state,
     trace_to_jaxpr)
@@ -338,6 +338,8 @@ def fast_path(executable: Executable, out: Any, out_tree: Any) -> FastPath | Non
     if staging_flag.value != state.trace.staging:
         return None  # the key would not describe the trace that a later call is in
     if executable.wrap is not None:
+        if any(aval.dtype == dtypes.float0 for aval in executable.out_avals):
+            return None
         out_tree = _dispatch_registry.flatten(out)[1]  # C++ puts keys together out of words
     consts = executable.const_args
     shardings = [c._sharding for c in consts] + executable.in_shardings
@@ -395,7 +397,7 @@ def _must_bind(leaves: list, captured: list) -> bool:
 
 def make_jit(fun: Callable, options: Options) -> Any:
     """The C++ function of `jax.jit(fun, ...)`."""
-    fun = _weakly_keyable(fun)
+    fun = weakly_keyable(fun)
     itself: list[weakref.ref] = []
 
     def cache_miss(*args: Any, **kwargs: Any) -> tuple:
@@ -481,7 +483,7 @@ def _make(fun: Callable, options: Options, cache_miss: Callable, itself: list,
     return made
 
 
-def _weakly_keyable(fun: Callable) -> Callable:
+def weakly_keyable(fun: Callable) -> Callable:
     """`fun`, or a function that calls it where it cannot be hashed or weakly referred to."""
     try:
         hash(fun)

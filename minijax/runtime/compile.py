@@ -10,6 +10,7 @@ calls it has made sure of dtypes and shapes (the C++ jit by its key, AOT by comp
 import functools
 import hashlib
 import logging
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -18,8 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minijax.base import config, jaxlib, source, util
-from minijax.core import UNSPECIFIED, Jaxpr, JaxprEqn, Literal, ShapedArray, trace_closed
+from minijax.base import config, dtypes, jaxlib, source, util
+from minijax.core import UNSPECIFIED, Jaxpr, JaxprEqn, ShapedArray, trace_closed
 from minijax.passes.physicalize import is_extended, mentions_keys, physicalize
 from minijax.runtime import place, spmd
 from minijax.sharding import NamedSharding
@@ -102,9 +103,9 @@ def _option_value(value: Any) -> Any:
 
 def used_inputs(jaxpr: Jaxpr) -> tuple[bool, ...]:
     """Which inputs some equation or result reads."""
-    read = {v for v in jaxpr.outvars if type(v) is not Literal}
+    read = set(jaxpr.outvars)
     for eqn in jaxpr.eqns:
-        read.update(v for v in eqn.invars if type(v) is not Literal)
+        read.update(eqn.invars)
     return tuple(v in read for v in jaxpr.invars)
 
 
@@ -201,7 +202,7 @@ def lower_jaxpr(
     lowered = _lowering().lower(
         jaxpr,
         platform=platform or platform_of(placement.devices[0]),
-        name=f"jit_{name}".rstrip(">"),
+        name=re.sub(r"[^\w.-]", "_", f"jit_{name}").rstrip("_"),
         donated=kept_donated,
         const_args=as_args,
         expand=expand,
@@ -332,7 +333,7 @@ class Executable:
         self.in_shardings = shardings[count:]
         self.out_shardings = self._output_shardings()
         # A program knows only the words of random keys; its callers get keys back.
-        wrap = [a.dtype.wrap if is_extended(a) else None for a in program.jaxpr.out_avals]
+        wrap = [_wrapper(a) for a in program.jaxpr.out_avals]
         self.wrap = wrap if any(wrap) else None
         self.has_keys = any(map(is_extended, self.in_avals)) or self.wrap is not None
         committed = program.placement.committed
@@ -393,6 +394,15 @@ class Executable:
         if self.wrap is None:
             return outs
         return [x if wrap is None else wrap(x) for wrap, x in zip(self.wrap, outs, strict=True)]
+
+
+def _wrapper(aval: Any) -> Callable | None:
+    """How to make a result that is no array: random keys, and float0, which only NumPy has."""
+    if is_extended(aval):
+        return aval.dtype.wrap
+    if aval.dtype == dtypes.float0:
+        return lambda x: np.zeros(aval.shape, dtypes.float0)
+    return None
 
 
 # ---------------------------------------------------------------------------- caching by jaxpr

@@ -7,6 +7,7 @@ because keeping them keeps a user's program alive.
 from typing import Any
 
 from minijax.core import EvalTrace, Jaxpr, Primitive, subjaxprs, trace_closed
+from minijax.runtime import call, compile
 from minijax.runtime.call import FlatOptions, make_flat
 
 _LIMIT = 4096
@@ -52,9 +53,11 @@ def _remember(key: Any, primitive: Primitive, params: dict) -> Any:
 
 
 def clear_caches() -> None:
-    """Forget the functions of all primitives."""
+    """Forget all traces, programs and functions of primitives; they are made again when needed."""
     _functions.clear()
     _functions_with_jaxprs.clear()
+    call.clear_caches()
+    compile.clear_caches()
 
 
 EvalTrace.run = staticmethod(run)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minijax.base import errors, jaxlib, tree
+from minijax.base import dtypes, errors, jaxlib, tree
 from minijax.core import Primitive, ShapedArray, Tracer, Zero, get_aval, linear, state
 from minijax.passes.physicalize import is_extended
 from minijax.runtime import backend
@@ -88,8 +88,10 @@ def from_value(x: Any, sharding: Any = None, committed: bool = False) -> ArrayIm
 
 
 def as_array(x: Any) -> Any:
-    """An array or a tracer as it is, any other value as an array."""
-    return x if isinstance(x, Array) else from_value(x)
+    """An array or a tracer as it is, any other value as an array (float0 stays with NumPy)."""
+    if isinstance(x, Array) or (isinstance(x, np.ndarray) and x.dtype == dtypes.float0):
+        return x
+    return from_value(x)
 
 
 @functools.lru_cache(maxsize=8192)
@@ -170,6 +172,8 @@ def shard_arg(x: Any, sharding: Any, layout: Any = None) -> ArrayImpl:
         if x._sharding is sharding:
             return x
         return place(x, sharding)
+    if isinstance(x, np.ndarray) and x.dtype == dtypes.float0:
+        x = np.zeros(x.shape, bool)  # what programs have in its place
     return from_value(x, sharding, True)
 
 
@@ -321,7 +325,7 @@ def device_get(x: Any) -> Any:
 
 
 def _to_host(x: Any) -> Any:
-    if hasattr(x, "__array__"):
+    if hasattr(x, "__array__") and not (isinstance(x, Array) and is_extended(x.aval)):
         return np.asarray(x)
     return x
 

@@ -87,11 +87,11 @@ class Program:
         self.consts.append((Var(Aval(value.shape, value.dtype)), value))
         return self.consts[-1][0]
 
-    def bind(self, name: str, operands: Sequence, *outs: tuple, source: Any = None,
+    def bind(self, primitive: str, operands: Sequence, /, *outs: tuple, source: Any = None,
              **params: Any) -> Any:
         """Append an equation; each of `outs` is (dtype, *shape). One result comes back bare."""
         outvars = [Var(aval(*out)) for out in outs]
-        self.eqns.append(Eqn(Prim(name), list(operands), outvars, params, source=source))
+        self.eqns.append(Eqn(Prim(primitive), list(operands), outvars, params, source=source))
         return outvars[0] if len(outvars) == 1 else outvars
 
     def jaxpr(self, *results: Any) -> Jaxpr:
@@ -99,11 +99,11 @@ class Program:
                      [value for _, value in self.consts])
 
 
-def one(name: str, avals: Sequence[Aval], *outs: tuple, **params: Any) -> Jaxpr:
+def one(primitive: str, avals: Sequence[Aval], /, *outs: tuple, **params: Any) -> Jaxpr:
     """A jaxpr of one equation."""
     program = Program()
     inputs = [program.input(a.dtype, *a.shape) for a in avals]
-    results = program.bind(name, inputs, *outs, **params)
+    results = program.bind(primitive, inputs, *outs, **params)
     return program.jaxpr(*(results if isinstance(results, list) else [results]))
 
 
@@ -200,8 +200,8 @@ def run(jaxpr: Jaxpr, *args: Any, **options: Any) -> list[np.ndarray]:
     return [r._single_device_array_to_np_array_did_copy()[0].copy() for r in results]
 
 
-def run_one(name: str, args: Sequence[Any], *outs: tuple, **params: Any) -> Any:
+def run_one(primitive: str, args: Sequence[Any], /, *outs: tuple, **params: Any) -> Any:
     """Run a single equation on arrays; one result comes back bare."""
     args = [np.asarray(x) for x in args]
-    results = run(one(name, [Aval(x.shape, x.dtype) for x in args], *outs, **params), *args)
+    results = run(one(primitive, [Aval(x.shape, x.dtype) for x in args], *outs, **params), *args)
     return results[0] if len(results) == 1 else results

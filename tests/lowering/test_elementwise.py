@@ -214,10 +214,12 @@ def test_pow_with_integer_exponent():
 
 
 @pytest.mark.parametrize("name, want", [
-    ("erf", [0.0, 0.84270079]), ("erfc", [1.0, 0.15729921]), ("lgamma", [np.inf, 0.0]),
-    ("digamma", [np.nan, -0.57721566]), ("bessel_i1e", [0.0, 0.20791042])])
+    ("erf", [0.52049988, 0.84270079]), ("erfc", [0.47950012, 0.15729921]),
+    ("lgamma", [0.57236494, 0.0]), ("digamma", [-1.96351003, -0.57721566]),
+    ("bessel_i1e", [0.15642080, 0.20791042])])
 def test_special_functions(name, want):
-    np.testing.assert_allclose(run_one(name, [F([0, 1])], ("float32", 2)), want, atol=1e-6)
+    got = run_one(name, [F([0.5, 1])], ("float32", 2))
+    np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
 
 
 def test_accuracy_becomes_an_attribute():

@@ -123,7 +123,7 @@ def test_shardings_and_names():
                  result_names=["result"])
     check(found, """
         CHECK: sdy.mesh @mesh = <["x"=2]>
-        CHECK: {sdy.sharding = #sdy.sharding<@mesh, [{"x"}]>}) -> (tensor<4xf32> {jax.result_info = "result", sdy.sharding
+        CHECK: -> (tensor<4xf32> {jax.result_info = "result", sdy.sharding = #sdy.sharding<@mesh
     """)
 
 

@@ -59,8 +59,8 @@ def test_precision_attributes():
     check(shown(named("F32_F32_F32"), "bfloat16"), """
         CHECK: stablehlo.convert %arg0 : (tensor<2x2xbf16>) -> tensor<2x2xf32>
         CHECK: stablehlo.dot_general
-        CHECK: stablehlo.convert {{x}}
-    """.replace("{{x}}", "%2 : (tensor<2x2xf32>) -> tensor<2x2xbf16>"))
+        CHECK: stablehlo.convert %2 : (tensor<2x2xf32>) -> tensor<2x2xbf16>
+    """)
     with pytest.raises(ValueError, match="'TF32_TF32_F32' is not supported by dot_general on CPU"):
         shown(named("TF32_TF32_F32"))
     check(shown(named("TF32_TF32_F32"), platform="cuda"), "CHECK: lhs_precision_type = tf32")

@@ -79,10 +79,11 @@ def _check_outputs(fun: Callable, outs: Sequence[Any], about: Any, name: str) ->
 
 def where_defined(fun: Callable) -> str:
     """`name at file.py:12`."""
-    inner = inspect.unwrap(getattr(fun, "func", fun))
+    original = getattr(fun, "original", None)  # a weak reference, on our own wrappers
+    inner = inspect.unwrap(getattr(fun, "func", fun) if original is None else original())
     code = getattr(inner, "__code__", None)
     place = f" at {code.co_filename}:{code.co_firstlineno}" if code is not None else ""
-    return f"{fun_name(fun)}{place}"
+    return f"{fun_name(inner)}{place}"
 
 
 def first_parameter(fun: Callable, default: str = "carry") -> str:

@@ -17,9 +17,9 @@ from minijax.base.util import canonicalize_axis
 from minijax.core import (AxisData, aval_of, batch, convert_element_type, materialize,
                           to_concrete)
 from minijax.lax import elementwise, identity, logic, shapes, slicing
-from minijax.lax.control_flow import scan as scans
-from minijax.lax.control_flow import while_loop as whiles
 from minijax.lax.control_flow.common import leading_size
+from minijax.lax.control_flow.scan import bind_scan, scan, trace_scan, unroll_factor
+from minijax.lax.control_flow.while_loop import bind_while, trace_while
 
 T = TypeVar("T")
 
@@ -83,20 +83,20 @@ def _counted(start: int, trips: int, body_fun: Callable, init: list, init_tree: 
     """The loop as a scan over nothing, with the counter in its carry."""
     step = _scan_step(body_fun)
     tree_with_counter = tree.treedef_tuple((tree.structure(0), init_tree))
-    body, init = scans.trace_loop_body(step, [start, *init], tree_with_counter, [],
+    body, init = trace_scan(step, [start, *init], tree_with_counter, [],
                                        tree.structure(None), "loop_carry")
-    outs = scans.bind_simplified(
+    outs = bind_scan(
         body, init, [], reverse=False, length=trips,
-        unroll=scans.unroll_factor(1 if unroll is None else unroll, trips))
+        unroll=unroll_factor(1 if unroll is None else unroll, trips))
     return outs[1:]
 
 
 def _open_ended(lower: Any, upper: Any, body_fun: Callable, init: list, init_tree: Any) -> list:
     scalar = tree.structure(0)
     carry_tree = tree.treedef_tuple((scalar, scalar, init_tree))
-    cond, body, init = whiles.trace_loop(_below, _while_step(body_fun), [lower, upper, *init],
+    cond, body, init = trace_while(_below, _while_step(body_fun), [lower, upper, *init],
                                          carry_tree, "loop_carry")
-    return whiles.bind_simplified(cond, body, init)[2:]
+    return bind_while(cond, body, init)[2:]
 
 
 def _below(carry: tuple) -> Any:
@@ -115,7 +115,9 @@ def _kept(make: Callable) -> Callable:
         try:
             found = known.get(fun)
             if found is None:
-                found = known[fun] = make(weakref.ref(fun))
+                reference = weakref.ref(fun)
+                found = known[fun] = make(reference)
+                found.original = reference  # for messages
         except TypeError:  # not hashable, or no weak references to it
             return make(lambda: fun)
         return found
@@ -147,7 +149,7 @@ def map(f: Callable, xs: Any, *, batch_size: int | None = None) -> Any:
         raise TypeError(errors.describe("lax.map: f argument should be a callable.",
                                         fix="lax.map(lambda x: x + 1, xs)"))
     if batch_size is None:
-        return scans.scan(_map_step(f), None, xs)[1]
+        return scan(_map_step(f), None, xs)[1]
     leaves, structure = tree.flatten(xs)
     length = leading_size("scan", leaves, structure)
     leaves = [identity.stage(x) for x in leaves]
@@ -157,7 +159,7 @@ def map(f: Callable, xs: Any, *, batch_size: int | None = None) -> Any:
     if batches:
         split = [slicing.slice_in_dim(x, 0, whole) for x in leaves] if rest else leaves
         split = [shapes.reshape(x, (batches, batch_size, *x.shape[1:])) for x in split]
-        outs = scans.scan(_map_step(_batched(f)), None, tree.unflatten(structure, split))[1]
+        outs = scan(_map_step(_batched(f)), None, tree.unflatten(structure, split))[1]
         parts.append(tree.map(lambda y: shapes.reshape(y, (whole, *y.shape[2:])), outs))
     if rest or not batches:
         parts.append(_on_batch(f, tree.unflatten(structure, [

@@ -51,8 +51,8 @@ def scan(f: Callable[[Carry, X], tuple[Carry, Y]], init: Carry, xs: X | None = N
     if config.disable_jit_state.value:
         return _scan_in_python(f, init, xs_leaves, xs_tree, length, reverse)
     x_avals = [_slice_aval(aval_of(x)) for x in xs_leaves]
-    body, init_leaves = trace_loop_body(f, init_leaves, init_tree, x_avals, xs_tree)
-    outs = bind_simplified(body, init_leaves, xs_leaves, reverse=bool(reverse), length=length,
+    body, init_leaves = trace_scan(f, init_leaves, init_tree, x_avals, xs_tree)
+    outs = bind_scan(body, init_leaves, xs_leaves, reverse=bool(reverse), length=length,
                            unroll=unroll_factor(unroll, length))
     carry, ys = outs[:len(init_leaves)], outs[len(init_leaves):]
     return tree.unflatten(init_tree, carry), tree.unflatten(body.result[1], ys)
@@ -95,7 +95,7 @@ def _pair(value: Any) -> tuple[list, Any]:
     return [*carry, *ys], (carry_tree, ys_tree)
 
 
-def trace_loop_body(f: Callable, init: list, init_tree: Any, x_avals: list, x_tree: Any,
+def trace_scan(f: Callable, init: list, init_tree: Any, x_avals: list, x_tree: Any,
                     carry_name: str | None = None) -> tuple[Body, list]:
     """The traced body, and initial values promoted so that the carry keeps its types."""
     in_tree = tree.treedef_tuple((init_tree, x_tree))
@@ -137,7 +137,7 @@ def _simplify(jaxpr: Jaxpr, num_consts: int, num_carry: int) -> _Simple:
 _simplified = weak_cache(_simplify)
 
 
-def bind_simplified(body: Body, init: Sequence[Any], xs: Sequence[Any], **params: Any) -> list:
+def bind_scan(body: Body, init: Sequence[Any], xs: Sequence[Any], **params: Any) -> list:
     """Bind `scan`, but for carries that stay the same and ys that are xs."""
     jaxpr, consts = body.jaxpr, body.captured
     simple = _simplified(jaxpr, len(consts), len(init))

@@ -40,8 +40,8 @@ def while_loop(cond_fun: Callable[[T], Any], body_fun: Callable[[T], T], init_va
     if config.disable_jit_state.value:
         return _loop_in_python(cond_fun, body_fun, init_val)
     init, init_tree = tree.flatten(init_val)
-    cond, body, init = trace_loop(cond_fun, body_fun, init, init_tree)
-    return tree.unflatten(init_tree, bind_simplified(cond, body, init))
+    cond, body, init = trace_while(cond_fun, body_fun, init, init_tree)
+    return tree.unflatten(init_tree, bind_while(cond, body, init))
 
 
 def _loop_in_python(cond_fun: Callable, body_fun: Callable, value: Any) -> Any:
@@ -58,7 +58,7 @@ def _loop_in_python(cond_fun: Callable, body_fun: Callable, value: Any) -> Any:
         value = body_fun(value)
 
 
-def trace_loop(cond_fun: Callable, body_fun: Callable, init: list, init_tree: Any,
+def trace_while(cond_fun: Callable, body_fun: Callable, init: list, init_tree: Any,
                carry_name: str | None = None) -> tuple[Body, Body, list]:
     """The traced functions, and initial values promoted so that the carry keeps its types."""
     in_tree = tree.treedef_tuple((init_tree,))
@@ -113,7 +113,7 @@ def _simplify(body: Jaxpr, cond: Jaxpr, body_nconsts: int, cond_nconsts: int) ->
 _simplified = weak_cache(_simplify)
 
 
-def bind_simplified(cond: Body, body: Body, init: Sequence[Any]) -> list:
+def bind_while(cond: Body, body: Body, init: Sequence[Any]) -> list:
     """Bind `while`, keeping what never changes out of the carry."""
     simple = _simplified(body.jaxpr, cond.jaxpr, len(body.captured), len(cond.captured))
     carry, fixed = partition(simple.fixed, init)

@@ -1,0 +1,348 @@
+"""`checkpoint` (`remat`): save memory by computing again what reverse mode needs.
+
+A checkpointed function is one equation, `remat2`. Linearizing it runs the function, keeps its
+inputs (and what a policy wants kept), and leaves one linear equation that recomputes the rest and
+then applies the derivative; transposing that puts the recomputation into the backward pass.
+
+    loss = jax.checkpoint(lambda w, x: jnp.sum(jnp.tanh(w @ x)))
+    jax.grad(loss)(w, x)
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from minijax.api.flatten import wraps
+from minijax.base import errors, tree
+from minijax.base.util import trace_cache, weak_cache
+from minijax.core import (AxisData, Jaxpr, JaxprEqn, Literal, Primitive, Var, Zero, aval_of,
+                          batch_jaxpr, dce_call, eval_jaxpr, is_linear, jit_p, jvp_jaxpr,
+                          linearize_jaxpr, merge_tangents, move_axis, pointwise,
+                          transpose_jaxpr)
+from minijax.core.dce import sweep
+from minijax.lax.control_flow.common import trace_body
+
+__all__ = ["Offloadable", "Recompute", "Saveable", "checkpoint", "checkpoint_name",
+           "checkpoint_policies", "name_p", "remat", "remat_p"]
+
+
+def checkpoint(fun: Callable, *, prevent_cse: bool | Sequence[bool] = True,
+               policy: Callable[..., Any] | None = None, static_argnums: int | tuple[int, ...] = (),
+               static_argnames: str | Iterable[str] = ()) -> Callable:
+    """`fun`, with its intermediate values recomputed in the backward pass instead of saved.
+
+    `policy(primitive, *avals, **params)` says which results are saved after all; see
+    `checkpoint_policies`. `prevent_cse=False` lets the compiler undo the recomputation, and is
+    right inside `scan`. Static arguments are passed to `fun` as they are.
+    """
+    numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+    names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    prevent = prevent_cse if isinstance(prevent_cse, bool) else any(prevent_cse)
+
+    @wraps(fun, "")
+    def checkpointed(*args: Any, **kwargs: Any) -> Any:
+        inner = fun
+        if numbers or names:
+            inner, args, kwargs = _without_statics(fun, numbers, names, args, kwargs)
+        leaves, in_tree = tree.flatten((args, kwargs))
+        body = trace_body(_on_pair(inner), in_tree, [aval_of(x) for x in leaves],
+                          "checkpoint / remat")
+        outs = remat_p.bind(*body.captured, *leaves, jaxpr=body.jaxpr, prevent_cse=prevent,
+                            differentiated=False, policy=policy)
+        return tree.unflatten(body.result, outs)
+    return checkpointed
+
+
+remat = checkpoint
+
+
+def _pair_caller(fun: Callable) -> Callable:
+    reference = weakref.ref(fun)
+
+    def on_pair(args: tuple, kwargs: dict) -> Any:
+        return reference()(*args, **kwargs)
+    on_pair.original = reference  # for messages
+    on_pair.__name__ = getattr(fun, "__name__", type(fun).__name__)
+    return on_pair
+
+
+_known_pair_caller = weak_cache(_pair_caller)
+
+
+def _on_pair(fun: Callable) -> Callable:
+    """`fun(*args, **kwargs)` as a function of the two; the same one for the same `fun`."""
+    try:
+        return _known_pair_caller(fun)
+    except TypeError:  # not hashable, or no weak references to it
+        return lambda args, kwargs: fun(*args, **kwargs)
+
+
+def _without_statics(fun: Callable, numbers: tuple, names: tuple, args: tuple,
+                     kwargs: dict) -> tuple:
+    """(function of the other arguments, those arguments)."""
+    if any(not -len(args) <= i < len(args) for i in numbers):
+        raise ValueError(errors.describe(
+            "the `static_argnums` argument to `jax.checkpoint` / `jax.remat` can only take "
+            "integer values greater than or equal to `-len(args)` and less than `len(args)`, "
+            f"but got {numbers}, while `len(args)` = {len(args)}",
+            fix="pass the static arguments by position, or use static_argnames"))
+    places = sorted({i % len(args) for i in numbers})
+    fixed = tuple((i, args[i]) for i in places)
+    keywords = tuple((k, v) for k, v in kwargs.items() if k in names)
+    try:
+        inner = _with_statics(fun, fixed, keywords)
+    except TypeError:  # unhashable
+        inner = _bind_statics(lambda: fun, fixed, keywords)
+    return (inner, tuple(a for i, a in enumerate(args) if i not in places),
+            {k: v for k, v in kwargs.items() if k not in names})
+
+
+def _bind_statics(fun: Callable[[], Callable], fixed: tuple, keywords: tuple) -> Callable:
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        full = list(args)
+        for i, value in fixed:
+            full.insert(i, value)
+        return fun()(*full, **kwargs, **dict(keywords))
+    return inner
+
+
+_with_statics = weak_cache(lambda fun, *rest: _bind_statics(weakref.ref(fun), *rest))
+
+
+# --- Policies ----------------------------------------------------------------------------------
+
+
+class Saveable:
+    """The policy's answer: keep this result."""
+
+
+class Recompute:
+    """The policy's answer: compute it again."""
+
+
+class Offloadable(NamedTuple):
+    """The policy's answer: keep this result in the memory `dst`."""
+
+    src: str
+    dst: str
+
+
+def everything_saveable(*_: Any, **__: Any) -> bool:
+    """Save all, as without checkpoint."""
+    return True
+
+
+def nothing_saveable(*_: Any, **__: Any) -> bool:
+    """Save only the inputs: the default."""
+    return False
+
+
+def dots_saveable(prim: Primitive, *_: Any, **__: Any) -> bool:
+    """Save the results of matrix products and convolutions."""
+    return prim.name in ("dot_general", "conv_general_dilated")
+
+
+def dots_with_no_batch_dims_saveable(prim: Primitive, *_: Any, **params: Any) -> bool:
+    """Save the results of matrix products without batch dimensions."""
+    if prim.name != "dot_general":
+        return False
+    _, (lhs_batch, rhs_batch) = params["dimension_numbers"]
+    return not lhs_batch and not rhs_batch
+
+
+def save_any_names_but_these(*names_not_to_save: str) -> Callable[..., bool]:
+    """Save all results named by `checkpoint_name` but these."""
+    names = frozenset(names_not_to_save)
+    return lambda prim, *_, **params: prim is name_p and params["name"] not in names
+
+
+def save_anything_except_these_names(*names_not_to_save: str) -> Callable[..., bool]:
+    """Save all results but those of these names."""
+    names = frozenset(names_not_to_save)
+    return lambda prim, *_, **params: prim is not name_p or params["name"] not in names
+
+
+def save_only_these_names(*names_which_can_be_saved: str) -> Callable[..., bool]:
+    """Save the results of these names."""
+    names = frozenset(names_which_can_be_saved)
+    return lambda prim, *_, **params: prim is name_p and params["name"] in names
+
+
+def save_from_both_policies(policy_1: Callable, policy_2: Callable) -> Callable[..., bool]:
+    """Save what either policy saves."""
+    return lambda prim, *avals, **params: (_is_saved(policy_1(prim, *avals, **params))
+                                           or _is_saved(policy_2(prim, *avals, **params)))
+
+
+checkpoint_policies = SimpleNamespace(
+    everything_saveable=everything_saveable,
+    nothing_saveable=nothing_saveable,
+    dots_saveable=dots_saveable,
+    checkpoint_dots=dots_saveable,
+    dots_with_no_batch_dims_saveable=dots_with_no_batch_dims_saveable,
+    checkpoint_dots_with_no_batch_dims=dots_with_no_batch_dims_saveable,
+    save_any_names_but_these=save_any_names_but_these,
+    save_anything_except_these_names=save_anything_except_these_names,
+    save_only_these_names=save_only_these_names,
+    save_from_both_policies=save_from_both_policies,
+)
+
+
+def _is_saved(answer: Any) -> bool:
+    if isinstance(answer, bool):
+        return answer
+    return answer is Saveable or isinstance(answer, (Saveable, Offloadable))
+
+
+def checkpoint_name(x: Any, name: str) -> Any:
+    """`x`, a pytree, with a name by which policies can ask for it to be saved."""
+    return tree.map(lambda leaf: name_p.bind(leaf, name=name), x)
+
+
+def _name_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, name: str) -> tuple:
+    return name_p.bind(*primals, name=name), tangents[0]
+
+
+name_p = Primitive("name", shape=lambda x, name: x, jvp=_name_jvp, vmap=pointwise,
+                   decompose=lambda x, name: x)
+
+
+# --- The primitive -----------------------------------------------------------------------------
+
+
+def _shape(*avals: Any, jaxpr: Jaxpr, **_: Any) -> tuple:
+    return jaxpr.out_avals, jaxpr.effects
+
+
+def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr,
+         **params: Any) -> tuple[list, list]:
+    inner, out_nonzero = jvp_jaxpr(jaxpr, [type(t) is not Zero for t in tangents])
+    live = [t for t in tangents if type(t) is not Zero]
+    results = remat_p.bind(*primals, *live, jaxpr=inner, **params)
+    outs = results[:len(out_nonzero)]
+    return outs, merge_tangents(results[len(outs):], out_nonzero, outs)
+
+
+class _Plan(NamedTuple):
+    """What to run now, and the linear program that recomputes.
+
+    `forward` gives the outputs and the saved values; `linear` takes the saved values, the inputs
+    that recomputation reads, and tangents.
+    """
+
+    forward: Jaxpr
+    linear: Jaxpr
+    reads: tuple[bool, ...]
+    out_nonzero: tuple[bool, ...]
+
+
+def _make_plan(jaxpr: Jaxpr, nonzero: tuple, policy: Callable | None) -> _Plan:
+    if policy is not None:
+        jaxpr = _inline_jits(jaxpr)
+    forward, linear_part, out_nonzero = linearize_jaxpr(jaxpr, nonzero)
+    num_outs = len(jaxpr.outvars)
+    outs, residuals = forward.outvars[:num_outs], forward.outvars[num_outs:]
+    saved: dict[Var, None] = {}
+    again = []
+    for eqn in forward.eqns:
+        if policy is not None and _is_saved(policy(
+                eqn.primitive, *[v.aval for v in eqn.invars], **eqn.params)):
+            saved.update(dict.fromkeys(eqn.outvars))
+        else:
+            again.append(eqn)
+    recompute, live = sweep([e for e in again if not e.effects], residuals)
+    kept = [v for v in saved if v in live]
+    reads = tuple(v in live for v in forward.invars)
+    inputs = [v for v, read in zip(forward.invars, reads) if read]
+    given = linear_part.invars[len(residuals):]
+    known = dict(zip(linear_part.invars, residuals))
+    eqns = [e.replace(invars=[known.get(v, v) for v in e.invars]) for e in linear_part.eqns]
+    outvars = [known.get(v, v) for v in linear_part.outvars]
+    whole = Jaxpr(forward.constvars + linear_part.constvars, kept + inputs + given, outvars,
+                  recompute + eqns, forward.consts + linear_part.consts, debug=jaxpr.debug)
+    eqns, _ = sweep(forward.eqns, outs + kept)
+    return _Plan(forward.replace(eqns=eqns, outvars=outs + kept), whole, reads, out_nonzero)
+
+
+_make_plan = trace_cache(_make_plan)
+
+
+def _linearize(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr,
+               policy: Callable | None, prevent_cse: bool, differentiated: bool) -> tuple:
+    nonzero = tuple(type(t) is not Zero for t in tangents)
+    plan = _make_plan(jaxpr, nonzero, policy)
+    results = eval_jaxpr(plan.forward, plan.forward.consts, *primals)
+    outs, saved = results[:len(plan.out_nonzero)], results[len(plan.out_nonzero):]
+    if not any(plan.out_nonzero):
+        return outs, merge_tangents([], plan.out_nonzero, outs)
+    live = [t for t in tangents if type(t) is not Zero]
+    inputs = [x for x, read in zip(primals, plan.reads) if read]
+    found = remat_p.bind(*saved, *inputs, *live, jaxpr=plan.linear, prevent_cse=prevent_cse,
+                         differentiated=True, policy=policy)
+    return outs, merge_tangents(found, plan.out_nonzero, outs)
+
+
+def _transpose(cts: Sequence[Any], *args: Any, jaxpr: Jaxpr, **params: Any) -> list:
+    marks = [is_linear(x) for x in args]
+    inner, out_nonzero = transpose_jaxpr(jaxpr, marks, [type(c) is not Zero for c in cts])
+    known = [x for x in args if not is_linear(x)]
+    results = iter(remat_p.bind(*known, *[c for c in cts if type(c) is not Zero], jaxpr=inner,
+                                **{**params, "differentiated": True}))
+    flags = iter(out_nonzero)
+    return [(next(results) if next(flags) else Zero(x.aval)) if lin else None
+            for x, lin in zip(args, marks)]
+
+
+def _vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *, jaxpr: Jaxpr,
+          **params: Any) -> tuple[list, list]:
+    args = [x if d is None else move_axis(x, d, 0) for x, d in zip(args, dims)]
+    inner, batched = batch_jaxpr(jaxpr, axis, [d is not None for d in dims])
+    return remat_p.bind(*args, jaxpr=inner, **params), [0 if b else None for b in batched]
+
+
+def _decompose(*args: Any, jaxpr: Jaxpr, **_: Any) -> list:
+    return eval_jaxpr(jaxpr, jaxpr.consts, *args)
+
+
+remat_p = Primitive(
+    "remat2", shape=_shape, multiple_results=True, effectful=True, jvp=_jvp,
+    linearize=_linearize, transpose=_transpose, vmap=_vmap, dce=dce_call(),
+    decompose=_decompose)
+
+
+def _inlined(jaxpr: Jaxpr) -> Jaxpr:
+    env: dict[Var, Any] = {}
+    constvars, consts = list(jaxpr.constvars), list(jaxpr.consts)
+    eqns: list[JaxprEqn] = []
+
+    def read(v: Any) -> Any:
+        return v if type(v) is Literal else env.get(v, v)
+
+    def copy(inner: Jaxpr, operands: Sequence[Any]) -> list:
+        env.update(zip(inner.invars, operands))
+        for v, const in zip(inner.constvars, inner.consts):
+            env[v] = Var(v.aval)
+            constvars.append(env[v])
+            consts.append(const)
+        expand(inner.eqns, fresh=True)
+        return [read(v) for v in inner.outvars]
+
+    def expand(equations: Sequence[JaxprEqn], fresh: bool) -> None:
+        for eqn in equations:
+            operands = [read(v) for v in eqn.invars]
+            if eqn.primitive is jit_p:
+                env.update(zip(eqn.outvars, copy(eqn.params["jaxpr"], operands)))
+                continue
+            outvars = [Var(v.aval) for v in eqn.outvars] if fresh else eqn.outvars
+            env.update(zip(eqn.outvars, outvars))
+            eqns.append(eqn.replace(invars=operands, outvars=outvars))
+
+    expand(jaxpr.eqns, fresh=False)
+    return jaxpr.replace(constvars=constvars, consts=consts, eqns=eqns,
+                         outvars=[read(v) for v in jaxpr.outvars])
+
+
+_inline_jits = weak_cache(_inlined)

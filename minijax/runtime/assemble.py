@@ -1,0 +1,106 @@
+"""Arrays put together from parts: given ones, computed ones, or those of each process.
+
+Invariant: the parts of this process are exactly those that the sharding asks of it; nothing is
+sent between processes.
+
+    make_array_from_callback((8, 2), sharding, lambda index: table[index])
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minijax.base import jaxlib
+from minijax.core import ShapedArray
+from minijax.runtime import place
+from minijax.sharding.single import SingleDeviceSharding, single_device
+
+ArrayImpl = jaxlib.ArrayImpl
+
+
+def make_array_from_single_device_arrays(
+    shape: Sequence[int], sharding: Any, arrays: Sequence[Any], *, dtype: Any = None
+) -> ArrayImpl:
+    """One array out of the parts that this process has; they are not copied.
+
+    ValueError when number, devices, shapes or dtypes of the parts do not fit the sharding.
+    """
+    arrays = list(arrays)
+    if dtype is None:
+        if not arrays:
+            raise ValueError(
+                "If the Array has no addressable shards, `dtype` must be provided via the `dtype` "
+                "argument to `jax.make_array_from_single_device_arrays`."
+            )
+        dtype = arrays[0].dtype
+    weak_type = bool(arrays) and all(part.weak_type for part in arrays)
+    aval = ShapedArray(tuple(shape), dtype, weak_type)
+    if type(sharding) is not SingleDeviceSharding:
+        return ArrayImpl(aval, sharding, arrays, committed=True)
+    (part,) = ArrayImpl._check_and_rearrange(None, arrays, sharding, aval)
+    return place.rewrap(part, aval, True, sharding)
+
+
+def make_array_from_callback(
+    shape: Sequence[int], sharding: Any, data_callback: Callable[[Any], Any], dtype: Any = None
+) -> ArrayImpl:
+    """An array whose part at each index (a tuple of slices) is `data_callback(index)`.
+
+    Called once for each different part that this process holds.
+    """
+    shape = tuple(shape)
+    sharding = place.target_sharding(sharding)
+    made: dict[Any, Any] = {}
+    parts = []
+    for device, index in sharding.addressable_devices_indices_map(shape).items():
+        key = tuple((part.start, part.stop, part.step) for part in index)
+        if key not in made:
+            made[key] = data_callback(index)
+        value = made[key] if dtype is None else np.asarray(made[key], dtype)
+        parts.append(place.put_leaf(value, single_device(device)))
+    return make_array_from_single_device_arrays(shape, sharding, parts, dtype=dtype)
+
+
+def make_array_from_process_local_data(
+    sharding: Any, local_data: Any, global_shape: Sequence[int] | None = None
+) -> Any:
+    """An array whose addressable parts are the rows, columns ... of this process's `local_data`.
+
+    `local_data` covers the block of the whole that the devices of this process hold, without
+    gaps.  global_shape: None when every process has the same amount of each sharded dimension.
+    """
+    local = np.asarray(local_data)
+    shape = tuple(global_shape) if global_shape is not None else _global_shape(sharding, local)
+    places = sharding.addressable_devices_indices_map(shape)
+    starts = [
+        min(index[axis].indices(size)[0] for index in places.values())
+        for axis, size in enumerate(shape)
+    ]
+    whole = local.shape == shape
+
+    def part(index: tuple[slice, ...]) -> np.ndarray:
+        if whole:
+            return local[index]
+        bounds = [i.indices(size)[:2] for i, size in zip(index, shape, strict=True)]
+        return local[tuple(
+            slice(low - start, high - start)
+            for (low, high), start in zip(bounds, starts, strict=True)
+        )]
+
+    return make_array_from_callback(shape, sharding, part)
+
+
+def _global_shape(sharding: Any, local: np.ndarray) -> tuple[int, ...]:
+    """The whole's shape when each process holds an equal share of every split dimension."""
+    if sharding.is_fully_addressable:
+        return local.shape
+    # Indices into an imaginary whole with one element per part tell how the parts are spread.
+    parts = sharding.num_devices
+    imaginary = (parts,) * local.ndim
+    places = sharding.addressable_devices_indices_map(imaginary)
+    shape = []
+    for axis, size in enumerate(local.shape):
+        covered = {i for index in places.values() for i in range(*index[axis].indices(parts))}
+        shape.append(size * parts // len(covered))
+    return tuple(shape)
