@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from minijax.base import dtypes
-from minijax.base.util import trace_cache
+from minijax.base.util import trace_cache, weak_cache
 from minijax.core.avals import Zero
 from minijax.core.ir import Jaxpr, Literal, Var, eval_jaxpr
 from minijax.core.jvp import JVPTrace, JVPTracer, split_outputs
@@ -139,7 +139,7 @@ class Forwarded(NamedTuple):
     sources: tuple[tuple[str, int], ...]
 
 
-def forward_residuals(forward: Jaxpr, num_outs: int) -> Forwarded:
+def _forward_residuals(forward: Jaxpr, num_outs: int) -> Forwarded:
     """Drop residual outputs that are inputs or other outputs of the forward program."""
     outs, residuals = forward.outvars[:num_outs], forward.outvars[num_outs:]
     sources, new = [], []
@@ -157,3 +157,6 @@ def forward_residuals(forward: Jaxpr, num_outs: int) -> Forwarded:
             sources.append(("new", len(new)))
             new.append(v)
     return Forwarded(forward.replace(outvars=outs + new), tuple(sources))
+
+
+forward_residuals = weak_cache(_forward_residuals)

@@ -309,8 +309,19 @@ def _shift(dims: Sequence[int], new: int | None) -> tuple[int, ...]:
     return tuple(dims) if new is None else tuple([d + (d >= new) for d in dims])
 
 
+def _shown_params(params: dict[str, Any]) -> dict[str, Any]:
+    """What a printed equation says: options at their defaults are left out."""
+    (left, right), (left_batch, right_batch) = params["dimension_numbers"]
+    shown = {"dimension_numbers": ((list(left), list(right)),
+                                   (list(left_batch), list(right_batch)))}
+    for name in ("out_sharding", "precision", "preferred_element_type"):
+        if params[name] is not None:
+            shown[name] = params[name]
+    return shown
+
+
 dot_general_p = Primitive(
     "dot_general", shape=_dot_general_shape, transpose=_dot_general_transpose,
-    vmap=_dot_general_vmap,
+    vmap=_dot_general_vmap, show=_shown_params,
     jvp=each_operand(lambda g, out, x, y, **params: dot_general_p.bind(g, y, **params),
                      lambda g, out, x, y, **params: dot_general_p.bind(x, g, **params)))

@@ -335,8 +335,6 @@ def fast_path(executable: Executable, out: Any, out_tree: Any) -> FastPath | Non
     """What C++ may remember of a call with result `out`; None when each call needs Python."""
     if config.debug_nans.value or config.debug_infs.value:
         return None
-    if staging_flag.value != state.trace.staging:
-        return None  # the key would not describe the trace that a later call is in
     if executable.wrap is not None:
         if any(aval.dtype == dtypes.float0 for aval in executable.out_avals):
             return None
@@ -460,6 +458,8 @@ def _call_fused(fun: Callable, options: Options, signature: Any, count: int,
 def _run(traced: Traced, options: Options, leaves: list) -> tuple:
     outs, executable = run_traced(traced, options, leaves)
     out = traced.out_tree.unflatten(outs)
+    if staging_flag.value != state.trace.staging:
+        return out, None, True  # the key would not describe the trace that a later call is in
     fast = fast_path(executable, out, traced.out_tree)
     return out, fast, fast is None
 
