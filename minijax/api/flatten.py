@@ -80,7 +80,9 @@ def wraps(fun: Any, prefix: str) -> Callable[[Callable], Callable]:
     """`functools.wraps` that survives callables without a name."""
     def decorate(wrapper: Callable) -> Callable:
         wrapper.__wrapped__ = fun
-        wrapper.__name__ = f"{prefix}_{fun_name(fun)}" if prefix else fun_name(fun)
+        # Programs are named after the user's function, whatever it was transformed by.
+        name = fun_name(fun)
+        wrapper.__name__ = f"{prefix}({name})" if prefix == "make_jaxpr" else name
         for name in ("__module__", "__qualname__", "__doc__", "__annotations__"):
             try:
                 setattr(wrapper, name, getattr(fun, name))

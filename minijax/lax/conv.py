@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minijax.base import dtypes, errors
+from minijax.base.jaxlib import Array
 from minijax.core import (Primitive, ShapedArray, aval_of, convert_element_type, each_operand,
                           is_linear, move_axis)
 from minijax.lax import shapes
@@ -52,28 +53,29 @@ def conv_general_dilated(lhs: ArrayLike, rhs: ArrayLike, window_strides: Sequenc
                          dimension_numbers: ConvGeneralDilatedDimensionNumbers = None,
                          feature_group_count: int = 1, batch_group_count: int = 1,
                          precision: PrecisionLike = None, preferred_element_type: Any = None,
-                         out_sharding: Any = None) -> Any:
+                         out_sharding: Any = None) -> Array:
     """The convolution of `lhs` with the kernel `rhs`.
 
     `padding` is "SAME", "SAME_LOWER", "VALID" or pairs of numbers; `dimension_numbers` are three
     strings such as ("NHWC", "HWIO", "NHWC") (default: batch, feature, spatial; output, input,
     spatial). `lhs_dilation` puts holes between elements of `lhs`, `rhs_dilation` of the kernel.
     """
-    given = (aval_of(lhs).shape, aval_of(rhs).shape, window_strides, padding, lhs_dilation,
-             rhs_dilation, dimension_numbers)
-    strides, pads, base, spread, dnums = _geometry(*given)
+    strides, pads, base, spread, dnums = _geometry(
+        aval_of(lhs).shape, aval_of(rhs).shape, window_strides, padding, lhs_dilation,
+        rhs_dilation, dimension_numbers)
     if preferred_element_type is not None:
         preferred_element_type = dtypes.check_user_dtype(preferred_element_type,
                                                          "conv_general_dilated")
     return conv_general_dilated_p.bind(
-        lhs, rhs, window_strides=strides, padding=pads, lhs_dilation=base, rhs_dilation=spread, dimension_numbers=dnums,
+        lhs, rhs, window_strides=strides, padding=pads, lhs_dilation=base,
+        rhs_dilation=spread, dimension_numbers=dnums,
         feature_group_count=feature_group_count, batch_group_count=batch_group_count,
         precision=canonicalize_precision(precision),
         preferred_element_type=preferred_element_type, out_sharding=out_sharding)
 
 
 def conv(lhs: ArrayLike, rhs: ArrayLike, window_strides: Sequence[int], padding: str,
-         precision: PrecisionLike = None, preferred_element_type: Any = None) -> Any:
+         precision: PrecisionLike = None, preferred_element_type: Any = None) -> Array:
     """The convolution of batch, feature, spatial `lhs` with output, input, spatial `rhs`."""
     return conv_general_dilated(lhs, rhs, window_strides, padding, precision=precision,
                                 preferred_element_type=preferred_element_type)
@@ -84,7 +86,7 @@ def conv_with_general_padding(lhs: ArrayLike, rhs: ArrayLike, window_strides: Se
                               lhs_dilation: Sequence[int] | None,
                               rhs_dilation: Sequence[int] | None,
                               precision: PrecisionLike = None,
-                              preferred_element_type: Any = None) -> Any:
+                              preferred_element_type: Any = None) -> Array:
     """`conv` with dilations and explicit padding."""
     return conv_general_dilated(lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation,
                                 precision=precision,
@@ -97,7 +99,7 @@ def conv_transpose(lhs: ArrayLike, rhs: ArrayLike, strides: Sequence[int],
                    dimension_numbers: ConvGeneralDilatedDimensionNumbers = None,
                    transpose_kernel: bool = False, precision: PrecisionLike = None,
                    preferred_element_type: Any = None,
-                   use_consistent_padding: bool = False) -> Any:
+                   use_consistent_padding: bool = False) -> Array:
     """The transpose of a convolution with respect to its left operand: `strides` enlarge.
 
     Layouts default to channels last. "SAME" and "VALID" are those of the convolution transposed,

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from minijax.base import dtypes, errors
+from minijax.base.jaxlib import Array
 from minijax.core import Primitive, ShapedArray, aval_of, jvp, linear
 from minijax.core.primitive import Deferred
 from minijax.lax import elementwise, logic, shapes
@@ -23,27 +24,27 @@ from minijax.lax.rules import ArrayLike, check_dtype, fill_like
 from minijax.lax.slicing import slice_in_dim
 
 
-def cumsum(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Any:
+def cumsum(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Array:
     """Sums of the first 1, 2, ... elements along `axis` (of the last ones if `reverse`)."""
     return cumsum_p.bind(operand, axis=operator.index(axis), reverse=bool(reverse))
 
 
-def cumprod(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Any:
+def cumprod(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Array:
     """Products of the first 1, 2, ... elements along `axis`."""
     return cumprod_p.bind(operand, axis=operator.index(axis), reverse=bool(reverse))
 
 
-def cummax(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Any:
+def cummax(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Array:
     """Maxima of the first 1, 2, ... elements along `axis`."""
     return cummax_p.bind(operand, axis=operator.index(axis), reverse=bool(reverse))
 
 
-def cummin(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Any:
+def cummin(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Array:
     """Minima of the first 1, 2, ... elements along `axis`."""
     return cummin_p.bind(operand, axis=operator.index(axis), reverse=bool(reverse))
 
 
-def cumlogsumexp(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Any:
+def cumlogsumexp(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Array:
     """Logarithms of the sums of exponentials of the first 1, 2, ... elements along `axis`."""
     return cumlogsumexp_p.bind(operand, axis=operator.index(axis), reverse=bool(reverse))
 

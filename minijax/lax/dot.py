@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minijax.base import config, dtypes, errors
+from minijax.base.jaxlib import Array
 from minijax.core import (Primitive, ShapedArray, aval_of, convert_element_type, each_operand,
                           is_linear)
 from minijax.lax import shapes
@@ -131,7 +132,7 @@ def _parse_precision(precision: PrecisionLike) -> Any:
 
 def dot(lhs: ArrayLike, rhs: ArrayLike, *, dimension_numbers: DotDimensionNumbers | None = None,
         precision: PrecisionLike = None, preferred_element_type: Any = None,
-        out_sharding: Any = None) -> Any:
+        out_sharding: Any = None) -> Array:
     """The product of matrices or vectors; with `dimension_numbers`, the same as `dot_general`."""
     if dimension_numbers is None:
         left, right = aval_of(lhs).shape, aval_of(rhs).shape
@@ -148,7 +149,7 @@ def dot(lhs: ArrayLike, rhs: ArrayLike, *, dimension_numbers: DotDimensionNumber
 
 def dot_general(lhs: ArrayLike, rhs: ArrayLike, dimension_numbers: DotDimensionNumbers,
                 precision: PrecisionLike = None, preferred_element_type: Any = None, *,
-                out_sharding: Any = None) -> Any:
+                out_sharding: Any = None) -> Array:
     """Sum the products of two arrays over contracting dimensions, for each batch.
 
     `dimension_numbers` is ((lhs_contracting, rhs_contracting), (lhs_batch, rhs_batch)). The
@@ -164,7 +165,7 @@ def dot_general(lhs: ArrayLike, rhs: ArrayLike, dimension_numbers: DotDimensionN
         preferred_element_type=preferred_element_type, out_sharding=out_sharding)
 
 
-def batch_matmul(lhs: ArrayLike, rhs: ArrayLike, precision: PrecisionLike = None) -> Any:
+def batch_matmul(lhs: ArrayLike, rhs: ArrayLike, precision: PrecisionLike = None) -> Array:
     """Products of matrices in the last two dimensions, for each index of the others."""
     ndim, other = aval_of(lhs).ndim, aval_of(rhs).ndim
     if ndim != other:
@@ -191,7 +192,8 @@ def _check_side(side: str, x: ShapedArray, contracting: tuple, batch: tuple) -> 
     if len(set(batch)) != len(batch):
         return f"{side} batch dimensions to be distinct, got {side}_batch {batch}."
     if len(set(contracting)) != len(contracting):
-        return f"{side} contracting dimensions to be distinct, got {side}_contracting {contracting}."
+        return (f"{side} contracting dimensions to be distinct, got {side}_contracting "
+                f"{contracting}.")
     if set(contracting) & set(batch):
         return (f"{side} batch dimensions to be disjoint from contracting dimensions, got "
                 f"{side}_batch {batch} and {side}_contracting {contracting}.")

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minijax.base import dtypes, errors
+from minijax.base.jaxlib import Array
 from minijax.core import (Primitive, ShapedArray, Zero, aval_of, convert_element_type,
                           instantiate, is_linear, materialize, move_axis, zeros)
 from minijax.core.primitive import Deferred
@@ -108,7 +109,7 @@ _PROMISE = GatherScatterMode.PROMISE_IN_BOUNDS
 def gather(operand: Any, start_indices: Any, dimension_numbers: GatherDimensionNumbers,
            slice_sizes: Sequence[int], *, unique_indices: bool = False,
            indices_are_sorted: bool = False, mode: str | GatherScatterMode | None = None,
-           fill_value: Any = None) -> Any:
+           fill_value: Any = None) -> Array:
     """Slices of `operand` of one size, read at `start_indices` (XLA's Gather).
 
     `mode=None` promises that the indices are in bounds. The fill value of mode "fill" defaults to
@@ -127,7 +128,7 @@ def gather(operand: Any, start_indices: Any, dimension_numbers: GatherDimensionN
 
 def scatter(operand: Any, scatter_indices: Any, updates: Any,
             dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
-            unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Any:
+            unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Array:
     """`operand` with windows replaced by `updates` (XLA's Scatter).
 
     Which update wins where windows overlap is not defined.
@@ -140,7 +141,7 @@ def scatter(operand: Any, scatter_indices: Any, updates: Any,
 
 def scatter_add(operand: Any, scatter_indices: Any, updates: Any,
                 dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
-                unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Any:
+                unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Array:
     """`operand` with `updates` added to its windows; overlapping updates add up."""
     return _bind_scatter(scatter_add_p, elementwise.add, operand, scatter_indices, updates,
                          dimension_numbers, indices_are_sorted, unique_indices, mode)
@@ -148,7 +149,7 @@ def scatter_add(operand: Any, scatter_indices: Any, updates: Any,
 
 def scatter_sub(operand: Any, scatter_indices: Any, updates: Any,
                 dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
-                unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Any:
+                unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Array:
     """`operand` with `updates` subtracted from its windows."""
     return _bind_scatter(scatter_sub_p, elementwise.sub, operand, scatter_indices, updates,
                          dimension_numbers, indices_are_sorted, unique_indices, mode)
@@ -156,7 +157,7 @@ def scatter_sub(operand: Any, scatter_indices: Any, updates: Any,
 
 def scatter_mul(operand: Any, scatter_indices: Any, updates: Any,
                 dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
-                unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Any:
+                unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Array:
     """`operand` with its windows multiplied by `updates`.
 
     The derivative with respect to `updates` needs `unique_indices=True`.
@@ -167,7 +168,7 @@ def scatter_mul(operand: Any, scatter_indices: Any, updates: Any,
 
 def scatter_min(operand: Any, scatter_indices: Any, updates: Any,
                 dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
-                unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Any:
+                unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Array:
     """`operand` with the minimum of its windows and `updates`."""
     return _bind_scatter(scatter_min_p, elementwise.min, operand, scatter_indices, updates,
                          dimension_numbers, indices_are_sorted, unique_indices, mode)
@@ -175,7 +176,7 @@ def scatter_min(operand: Any, scatter_indices: Any, updates: Any,
 
 def scatter_max(operand: Any, scatter_indices: Any, updates: Any,
                 dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
-                unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Any:
+                unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Array:
     """`operand` with the maximum of its windows and `updates`."""
     return _bind_scatter(scatter_max_p, elementwise.max, operand, scatter_indices, updates,
                          dimension_numbers, indices_are_sorted, unique_indices, mode)
@@ -185,7 +186,7 @@ def scatter_apply(operand: Any, scatter_indices: Any, func: Callable[[Any], Any]
                   dimension_numbers: ScatterDimensionNumbers, *,
                   update_shape: Sequence[int] = (), indices_are_sorted: bool = False,
                   unique_indices: bool = False,
-                  mode: str | GatherScatterMode | None = None) -> Any:
+                  mode: str | GatherScatterMode | None = None) -> Array:
     """`operand` with the scalar function `func` applied to the elements of its windows.
 
     `update_shape` is the shape that `updates` would have; not differentiable.
@@ -199,7 +200,7 @@ def scatter_apply(operand: Any, scatter_indices: Any, func: Callable[[Any], Any]
         unique_indices=unique_indices, mode=GatherScatterMode.from_any(mode))
 
 
-def index_take(src: Any, idxs: Sequence[Any], axes: Sequence[int]) -> Any:
+def index_take(src: Any, idxs: Sequence[Any], axes: Sequence[int]) -> Array:
     """Slices of size 1 along `axes` at the positions `zip(*idxs)`, counted modulo the sizes.
 
     Each of `idxs` is a vector of one length n; the result is n slices, stacked in front.
@@ -217,9 +218,9 @@ def index_take(src: Any, idxs: Sequence[Any], axes: Sequence[int]) -> Any:
                   tuple([1 if i in collapsed else n for i, n in enumerate(src_shape)]))
 
 
-def _bind_scatter(primitive: Primitive, combine: Callable[[Any, Any], Any], operand: Any, indices: Any,
-                  updates: Any, dimension_numbers: ScatterDimensionNumbers, is_sorted: bool,
-                  unique: bool, mode: Any) -> Any:
+def _bind_scatter(primitive: Primitive, combine: Callable[[Any, Any], Any], operand: Any,
+                  indices: Any, updates: Any, dimension_numbers: ScatterDimensionNumbers,
+                  is_sorted: bool, unique: bool, mode: Any) -> Any:
     return primitive.bind(
         operand, indices, updates,
         update_jaxpr=binary_jaxpr(combine, aval_of(operand).dtype), update_consts=(),
@@ -310,8 +311,8 @@ def _check_indices(op: str, operand: ShapedArray, indices: ShapedArray, index_ma
     if len(index_map) != last:
         _fail(f"{op.capitalize()} op has {len(index_map)} elements in {map_name} and the bound of "
               f"dimension index_vector_dim={indices.ndim - 1} of indices is {last}. These two "
-              f"numbers must be equal{'.' * (op == 'gather')}", f"name one operand dimension in {map_name} for each "
-              "component of an index")
+              f"numbers must be equal{'.' * (op == 'gather')}",
+              f"name one operand dimension in {map_name} for each component of an index")
     for i, d in enumerate(index_map):
         if not 0 <= d < operand.ndim:
             what = f"{map_name} mapping" if op == "scatter" else map_name

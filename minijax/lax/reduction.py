@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from minijax.base import dtypes, errors, tree
+from minijax.base.jaxlib import Array
 from minijax.core import (AxisData, Jaxpr, Primitive, ShapedArray, Zero, aval_of, batch,
                           convert_element_type, each_operand, eval_jaxpr, is_tracer, jvp,
                           materialize, nondifferentiable, reduce_axes, reduce_sum_p, zero_tangent)
@@ -30,48 +31,48 @@ from minijax.lax.slicing import slice_in_dim
 # --- User functions ----------------------------------------------------------------------------
 
 
-def reduce_sum(operand: ArrayLike, axes: Sequence[int], *, out_sharding: Any = None) -> Any:
+def reduce_sum(operand: ArrayLike, axes: Sequence[int], *, out_sharding: Any = None) -> Array:
     """The sum over `axes`."""
     return reduce_sum_p.bind(operand, axes=tuple(axes), out_sharding=out_sharding)
 
 
-def reduce_max(operand: ArrayLike, axes: Sequence[int]) -> Any:
+def reduce_max(operand: ArrayLike, axes: Sequence[int]) -> Array:
     """The maximum over `axes`; complex numbers compare by real part, then by imaginary part."""
     return reduce_max_p.bind(operand, axes=tuple(axes))
 
 
-def reduce_min(operand: ArrayLike, axes: Sequence[int]) -> Any:
+def reduce_min(operand: ArrayLike, axes: Sequence[int]) -> Array:
     """The minimum over `axes`; complex numbers compare by real part, then by imaginary part."""
     return reduce_min_p.bind(operand, axes=tuple(axes))
 
 
-def reduce_prod(operand: ArrayLike, axes: Sequence[int]) -> Any:
+def reduce_prod(operand: ArrayLike, axes: Sequence[int]) -> Array:
     """The product over `axes`."""
     return reduce_prod_p.bind(operand, axes=tuple(axes))
 
 
-def reduce_and(operand: ArrayLike, axes: Sequence[int]) -> Any:
+def reduce_and(operand: ArrayLike, axes: Sequence[int]) -> Array:
     """Bitwise "and" of booleans or integers over `axes`."""
     return reduce_and_p.bind(operand, axes=tuple(axes))
 
 
-def reduce_or(operand: ArrayLike, axes: Sequence[int]) -> Any:
+def reduce_or(operand: ArrayLike, axes: Sequence[int]) -> Array:
     """Bitwise "or" of booleans or integers over `axes`."""
     return reduce_or_p.bind(operand, axes=tuple(axes))
 
 
-def reduce_xor(operand: ArrayLike, axes: Sequence[int]) -> Any:
+def reduce_xor(operand: ArrayLike, axes: Sequence[int]) -> Array:
     """Bitwise "exclusive or" of booleans or integers over `axes`."""
     return reduce_xor_p.bind(operand, axes=tuple(axes))
 
 
-def argmax(operand: ArrayLike, axis: int, index_dtype: Any) -> Any:
+def argmax(operand: ArrayLike, axis: int, index_dtype: Any) -> Array:
     """The first position of the maximum along `axis` (of the first NaN, if there is one)."""
     return argmax_p.bind(operand, axes=(operator.index(axis),),
                          index_dtype=dtypes.canonicalize_dtype(index_dtype))
 
 
-def argmin(operand: ArrayLike, axis: int, index_dtype: Any) -> Any:
+def argmin(operand: ArrayLike, axis: int, index_dtype: Any) -> Array:
     """The first position of the minimum along `axis` (of the first NaN, if there is one)."""
     return argmin_p.bind(operand, axes=(operator.index(axis),),
                          index_dtype=dtypes.canonicalize_dtype(index_dtype))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from minijax.base import dtypes, errors
+from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axis
 from minijax.core import (Primitive, ShapedArray, Zero, aval_of, instantiate, is_linear,
                           is_tracer, linear, materialize, move_axis, zeros)
@@ -31,7 +32,7 @@ _CLIP = GatherScatterMode.CLIP
 
 
 def slice(operand: ArrayLike, start_indices: Sequence[int], limit_indices: Sequence[int],
-          strides: Sequence[int] | None = None) -> Any:
+          strides: Sequence[int] | None = None) -> Array:
     """`operand[start:limit:stride, ...]` with one entry per dimension, all nonnegative."""
     return slice_p.bind(operand, start_indices=tuple(start_indices),
                         limit_indices=tuple(limit_indices),
@@ -39,7 +40,7 @@ def slice(operand: ArrayLike, start_indices: Sequence[int], limit_indices: Seque
 
 
 def slice_in_dim(operand: ArrayLike, start_index: int | None, limit_index: int | None,
-                 stride: int = 1, axis: int = 0) -> Any:
+                 stride: int = 1, axis: int = 0) -> Array:
     """`operand[start:limit:stride]` along one axis; None and negative bounds as in Python."""
     shape = aval_of(operand).shape
     ndim = len(shape)
@@ -57,7 +58,7 @@ def slice_in_dim(operand: ArrayLike, start_index: int | None, limit_index: int |
                         strides=tuple(strides))
 
 
-def index_in_dim(operand: ArrayLike, index: int, axis: int = 0, keepdims: bool = True) -> Any:
+def index_in_dim(operand: ArrayLike, index: int, axis: int = 0, keepdims: bool = True) -> Array:
     """The slice of size 1 at `index` along `axis`; IndexError when it is out of range."""
     index, axis = operator.index(index), operator.index(axis)
     shape = aval_of(operand).shape
@@ -214,7 +215,7 @@ def _stack_starts(starts: Sequence[Any], dims: Sequence[int | None], size: int) 
 
 
 def dynamic_slice(operand: ArrayLike, start_indices: Any, slice_sizes: Sequence[int], *,
-                  allow_negative_indices: bool | Sequence[bool] = True) -> Any:
+                  allow_negative_indices: bool | Sequence[bool] = True) -> Array:
     """A piece of `operand` of the shape `slice_sizes`, beginning at computed `start_indices`.
 
     Starts are moved so that the piece lies inside the operand.
@@ -225,7 +226,7 @@ def dynamic_slice(operand: ArrayLike, start_indices: Any, slice_sizes: Sequence[
 
 
 def dynamic_slice_in_dim(operand: ArrayLike, start_index: ArrayLike, slice_size: int,
-                         axis: int = 0, *, allow_negative_indices: bool = True) -> Any:
+                         axis: int = 0, *, allow_negative_indices: bool = True) -> Array:
     """`dynamic_slice` along one axis."""
     shape = aval_of(operand).shape
     axis = canonicalize_axis(axis, len(shape))
@@ -237,7 +238,7 @@ def dynamic_slice_in_dim(operand: ArrayLike, start_index: ArrayLike, slice_size:
 
 
 def dynamic_index_in_dim(operand: ArrayLike, index: ArrayLike, axis: int = 0,
-                         keepdims: bool = True, *, allow_negative_indices: bool = True) -> Any:
+                         keepdims: bool = True, *, allow_negative_indices: bool = True) -> Array:
     """The slice of size 1 at a computed index along `axis`."""
     piece = dynamic_slice_in_dim(operand, index, 1, axis,
                                  allow_negative_indices=allow_negative_indices)
@@ -331,7 +332,7 @@ dynamic_slice_p = Primitive("dynamic_slice", shape=_dynamic_slice_shape, jvp=_dy
 
 
 def dynamic_update_slice(operand: ArrayLike, update: ArrayLike, start_indices: Any, *,
-                         allow_negative_indices: bool | Sequence[bool] = True) -> Any:
+                         allow_negative_indices: bool | Sequence[bool] = True) -> Array:
     """`operand` with a piece replaced by `update`, beginning at computed `start_indices`.
 
     Starts are moved so that the update lies inside the operand.
@@ -341,7 +342,7 @@ def dynamic_update_slice(operand: ArrayLike, update: ArrayLike, start_indices: A
 
 
 def dynamic_update_slice_in_dim(operand: ArrayLike, update: ArrayLike, start_index: ArrayLike,
-                                axis: int, *, allow_negative_indices: bool = True) -> Any:
+                                axis: int, *, allow_negative_indices: bool = True) -> Array:
     """`dynamic_update_slice` along one axis."""
     shape = aval_of(operand).shape
     axis = canonicalize_axis(axis, len(shape))
@@ -350,7 +351,7 @@ def dynamic_update_slice_in_dim(operand: ArrayLike, update: ArrayLike, start_ind
 
 
 def dynamic_update_index_in_dim(operand: ArrayLike, update: ArrayLike, index: ArrayLike,
-                                axis: int, *, allow_negative_indices: bool = True) -> Any:
+                                axis: int, *, allow_negative_indices: bool = True) -> Array:
     """`operand` with the slice at a computed index along `axis` replaced.
 
     `update` has size 1 along `axis`, or lacks that axis.

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from minijax.base import dtypes, errors
+from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axis
 from minijax.core import Primitive, ShapedArray, Zero, aval_of, materialize, zero_tangent
 from minijax.lax import shapes
@@ -22,7 +23,7 @@ from minijax.lax.gather import GatherDimensionNumbers, GatherScatterMode, gather
 from minijax.lax.rules import ArrayLike
 
 
-def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: int = 1) -> Any:
+def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: int = 1) -> Array:
     """`operand` in ascending order along `dimension`.
 
     A tuple or list of arrays is sorted by the first `num_keys` of them, lexicographically, and
@@ -44,13 +45,13 @@ def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: in
 
 
 def sort_key_val(keys: ArrayLike, values: ArrayLike, dimension: int = -1,
-                 is_stable: bool = True) -> tuple[Any, Any]:
+                 is_stable: bool = True) -> tuple[Array, Array]:
     """`keys` in ascending order along `dimension`, and `values` in the order of the keys."""
     dimension = canonicalize_axis(dimension, aval_of(keys).ndim)
     return tuple(sort_p.bind(keys, values, dimension=dimension, is_stable=is_stable, num_keys=1))
 
 
-def top_k(operand: ArrayLike, k: int, *, axis: int = -1) -> tuple[Any, Any]:
+def top_k(operand: ArrayLike, k: int, *, axis: int = -1) -> tuple[Array, Array]:
     """The `k` largest elements along `axis`, in descending order, and their int32 positions."""
     k = operator.index(k)
     if k < 0:

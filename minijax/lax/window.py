@@ -26,7 +26,7 @@ from minijax.lax import elementwise, logic, reduction, shapes
 from minijax.lax.computation import trace_computation
 from minijax.lax.reduction import (apply_elementwise, highest, lowest, monoid, reduce_max_p,
                                    reduce_min_p, reduce_sum_p, reducer_jaxpr)
-from minijax.lax.rules import ANY, NUMBER, ArrayLike, check_dtype, fill_like, scalar_like
+from minijax.lax.rules import ANY, check_dtype, fill_like, scalar_like
 from minijax.lax.slicing import slice as lax_slice
 
 
@@ -226,7 +226,7 @@ def _window_sum_transpose(ct: Any, x: Any, **params: Any) -> Any:
 
 
 reduce_window_sum_p = Primitive(
-    "reduce_window_sum", shape=_windowed_shape("reduce_window_sum", NUMBER), jvp=linear,
+    "reduce_window_sum", shape=_windowed_shape("reduce_window_sum", ("number",)), jvp=linear,
     transpose=_window_sum_transpose, vmap=Deferred(_windowed_vmap))
 
 
@@ -424,10 +424,15 @@ def _keep_first(select_prim: Primitive, a: Any, s: Any, b: Any, t: Any) -> list:
     return [logic.select(keep, a, b), logic.select(keep, s, t)]
 
 
+def _named_selection(params: dict[str, Any]) -> dict[str, Any]:
+    """What a printed equation says: the comparison by its name."""
+    return dict(sorted({**params, "select_prim": params["select_prim"].name}.items()))
+
+
 select_and_gather_add_p = Primitive(
     "select_and_gather_add", shape=_select_and_gather_add_shape, jvp=_select_and_gather_add_jvp,
     transpose=_select_and_gather_add_transpose, vmap=_select_and_gather_add_vmap,
-    decompose=_select_and_gather_add_decompose)
+    decompose=_select_and_gather_add_decompose, show=_named_selection)
 
 
 def _select_and_scatter_add_shape(source: ShapedArray, operand: ShapedArray, *,
@@ -473,7 +478,7 @@ def _select_and_scatter_add_vmap(axis: Any, args: Sequence[Any], dims: Sequence[
 select_and_scatter_add_p = Primitive(
     "select_and_scatter_add", shape=_select_and_scatter_add_shape,
     jvp=_select_and_scatter_add_jvp, transpose=_select_and_scatter_add_transpose,
-    vmap=_select_and_scatter_add_vmap)
+    vmap=_select_and_scatter_add_vmap, show=_named_selection)
 
 
 # --- reduce_window with any computation --------------------------------------------------------

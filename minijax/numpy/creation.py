@@ -111,7 +111,7 @@ def _filled_up(x: Array, ndmin: int) -> Array:
 
 
 def _host_value(object: Any, dtype: Any) -> tuple[Any, bool]:
-    """The value as a NumPy array of canonical dtype (or an array if it holds any), and its weakness."""
+    """(NumPy array of canonical dtype, or an array if there is one in it; whether it is weak)."""
     kind = type(object)
     if kind in _NUMBERS:
         weak = dtype is None and kind is not bool
@@ -370,6 +370,8 @@ def arange(start: ArrayLike, stop: ArrayLike | None = None, step: ArrayLike | No
     """
     if dtype is not None:
         dtype = dtypes.check_user_dtype(dtype, "arange")
+    if start is None:
+        raise TypeError("must be real number, not NoneType")
     given = {"start": start, "stop": stop, "step": step}
     if stop is None:
         given = {"stop": start, "step": step}

@@ -112,11 +112,10 @@ def _wrapped_positions(index: Any, size: int) -> Any:
 def insert(arr: ArrayLike, obj: ArrayLike | slice, values: ArrayLike,
            axis: int | None = None) -> Array:
     """arr with values put in front of the positions obj along the axis (or of the flat array)."""
-    arr, values = operand("insert", arr), operand("insert", values, 2)
+    arr = operand("insert", arr)
     size, axis = _axis_size(arr, axis)
-    if isinstance(obj, slice):
-        obj = np.arange(*obj.indices(size))
-    obj = operand("insert", obj, 1)
+    obj = np.arange(*obj.indices(size)) if isinstance(obj, slice) else operand("insert", obj, 1)
+    values = operand("insert", values, 2)
     if isinstance(obj, Tracer) and obj.concrete() is None:
         return _insert(arr, obj, values, axis)
     index = np.asarray(obj if not isinstance(obj, Tracer) else obj.concrete())

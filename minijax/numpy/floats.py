@@ -15,9 +15,10 @@ from minijax import lax
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike, scalar_like
+from minijax.numpy.creation import asarray
 from minijax.numpy.promotion import (
     BOOL, COMPLEX, FLOATING, INEXACT, INTEGER, as_array, convert, dtype_of, inexact_operand,
-    inexact_operands, numeric_dtype, operand, operands, promote_shapes)
+    inexact_operands, numeric_dtype, operand, operands, promote_shapes, scalar, strong)
 from minijax.numpy.ufuncs import _imag, pick
 from minijax.runtime.call import fused
 
@@ -31,7 +32,7 @@ def _isnan(x: Any) -> Any:
 
 
 def _isinf(x: Any) -> Any:
-    return lax.eq(lax.abs(x), scalar_like(x, np.inf))
+    return lax.eq(lax.abs(x), scalar(np.inf, dtypes.to_real(dtype_of(x))))
 
 
 def _parts(x: Any, test: Any, join: Any) -> Any:
@@ -69,10 +70,10 @@ def isfinite(x: ArrayLike, /) -> Array:
     return _parts(x, lax.is_finite, lax.bitwise_and)
 
 
-def _isposneginf(x: Any, infinity: float, out: Any) -> Any:
+def _isposneginf(name: str, x: Any, infinity: float, out: Any) -> Any:
     if out is not None:
         raise NotImplementedError("The 'out' argument to isneginf/isposinf is not supported.")
-    x = operand("isposinf/isneginf", x)
+    x = operand(name, x)
     dtype = dtype_of(x)
     if dtype in COMPLEX:
         raise ValueError(errors.describe(
@@ -80,19 +81,19 @@ def _isposneginf(x: Any, infinity: float, out: Any) -> Any:
             fix="test x.real and x.imag"))
     if dtype not in FLOATING:
         return _everywhere(x, False)
-    return lax.eq(x, scalar_like(x, infinity))
+    return lax.eq(x, scalar(infinity, dtype))
 
 
 @fused
 def isposinf(x: ArrayLike, /, out: None = None) -> Array:
     """Whether x is +infinity; ValueError for complex x."""
-    return _isposneginf(x, np.inf, out)
+    return _isposneginf("isposinf", x, np.inf, out)
 
 
 @fused
 def isneginf(x: ArrayLike, /, out: None = None) -> Array:
     """Whether x is -infinity; ValueError for complex x."""
-    return _isposneginf(x, -np.inf, out)
+    return _isposneginf("isneginf", x, -np.inf, out)
 
 
 @fused
@@ -123,9 +124,10 @@ def _signbit(x: Any) -> Any:
     if dtype is BOOL:
         return _everywhere(x, False)
     if dtype not in FLOATING:
-        return lax.lt(x, scalar_like(x, 0))
-    if dtype.itemsize not in _BITS_OF or dtypes.itemsize_bits(dtype) % 8:
-        raise NotImplementedError(f"jax.numpy.signbit of dtype {dtype} has no integer of its size")
+        return lax.lt(x, scalar(0, dtype))
+    if dtype.itemsize == 1:
+        raise NotImplementedError(
+            "jax.numpy.signbit only supports 16, 32, and 64-bit types.")
     bits = lax.bitcast_convert_type(x, _BITS_OF[dtype.itemsize])
     return lax.lt(bits, scalar_like(bits, 0))
 
@@ -168,7 +170,8 @@ def _isclose(name: str, a: Any, b: Any, rtol: Any, atol: Any, equal_nan: bool) -
 
 def array_equal(a1: ArrayLike, a2: ArrayLike, equal_nan: bool = False) -> Array:
     """Whether the arrays have the same shape and elements."""
-    if np.shape(a1) != np.shape(a2):
+    a1, a2 = asarray(a1), asarray(a2)
+    if a1.shape != a2.shape:
         return as_array(np.bool_(False))
     return _array_equal(a1, a2, equal_nan)
 
@@ -184,8 +187,9 @@ def _array_equal(a1: ArrayLike, a2: ArrayLike, equal_nan: bool) -> Array:
 
 def array_equiv(a1: ArrayLike, a2: ArrayLike) -> Array:
     """Whether the arrays are equal after broadcasting them to a common shape."""
+    a1, a2 = asarray(a1), asarray(a2)
     try:
-        lax.broadcast_shapes(np.shape(a1), np.shape(a2))
+        lax.broadcast_shapes(a1.shape, a2.shape)
     except ValueError:
         return as_array(np.bool_(False))
     return _array_equal(a1, a2, False)
@@ -223,7 +227,7 @@ def rint(x: ArrayLike, /) -> Array:
     """The integer nearest to x as a float, the even one of two."""
     x = operand("rint", x)
     if dtype_of(x) not in INEXACT:
-        return as_array(inexact_operand("rint", x))
+        return strong(inexact_operand("rint", x))
     return _parts(x, _to_nearest, lax.complex)
 
 
@@ -369,12 +373,12 @@ def modf(x: ArrayLike, /, out: None = None) -> tuple[Array, Array]:
 @fused
 def spacing(x: ArrayLike, /) -> Array:
     """Distance from x to the next float away from zero, with the sign of x."""
-    x = as_array(inexact_operand("spacing", x))
+    x = strong(inexact_operand("spacing", x))
     dtype = dtype_of(x)
     if dtype in COMPLEX:
         raise ValueError("jnp.spacing is not defined for complex inputs.")
     inf = scalar_like(x, np.inf)
-    if dtype.itemsize < 4:
+    if dtype == np.float16:
         return lax.sub(lax.nextafter(x, inf), x)
     negative = _signbit(x)
     gap = lax.sub(lax.nextafter(x, pick(negative, lax.neg(inf), inf)), x)
@@ -389,7 +393,7 @@ def spacing(x: ArrayLike, /) -> Array:
 @fused(static_argnames=("deg",))
 def angle(z: ArrayLike, deg: bool = False) -> Array:
     """The argument of the complex number z, in radians or degrees."""
-    z = as_array(inexact_operand("angle", z))
+    z = strong(inexact_operand("angle", z))
     real, imag = (lax.real(z), lax.imag(z)) if dtype_of(z) in COMPLEX else (z, _imag(z))
     result = lax.atan2(imag, real)
     return lax.mul(result, scalar_like(result, 180 / np.pi)) if deg else result

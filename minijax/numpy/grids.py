@@ -24,8 +24,8 @@ from minijax.lax.rules import ArrayLike
 from minijax.numpy.creation import Place, Shape, _put, arange, array, shape_tuple
 from minijax.numpy.manipulation import moveaxis
 from minijax.numpy.promotion import (
-    INTEGER, as_array, broadcast, check_array_like, common_dtype, convert, inexact_dtype, operand,
-    shape_of)
+    INTEGER, as_array, broadcast, check_array_like, common_dtype, inexact_dtype, operand,
+    scalar, shape_of, strong)
 from minijax.runtime.call import fused
 
 # --- Evenly spaced numbers ---------------------------------------------------------------------
@@ -99,24 +99,20 @@ def _linspace_body(name: str, start: Any, stop: Any, num: int, endpoint: bool,
     if dtype is not None and dtype not in INTEGER and dtype.kind != "b":
         real = dtypes.promote_types(real, dtype)
     shape = lax.broadcast_shapes(shape_of(start), shape_of(stop))
-    start, stop = [broadcast(_strong(x, real), shape) for x in (start, stop)]
+    start, stop = [broadcast(strong(x, real), shape) for x in (start, stop)]
     parts = num - 1 if endpoint else num
     if parts <= 0:
         values = broadcast(structural.reshape(start, (1, *shape)), (num, *shape))
         return values, lax.full_like(start, np.nan)
-    count = np.asarray(parts).astype(real)[()]
+    count = scalar(parts, real)
     step = lax.div(lax.sub(stop, start), count)
     part = lax.div(lax.broadcasted_iota(real, (parts, *(1,) * len(shape)), 0), count)
-    rest = lax.sub(np.asarray(1).astype(real)[()], part)
+    rest = lax.sub(scalar(1, real), part)
     first, last = (structural.reshape(x, (1, *shape)) for x in (start, stop))
     values = lax.add(lax.mul(first, rest), lax.mul(last, part))
     if endpoint:
         values = lax.concatenate([values, last], 0)
     return values, step
-
-
-def _strong(x: Any, dtype: Any) -> Any:
-    return structural.convert_element_type(as_array(convert(x, dtype)), dtype)
 
 
 def logspace(start: ArrayLike, stop: ArrayLike, num: int = 50, endpoint: bool = True,
@@ -130,7 +126,7 @@ def logspace(start: ArrayLike, stop: ArrayLike, num: int = 50, endpoint: bool = 
 def _logspace(start: ArrayLike, stop: ArrayLike, base: ArrayLike, num: int, endpoint: bool,
               dtype: Any, axis: int) -> Array:
     values, _ = _linspace_body("logspace", start, stop, num, endpoint, dtype)
-    base = _strong(operand("logspace", base, 4), values.dtype)
+    base = strong(operand("logspace", base, 4), values.dtype)
     values = lax.pow(broadcast(base, values.shape), values)
     values = values if dtype is None else structural.convert_element_type(values, dtype)
     return _new_axis_to(values, axis)
@@ -151,7 +147,7 @@ def _geomspace(start: ArrayLike, stop: ArrayLike, num: int, endpoint: bool, dtyp
     if dtype is not None and dtype not in INTEGER:
         real = dtypes.promote_types(real, dtype)
     shape = lax.broadcast_shapes(shape_of(start), shape_of(stop))
-    start, stop = [broadcast(_strong(x, real), shape) for x in (start, stop)]
+    start, stop = [broadcast(strong(x, real), shape) for x in (start, stop)]
     # With a sign (or direction, for complex numbers) taken out, both logarithms are defined.
     sign = lax.sign(start)
     logs = [lax.log(lax.div(x, sign)) for x in (start, stop)]

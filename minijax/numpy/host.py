@@ -20,17 +20,45 @@ _KINDS = frozenset("biufc")
 
 
 def elements(x: Any) -> np.ndarray | None:
-    """The elements of `x` if they lie in host memory and nothing is being traced, else None."""
-    if state.trace is not eval_trace:
-        return None
-    if isinstance(x, Array):
-        sharding = x.sharding
-        if type(sharding) is not SingleDeviceSharding or sharding._device.platform != "cpu":
-            return None
-    elif not isinstance(x, (np.ndarray, np.generic, bool, int, float, complex)):
+    """The elements of `x` if they lie in host memory and nothing is being traced, else None.
+
+    None also for dtypes that NumPy only knows through an extension: it cannot sort all of them.
+    """
+    if not _at_hand(x):
         return None
     value = np.asarray(x)
     return value if value.dtype.kind in _KINDS else None
+
+
+def _at_hand(x: Any) -> bool:
+    if state.trace is not eval_trace:
+        return False
+    if isinstance(x, Array):
+        sharding = x.sharding
+        return type(sharding) is SingleDeviceSharding and sharding._device.platform == "cpu"
+    return isinstance(x, (np.ndarray, np.generic, bool, int, float, complex))
+
+
+def masked(x: Any, index: Any) -> Any:
+    """`x[index]` for an index with a boolean array in it; None where NumPy is not to answer."""
+    entries = index if type(index) is tuple else (index,)
+    if not any(getattr(e, "dtype", None) == np.bool_ and getattr(e, "ndim", 0) for e in entries):
+        return None
+    if not _at_hand(x) or not all(_known(e) for e in entries):
+        return None
+    try:
+        found = np.asarray(x)[index if type(index) is not tuple else tuple(map(_plain, index))]
+    except IndexError:  # a wrong mask, or a position outside, which means the nearest one
+        return None
+    return array(found, x, found.dtype, x.weak_type)
+
+
+def _known(entry: Any) -> bool:
+    return entry is None or entry is Ellipsis or isinstance(entry, (int, slice)) or _at_hand(entry)
+
+
+def _plain(entry: Any) -> Any:
+    return np.asarray(entry) if isinstance(entry, Array) else entry
 
 
 def array(value: np.ndarray, like: Any, dtype: Any = None, weak_type: bool = False) -> Any:

@@ -22,6 +22,7 @@ from minijax import lax
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.core import Tracer, eval_trace, get_aval, state, structural, to_concrete
+from minijax.numpy import host
 from minijax.runtime.call import fused
 
 # The items of a form: None is a new axis; a tuple (low, size, step) a slice of one axis, low being
@@ -524,6 +525,10 @@ def getitem(x: Any, index: Any) -> Any:
         return _row(x, index)
     if isinstance(index, Array) and index.dtype != np.bool_:
         return _rows(x, index)
+    if kind is not slice:
+        found = host.masked(x, index)
+        if found is not None:
+            return found
     return lookup(x, index)
 
 

@@ -27,6 +27,9 @@ from minijax.runtime.call import fused
 
 Axes = int | Sequence[int]
 
+# Tuples of static sizes are compared with ==, and (2.0, 3) would be taken for (2, 3).
+_INT_ONLY = {int}
+
 # --- reshape, ravel ----------------------------------------------------------------------------
 
 
@@ -40,14 +43,16 @@ def reshape(a: ArrayLike, shape: Any, order: str = "C", *, copy: bool | None = N
 
 
 def _sizes(shape: Any) -> tuple[int, ...]:
-    """Sizes as a tuple of ints, -1 among them."""
-    if type(shape) is tuple:
-        return shape
+    """Sizes as a tuple of ints, -1 among them; TypeError for what is no integer."""
     if type(shape) is int:
         return (shape,)
-    if np.ndim(shape) == 0:
-        return (operator.index(shape),)
-    return tuple(operator.index(n) if hasattr(n, "__index__") else n for n in shape)
+    if type(shape) is tuple and set(map(type, shape)) <= _INT_ONLY:
+        return shape
+    shape = (shape,) if np.ndim(shape) == 0 else tuple(shape)
+    try:
+        return tuple(map(operator.index, shape))
+    except TypeError:
+        return shape_tuple(shape)
 
 
 @fused(static_argnums=(1, 2, 3))
@@ -82,7 +87,8 @@ def _known_sizes(have: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ..
         if math.prod(sizes) != total:
             raise TypeError(errors.describe(
                 f"cannot reshape array of shape {have} (size {total}) into shape {shape} "
-                f"(size {math.prod(sizes)})", fix="let one size be inferred, e.g. x.reshape(3, -1)"))
+                f"(size {math.prod(sizes)})",
+                fix="let one size be inferred, e.g. x.reshape(3, -1)"))
         return sizes
     if shape.count(-1) > 1:
         raise TypeError(errors.describe(

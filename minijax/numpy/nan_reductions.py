@@ -16,7 +16,7 @@ from minijax.base.dtypes import DTypeLike
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
 from minijax.numpy import reductions
-from minijax.numpy.promotion import INEXACT, as_array, operand
+from minijax.numpy.promotion import INEXACT, as_array, operand, scalar
 from minijax.numpy.reductions import Axis, refuse_out, static_axis
 from minijax.numpy.ufuncs import pick
 from minijax.runtime.call import fused
@@ -30,7 +30,7 @@ def _split_nans(name: str, a: Any) -> tuple[Any, Any]:
 
 def _without_nans(name: str, a: Any, value: Any) -> Any:
     a, nans = _split_nans(name, a)
-    return a if nans is None else pick(nans, np.asarray(value).astype(a.dtype)[()], a)
+    return a if nans is None else pick(nans, scalar(value, a.dtype), a)
 
 
 @fused(static_argnums=(1, 2, 3))
@@ -136,7 +136,7 @@ def _nanvar(a: ArrayLike, axis: Any = None, dtype: Any = None, ddof: Any = 0,
 @fused(static_argnums=(1, 2, 3, 4))
 def _nanstd(a: ArrayLike, axis: Any = None, dtype: Any = None, ddof: Any = 0,
             keepdims: bool = False, where: Any = None, mean: Any = None) -> Array:
-    return lax.sqrt(_nanvar.body(a, axis, dtype, ddof, keepdims, where, mean))
+    return lax.sqrt(_nanvar.body(operand("nanstd", a), axis, dtype, ddof, keepdims, where, mean))
 
 
 def nanvar(a: ArrayLike, axis: Axis = None, dtype: DTypeLike | None = None, out: None = None,

@@ -21,7 +21,7 @@ from minijax.core import Tracer, structural
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy import reductions
 from minijax.numpy.manipulation import moveaxis
-from minijax.numpy.promotion import INTEGER, as_array, broadcast, convert, operand
+from minijax.numpy.promotion import INTEGER, as_array, broadcast, convert, operand, scalar
 from minijax.runtime.call import fused
 
 
@@ -175,9 +175,9 @@ def _ramp(value: Any, edge: Any, steps: int, axis: int) -> Any:
         return lax.full(shape, 0, edge.dtype)
     real = np.float32 if edge.dtype in INTEGER else edge.dtype
     value = convert(convert(value, edge.dtype), real)
-    part = lax.div(lax.broadcasted_iota(real, shape, axis), np.asarray(steps).astype(real)[()])
+    part = lax.div(lax.broadcasted_iota(real, shape, axis), scalar(steps, real))
     edge_part = lax.mul(convert(edge, real), part)
-    line = lax.add(lax.mul(value, lax.sub(np.asarray(1).astype(real)[()], part)), edge_part)
+    line = lax.add(lax.mul(value, lax.sub(scalar(1, real), part)), edge_part)
     return structural.convert_element_type(line, edge.dtype)
 
 

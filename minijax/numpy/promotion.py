@@ -9,6 +9,7 @@ returned as it is, a Python scalar becomes a literal of that dtype, and rank 0 s
     x, y, dtype = operands("add", x, y)          # both, with a fast path
 """
 
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -78,6 +79,12 @@ def as_array(x: Any) -> Any:
     return lift(x if type(x) in _NUMBERS else np.asarray(x, get_aval(x).dtype)[()])
 
 
+def strong(x: Any, dtype: Any = None) -> Any:
+    """An operand as an array of the dtype (its own by default) that is not weak."""
+    x = as_array(x if dtype is None else convert(x, dtype))
+    return structural.convert_element_type(x, x.dtype)
+
+
 def dtype_of(x: Any) -> Any:
     """The canonical dtype of an operand."""
     aval = getattr(x, "aval", None)
@@ -140,6 +147,12 @@ def convert(x: Any, dtype: Any, weak: bool = False) -> Any:
     if aval.dtype in COMPLEX and dtype not in COMPLEX and dtype is not BOOL:
         x = lax.real(x)
     return structural.convert_element_type(x, dtype, weak)
+
+
+@functools.lru_cache(maxsize=4096)
+def scalar(value: Any, dtype: Any) -> Any:
+    """The number as a NumPy scalar of the dtype: a literal that is not weak."""
+    return np.asarray(value).astype(dtype)[()]
 
 
 def _cast_numpy(x: Any, dtype: Any) -> Any:

@@ -25,7 +25,7 @@ from minijax.core import structural
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.promotion import (
     BOOL, COMPLEX, FLOATING, SIGNED, UNSIGNED, as_array, broadcast, convert, dtype_of,
-    inexact_dtype, operand, promote_inexact, shape_of)
+    inexact_dtype, operand, promote_inexact, scalar, shape_of, strong)
 from minijax.numpy.ufuncs import pick, truth
 from minijax.runtime.call import fused
 
@@ -84,10 +84,6 @@ def keep_axes(x: Any, axes: tuple[int, ...], ndim: int) -> Any:
     return structural.broadcast_in_dim(x, tuple(shape), kept)
 
 
-def _strong(x: Any, dtype: Any) -> Any:
-    return structural.convert_element_type(convert(x, dtype), dtype)
-
-
 # --- Sums, products, extremes ------------------------------------------------------------------
 
 
@@ -114,7 +110,7 @@ def _total(name: str, op: Callable, bool_op: Callable, combine: Callable, unit: 
     else:
         result = _summed_dtype(a.dtype) if promote_integers else a.dtype
         computed = _FLOAT32 if result in _HALF else result
-    x = _strong(a, computed)
+    x = strong(a, computed)
     if where is not None:
         x = pick(where, x, scalar_like(x, unit))
     out = (bool_op if computed is BOOL else op)(x, axes)
@@ -202,20 +198,20 @@ def lowest(dtype: Any) -> Any:
     """A scalar of the dtype that no other is below: -inf, the smallest integer, False."""
     if dtype in FLOATING:
         info = dtypes.finfo(dtype)
-        return np.asarray(-np.inf if dtypes.supports_inf(dtype) else info.min).astype(dtype)[()]
+        return scalar(-np.inf if dtypes.supports_inf(dtype) else info.min, dtype)
     if dtype in COMPLEX:
-        return np.asarray(-np.inf).astype(dtype)[()]
-    return np.asarray(False if dtype is BOOL else dtypes.iinfo(dtype).min, dtype)[()]
+        return scalar(-np.inf, dtype)
+    return scalar(False if dtype is BOOL else dtypes.iinfo(dtype).min, dtype)
 
 
 def highest(dtype: Any) -> Any:
     """A scalar of the dtype that no other is above: inf, the largest integer, True."""
     if dtype in FLOATING:
         info = dtypes.finfo(dtype)
-        return np.asarray(np.inf if dtypes.supports_inf(dtype) else info.max).astype(dtype)[()]
+        return scalar(np.inf if dtypes.supports_inf(dtype) else info.max, dtype)
     if dtype in COMPLEX:
-        return np.asarray(np.inf).astype(dtype)[()]
-    return np.asarray(True if dtype is BOOL else dtypes.iinfo(dtype).max, dtype)[()]
+        return scalar(np.inf, dtype)
+    return scalar(True if dtype is BOOL else dtypes.iinfo(dtype).max, dtype)
 
 
 @fused(static_argnums=(1, 2))
@@ -264,6 +260,7 @@ def amin(a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = Fal
 
 @fused(static_argnums=(1, 2))
 def _ptp(a: ArrayLike, axis: Any = None, keepdims: bool = False) -> Array:
+    a = operand("ptp", a)
     high = _extreme("max", a, axis, keepdims, None, None)
     return lax.sub(high, _extreme("min", a, axis, keepdims, None, None))
 
@@ -328,7 +325,7 @@ def count_nonzero(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Ar
 def _count(a: Any, axes: tuple[int, ...], where: Any, dtype: Any, keepdims: bool) -> Any:
     """How many elements are averaged: a number, or an array where a mask says so."""
     if where is None:
-        return np.asarray(math.prod([a.shape[i] for i in axes])).astype(dtype)[()]
+        return scalar(math.prod([a.shape[i] for i in axes]), dtype)
     mask = broadcast(as_array(where), a.shape)
     return _sum.body(mask, axes, dtype, keepdims)
 
@@ -368,14 +365,14 @@ def _variance(name: str, a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: boo
             "jax.numpy.var does not yet support real dtype parameters when computing the variance "
             "of an array of complex values.", fix="jnp.var(x.real) + jnp.var(x.imag)"))
     result = dtypes.to_real(result)
-    a = _strong(a, computed)
+    a = strong(a, computed)
     if mean is None:
         mean = _mean.body(a, axes, computed, True, where)
     gap = lax.sub(*_equal_ranks(a, convert(operand(name, mean), computed)))
     square = lax.real(lax.mul(gap, lax.conj(gap))) if computed in COMPLEX else lax.square(gap)
     total = _sum.body(square, axes, square.dtype, keepdims, None, where)
     count = _count(square, axes, where, square.dtype, keepdims)
-    freedom = lax.sub(count, np.asarray(ddof).astype(square.dtype)[()])
+    freedom = lax.sub(count, scalar(ddof, square.dtype))
     return _per_freedom(total, freedom, result)
 
 
@@ -532,9 +529,9 @@ def _cumulative(name: str, op: Callable, a: Any, axis: Any, dtype: Any,
     else:
         dtype = a.dtype
     if dtype is BOOL:  # running or and and: counted, then made bool again
-        counts = op(_strong(a, dtypes.default_int()), axis)
+        counts = op(strong(a, dtypes.default_int()), axis)
         return structural.convert_element_type(counts, BOOL)
-    return op(_strong(a, dtype), axis)
+    return op(strong(a, dtype), axis)
 
 
 @fused(static_argnums=(1, 2))
@@ -570,8 +567,9 @@ def _cumulated(name: str, x: ArrayLike, axis: Any, dtype: Any, include_initial: 
     op, unit = {"cumulative_sum": (lax.cumsum, 0), "cumulative_prod": (lax.cumprod, 1)}[name]
     x = as_array(operand(name, x))
     if x.ndim == 0:
-        raise ValueError("The input must be non-scalar to take a cumulative sum, however a scalar "
-                         "value or scalar array was given.")
+        what = "sum" if name == "cumulative_sum" else "product"
+        raise ValueError(f"The input must be non-scalar to take a cumulative {what}, however a "
+                         "scalar value or scalar array was given.")
     if axis is None and x.ndim > 1:
         raise ValueError(errors.describe(
             f"The input array has rank {x.ndim}, however axis was not set to an explicit value. "

@@ -252,6 +252,23 @@ def _flat(name: str, *arrays: Any) -> list:
     return [structural.reshape(x, (x.size,)) for x in map(promotion.as_array, arrays)]
 
 
+def _on_host(name: str, size: int | None, *arrays: Any, **options: Any) -> Any:
+    """NumPy's answer for two arrays that lie in host memory, if the size is free; else None."""
+    if size is not None:
+        return None
+    values = [host.elements(x) for x in arrays]
+    dtype = promotion.common_dtype(*arrays)[0]
+    if any(v is None for v in values) or dtype.kind not in "biufc":
+        return None
+    found = getattr(np, name)(*[v.astype(dtype) for v in values], **options)
+    if isinstance(found, tuple):
+        first, *places = found
+        index = position_dtype()
+        return host.array(first, arrays[0]), *[host.array(p.astype(index), arrays[0])
+                                               for p in places]
+    return host.array(found, arrays[0])
+
+
 def _size(name: str, size: int | None, *arrays: Any) -> None:
     """ConcretizationTypeError if the size is neither given nor to be computed."""
     if size is None:
@@ -265,6 +282,9 @@ def union1d(ar1: ArrayLike, ar2: ArrayLike, *, size: int | None = None,
     """The sorted distinct elements of both arrays."""
     promotion.check_array_like("union1d", ar1, ar2)
     _size("union1d", size, ar1, ar2)
+    found = _on_host("union1d", size, ar1, ar2)
+    if found is not None:
+        return found
     return unique(_joined(ar1, ar2), size=size, fill_value=fill_value)
 
 
@@ -278,6 +298,9 @@ def setdiff1d(ar1: ArrayLike, ar2: ArrayLike, assume_unique: bool = False, *,
     """The distinct elements of the first array that the second lacks (padded with 0)."""
     promotion.check_array_like("setdiff1d", ar1, ar2)
     _size("setdiff1d", size, ar1, ar2)
+    found = _on_host("setdiff1d", size, ar1, ar2, assume_unique=assume_unique)
+    if found is not None:
+        return found
     if size is None:
         x = ar1 if assume_unique else unique(ar1)
         return selection.extract(isin(x, ar2, invert=True), x)
@@ -319,6 +342,9 @@ def setxor1d(ar1: ArrayLike, ar2: ArrayLike, assume_unique: bool = False, *,
     """The sorted elements that are in exactly one of the two arrays."""
     promotion.check_array_like("setxor1d", ar1, ar2)
     _size("setxor1d", size, ar1, ar2)
+    found = _on_host("setxor1d", size, ar1, ar2, assume_unique=assume_unique)
+    if found is not None:
+        return found
     values, single, total = _in_one_only(ar1, ar2)
     count = int(total) if size is None else operator.index(size)
     return _packed(values, single, fill_value, count)
@@ -373,6 +399,9 @@ def intersect1d(ar1: ArrayLike, ar2: ArrayLike, assume_unique: bool = False,
     """
     promotion.check_array_like("intersect1d", ar1, ar2)
     _size("intersect1d", size, ar1, ar2)
+    found = _on_host("intersect1d", size, ar1, ar2, return_indices=return_indices)
+    if found is not None:
+        return found
     common, first, second, total = _in_both(ar1, ar2)
     count = int(total) if size is None else operator.index(size)
     out = _gathered(common, first, second, fill_value, (count, np.size(ar1), np.size(ar2)))

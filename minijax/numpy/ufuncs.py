@@ -20,7 +20,7 @@ from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.promotion import (
     BOOL, COMPLEX, INEXACT, INTEGER, UNSIGNED, as_array, broadcast, common_dtype, convert,
     dtype_of, inexact_operand, inexact_operands, numeric_dtype, numeric_operands, operand,
-    operands, promote, promote_shapes, shape_of)
+    operands, promote, promote_shapes, scalar, shape_of)
 from minijax.runtime.call import fused
 
 Op = Callable[..., Any]
@@ -132,14 +132,15 @@ def _trunc(x: Any) -> Any:
 
 def _log_base(base: float) -> Op:
     def log(x: Any) -> Any:
-        return _scale_parts(lax.log(x), lambda part: lax.div(part, lax.log(scalar_like(part, base))))
+        return _scale_parts(
+            lax.log(x), lambda part: lax.div(part, lax.log(scalar(base, part.dtype))))
 
     return log
 
 
 def _log10(x: Any) -> Any:
     factor = 1 / np.log(10)
-    return _scale_parts(lax.log(x), lambda part: lax.mul(part, scalar_like(part, factor)))
+    return _scale_parts(lax.log(x), lambda part: lax.mul(part, scalar(factor, part.dtype)))
 
 
 def _scale_parts(x: Any, scale: Op) -> Any:

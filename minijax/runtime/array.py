@@ -27,6 +27,9 @@ Array = jaxlib.Array
 ArrayImpl = jaxlib.ArrayImpl
 SingleDeviceSharding = jaxlib.SingleDeviceSharding
 
+_put = jaxlib.batched_device_put
+_ALWAYS_COPY = jaxlib.HostBufferSemantics.IMMUTABLE_ONLY_DURING_CALL
+
 _SCALAR_TEXT = "Only scalar arrays can be converted to Python scalars; got arr.ndim={}"
 _INDEX_TEXT = "Only integer scalar arrays can be converted to a scalar index."
 
@@ -207,8 +210,9 @@ def _iter_host(x: ArrayImpl) -> Iterator[Any]:
     """Rows by way of the host, where that is no transfer: no program runs for each of them."""
     aval = ShapedArray(x.aval.shape[1:], x.aval.dtype, x.aval.weak_type)
     sharding, committed = x._sharding, x._committed
+    devices = [sharding._device]
     for row in x._value:
-        yield place.from_numpy(np.asarray(row), aval, sharding, committed)
+        yield _put(aval, sharding, [row], devices, committed, False, _ALWAYS_COPY, True)
 
 
 # ---------------------------------------------------------------------------- printing

@@ -105,7 +105,7 @@ FUNCTIONS = {
     matmul: P([0, 0, 1, 5, 4]),
     reductions: P([0, -3 + 10 / 4, 14, 6]),
     indexing: P([0, 1, 0, 1, 1, 1]),
-    scanned: P([3.5, 1.5, 1, 2]) + P([1 - 0.5, 0, 0]) * 0 + P([1, 1, 0]) * 0,
+    scanned: P([3, 0.5, -1, 2]) + P([2]) + P([-1, 2]) + P([0.5, -1, 2]),  # the steps of Horner
     looped: P([1, 1, 1, 0, 1]),
     counted: P([2, 1, 0, 0, 1]),
     branching: P([0, -1, 2, 1]),
@@ -113,8 +113,6 @@ FUNCTIONS = {
     reverse_rule: P([0, 1, 0, 0, 2]),
     jitted: P([0, 2, 1, 2]),
 }
-# Horner's steps of the scan: 0, 2, 2x - 1, 2x^2 - x + 0.5.
-FUNCTIONS[scanned] = P([3, 0.5, -1, 2]) + P([0]) + P([2]) + P([-1, 2]) + P([0.5, -1, 2])
 
 
 # --- Transformations, and what they do to a polynomial -----------------------------------------

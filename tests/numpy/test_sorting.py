@@ -21,7 +21,7 @@ def test_as_jax(text):
 
 
 floats = st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.5, np.inf, -np.inf, np.nan, 7.0])
-vectors = hnp.arrays(np.float32, st.sampled_from([1, 4, 7]), elements=floats)
+vectors = hnp.arrays(np.float32, st.sampled_from([1, 6]), elements=floats)
 
 
 @hypothesis.settings(max_examples=40, deadline=None, derandomize=True)
@@ -52,16 +52,18 @@ def test_partition_splits(x, kth):
     assert sorted(place) == list(range(x.size)) and x[place[kth]] == out[kth]
 
 
-small = hnp.arrays(np.int32, st.sampled_from([1, 3, 6]), elements=st.integers(0, 4))
+small = hnp.arrays(np.int32, 5, elements=st.integers(0, 6))
+SETS = ("union1d", "intersect1d", "setdiff1d", "setxor1d")
+TRACED_SETS = jax.jit(lambda x, y: [getattr(jnp, name)(x, y, size=12, fill_value=-1)
+                                    for name in SETS])
 
 
 @hypothesis.settings(max_examples=40, deadline=None, derandomize=True)
 @hypothesis.given(small, small)
 def test_sets_as_numpy(x, y):
-    for name in ("union1d", "intersect1d", "setdiff1d", "setxor1d"):
+    for name, traced in zip(SETS, TRACED_SETS(x, y)):
         expected = getattr(np, name)(x, y)
         np.testing.assert_array_equal(getattr(jnp, name)(x, y), expected, err_msg=name)
-        traced = jax.jit(lambda x, y, f=getattr(jnp, name): f(x, y, size=12, fill_value=-1))(x, y)
         np.testing.assert_array_equal(traced[:expected.size], expected, err_msg=name)
         assert (np.asarray(traced[expected.size:]) == -1).all(), name
     np.testing.assert_array_equal(jnp.isin(x, y), np.isin(x, y))
