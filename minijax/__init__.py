@@ -15,9 +15,9 @@ from typing import Any
 _HOME = {
     "minijax.api.autodiff": ["grad", "hessian", "jacfwd", "jacobian", "jacrev", "jvp",
                              "linear_transpose", "linearize", "value_and_grad", "vjp"],
-    "minijax.api.checkpoint": ["checkpoint", "remat"],
+    "minijax.api.checkpoint": ["checkpoint", "checkpoint_policies", "remat"],
     "minijax.api.custom_jvp": ["custom_jvp"],
-    "minijax.api.custom_vjp": ["custom_vjp"],
+    "minijax.api.custom_vjp": ["closure_convert", "custom_gradient", "custom_vjp"],
     "minijax.api.jit": ["jit"],
     "minijax.api.misc": ["ShapeDtypeStruct", "eval_shape", "make_jaxpr"],
     "minijax.api.vmap": ["vmap"],
@@ -46,8 +46,8 @@ _HOME = {
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 _RENAMED = {"P": ("minijax.sharding", "PartitionSpec"), "typeof": ("minijax.core", "get_aval")}
-_SUBMODULES = ("dtypes", "errors", "lax", "nn", "numpy", "random", "scipy", "sharding", "stages",
-               "tree", "tree_util")
+_SUBMODULES = ("ad_checkpoint", "custom_derivatives", "dtypes", "errors", "lax", "nn", "numpy",
+               "random", "scipy", "sharding", "stages", "tree", "tree_util")
 
 __all__ = sorted([*_WHERE, *_RENAMED])
 

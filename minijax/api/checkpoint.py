@@ -115,16 +115,22 @@ _with_statics = weak_cache(lambda fun, *rest: _bind_statics(weakref.ref(fun), *r
 # --- Policies ----------------------------------------------------------------------------------
 
 
-class Saveable:
-    """The policy's answer: keep this result."""
+class Answer:
+    """What a policy says of a result, when it does not say True or False."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
 
 
-class Recompute:
-    """The policy's answer: compute it again."""
+Saveable = Answer("Saveable")  # keep the result
+Recompute = Answer("Recompute")  # compute it again
 
 
 class Offloadable(NamedTuple):
-    """The policy's answer: keep this result in the memory `dst`."""
+    """What a policy says of a result that may live in the memory `dst`; it is kept where it is."""
 
     src: str
     dst: str
@@ -194,7 +200,7 @@ checkpoint_policies = SimpleNamespace(
 def _is_saved(answer: Any) -> bool:
     if isinstance(answer, bool):
         return answer
-    return answer is Saveable or isinstance(answer, (Saveable, Offloadable))
+    return answer is Saveable or isinstance(answer, Offloadable)
 
 
 def checkpoint_name(x: Any, name: str) -> Any:

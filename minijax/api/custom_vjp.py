@@ -13,7 +13,7 @@ transposing it is an error, because forward mode has no rule.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from minijax.api.custom_jvp import (CustomRule, Flat, Lanes, SymbolicZero, as_function,
                                     run_inline, runs_inline, tangent_type, trace_call,
@@ -27,18 +27,36 @@ from minijax.core import (AxisData, BatchTrace, Jaxpr, JaxprTrace, LinearTrace, 
 from minijax.lax.control_flow.common import difference, type_name
 
 __all__ = ["CustomVJPException", "CustomVJPPrimal", "closure_convert", "custom_gradient",
-           "custom_vjp", "custom_vjp_call_p"]
+           "custom_vjp", "custom_vjp_call_p", "custom_vjp_primal_tree_values",
+           "zero_from_primal"]
 
 
 class CustomVJPException(Exception):
     """A custom_vjp function was differentiated by something that is not its argument."""
 
 
-class CustomVJPPrimal(NamedTuple):
-    """An argument as `fwd` sees it with `symbolic_zeros=True`; no node of pytrees."""
+class CustomVJPPrimal:
+    """An argument as `fwd` sees it with `symbolic_zeros=True`: a leaf, no node of pytrees."""
 
-    value: Any
-    perturbed: bool
+    __slots__ = ("value", "perturbed")
+
+    def __init__(self, value: Any, perturbed: bool):
+        self.value = value
+        self.perturbed = perturbed
+
+    def __repr__(self) -> str:
+        return f"CustomVJPPrimal(value={self.value}, perturbed={self.perturbed})"
+
+
+def custom_vjp_primal_tree_values(primals: Any) -> Any:
+    """The tree of the values of a tree of `CustomVJPPrimal`s."""
+    return tree.map(lambda leaf: leaf.value, primals)
+
+
+def zero_from_primal(val: Any, symbolic_zeros: bool = False) -> Any:
+    """The zero tangent of a value: an array, or a `SymbolicZero`."""
+    zero = zero_tangent(val)
+    return SymbolicZero(zero.aval) if symbolic_zeros else instantiate(zero)
 
 
 class custom_vjp(CustomRule):
@@ -108,7 +126,7 @@ class _Forward:
     def __call__(self, primals: Sequence[Any], nonzero: Sequence[bool]) -> tuple:
         owner, call = self.owner, self.call
         if owner.symbolic_zeros:
-            primals = [_Perturbable(x, nz) for x, nz in zip(primals, nonzero)]
+            primals = [CustomVJPPrimal(x, nz) for x, nz in zip(primals, nonzero)]
         args = with_fixed(tree.unflatten(call.in_tree, primals), call.fixed)
         result = owner.fwd(*args)
         names = f"Custom VJP fwd rule {self.__name__} for function {fun_name(owner.fun)}"
@@ -134,19 +152,6 @@ class _Forward:
         call.out_tree = out_tree
         residuals, structure = tree.flatten(result[1])
         return outs, residuals, structure
-
-
-class _Perturbable:
-    """`CustomVJPPrimal` as a leaf: a tuple would be taken for a node."""
-
-    __slots__ = ("value", "perturbed")
-
-    def __init__(self, value: Any, perturbed: bool):
-        self.value = value
-        self.perturbed = perturbed
-
-    def __repr__(self) -> str:
-        return f"CustomVJPPrimal(value={self.value}, perturbed={self.perturbed})"
 
 
 class _Backward:

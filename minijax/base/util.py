@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from minijax.base import jaxlib
+from minijax.base import errors, jaxlib
 
 T = TypeVar("T")
 
@@ -25,7 +25,10 @@ def canonicalize_axis(axis: int, ndim: int) -> int:
         return axis
     if -ndim <= axis < 0:
         return axis + ndim
-    raise ValueError(f"axis {axis} is out of bounds for array of dimension {ndim}")
+    raise ValueError(errors.describe(
+        f"axis {axis} is out of bounds for array of dimension {ndim}",
+        fix=f"choose an axis between {-ndim} and {ndim - 1}" if ndim
+        else "a scalar has no axes"))
 
 
 def canonicalize_axes(axes: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
@@ -37,7 +40,8 @@ def canonicalize_axes(axes: int | Sequence[int] | None, ndim: int) -> tuple[int,
     except TypeError:
         result = tuple(canonicalize_axis(axis, ndim) for axis in axes)
     if len(set(result)) != len(result):
-        raise ValueError(f"duplicate value in 'axis': {axes}")
+        raise ValueError(errors.describe(f"duplicate value in 'axis': {axes}",
+                                         fix="name each axis once"))
     return result
 
 

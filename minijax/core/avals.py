@@ -169,6 +169,11 @@ def _numpy_aval(x: Any) -> ShapedArray:
             f"Value {x!r:.200} with dtype {dtype} is not a valid JAX array type. "
             "Only arrays of numeric types are supported by JAX.",
             fix="convert it to a numeric dtype first, e.g. x.astype('float32')"))
+    if type(x) is not np.ndarray and hasattr(x, "mask"):
+        raise ValueError(errors.describe(
+            "numpy masked arrays are not supported as direct inputs to JAX functions. "
+            "Use arr.filled() to convert the value to a standard numpy array.",
+            fix="pass x.filled(0)"))
     return ShapedArray(x.shape, dtypes.canonicalize_dtype(dtype))
 
 

@@ -15,8 +15,8 @@ from minijax.base import errors
 from minijax.core.ir import NO_EFFECTS, subjaxprs
 from minijax.core.trace import state
 
-_RULES = ("jvp", "transpose", "vmap", "batch", "decompose", "linearize", "impl", "stage", "dce", "split",
-          "discharge", "physical", "place", "show")
+_RULES = ("jvp", "transpose", "vmap", "batch", "decompose", "linearize", "impl", "stage", "dce",
+          "split", "discharge", "physical", "place", "show")
 
 
 class Deferred:

@@ -194,7 +194,8 @@ def check_scalar_conversion(x: Any) -> None:
             "Use a.any() or a.all()", fix="use x.any() or x.all()"))
     if size == 0:
         raise ValueError(errors.describe(
-            "The truth value of an empty array is ambiguous.", fix="use x.size > 0"))
+            "The truth value of an empty array is ambiguous. Use `array.size > 0` to check that an "
+            "array is not empty.", fix="use x.size > 0"))
 
 
 def is_tracer(x: Any) -> bool:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -151,12 +152,13 @@ def _explicit(lhs_shape: tuple, rhs_shape: tuple, window_strides: Sequence[int],
     """Strides, pads, dilations and layout in the form that params have."""
     dnums = conv_dimension_numbers(lhs_shape, rhs_shape, dimension_numbers)
     ones = (1,) * (len(dnums.lhs_spec) - 2)
-    strides = tuple(window_strides)
-    base = ones if lhs_dilation is None else tuple(lhs_dilation)
-    spread = ones if rhs_dilation is None else tuple(rhs_dilation)
+    strides, base, spread = [
+        ones if given is None else tuple(map(index, given))
+        for given in (window_strides, lhs_dilation, rhs_dilation)]
     if isinstance(padding, str):
         padding = _pads(padding, lhs_shape, rhs_shape, strides, base, spread, dnums)
-    return strides, tuple([tuple(p) for p in padding]), base, spread, dnums
+    pads = tuple([(index(low), index(high)) for low, high in padding])
+    return strides, pads, base, spread, dnums
 
 
 _cached_geometry = lru_cache(maxsize=1024)(_explicit)

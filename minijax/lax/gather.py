@@ -16,6 +16,7 @@ import enum
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
+from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,7 +123,7 @@ def gather(operand: Any, start_indices: Any, dimension_numbers: GatherDimensionN
         fill_value = _default_fill(aval_of(operand).dtype)
     return gather_p.bind(
         operand, start_indices, dimension_numbers=dimension_numbers,
-        slice_sizes=tuple(slice_sizes), unique_indices=unique_indices,
+        slice_sizes=tuple(map(index, slice_sizes)), unique_indices=unique_indices,
         indices_are_sorted=indices_are_sorted, mode=mode, fill_value=fill_value)
 
 
@@ -440,13 +441,6 @@ gather_p = Primitive("gather", shape=_gather_shape, jvp=_gather_jvp, transpose=_
 # --- scatter: type, batching -------------------------------------------------------------------
 
 
-def _scatter_shape(operand: ShapedArray, indices: ShapedArray, updates: ShapedArray, *,
-                   update_jaxpr: Any, update_consts: tuple, dimension_numbers: Any,
-                   indices_are_sorted: bool, unique_indices: bool, mode: Any) -> ShapedArray:
-    # Results of operations with inner jaxprs are not cached by `infer`; this check is.
-    return _check_scatter(operand, indices, updates, dimension_numbers)
-
-
 def _check_scatter_now(operand: ShapedArray, indices: ShapedArray, updates: ShapedArray,
                        dnums: ScatterDimensionNumbers) -> ShapedArray:
     if operand.dtype != updates.dtype:
@@ -473,13 +467,14 @@ def _check_scatter_now(operand: ShapedArray, indices: ShapedArray, updates: Shap
 _check_scatter_cached = lru_cache(maxsize=4096)(_check_scatter_now)
 
 
-def _check_scatter(operand: ShapedArray, indices: ShapedArray, updates: ShapedArray,
-                   dnums: ScatterDimensionNumbers) -> ShapedArray:
-    try:
-        return _check_scatter_cached(operand, indices, updates, dnums)
+def _scatter_shape(operand: ShapedArray, indices: ShapedArray, updates: ShapedArray, *,
+                   update_jaxpr: Any, update_consts: tuple, dimension_numbers: Any,
+                   indices_are_sorted: bool, unique_indices: bool, mode: Any) -> ShapedArray:
+    try:  # `infer` caches no results of operations with inner jaxprs
+        return _check_scatter_cached(operand, indices, updates, dimension_numbers)
     except TypeError:  # also raised for dimension numbers given as lists, which have no hash
         pass
-    return _check_scatter_now(operand, indices, updates, dnums)
+    return _check_scatter_now(operand, indices, updates, dimension_numbers)
 
 
 def _check_updates(operand: ShapedArray, indices: ShapedArray, updates: ShapedArray,

@@ -33,37 +33,37 @@ from minijax.lax.slicing import slice_in_dim
 
 def reduce_sum(operand: ArrayLike, axes: Sequence[int], *, out_sharding: Any = None) -> Array:
     """The sum over `axes`."""
-    return reduce_sum_p.bind(operand, axes=tuple(axes), out_sharding=out_sharding)
+    return reduce_sum_p.bind(operand, axes=tuple(map(operator.index, axes)), out_sharding=out_sharding)
 
 
 def reduce_max(operand: ArrayLike, axes: Sequence[int]) -> Array:
     """The maximum over `axes`; complex numbers compare by real part, then by imaginary part."""
-    return reduce_max_p.bind(operand, axes=tuple(axes))
+    return reduce_max_p.bind(operand, axes=tuple(map(operator.index, axes)))
 
 
 def reduce_min(operand: ArrayLike, axes: Sequence[int]) -> Array:
     """The minimum over `axes`; complex numbers compare by real part, then by imaginary part."""
-    return reduce_min_p.bind(operand, axes=tuple(axes))
+    return reduce_min_p.bind(operand, axes=tuple(map(operator.index, axes)))
 
 
 def reduce_prod(operand: ArrayLike, axes: Sequence[int]) -> Array:
     """The product over `axes`."""
-    return reduce_prod_p.bind(operand, axes=tuple(axes))
+    return reduce_prod_p.bind(operand, axes=tuple(map(operator.index, axes)))
 
 
 def reduce_and(operand: ArrayLike, axes: Sequence[int]) -> Array:
     """Bitwise "and" of booleans or integers over `axes`."""
-    return reduce_and_p.bind(operand, axes=tuple(axes))
+    return reduce_and_p.bind(operand, axes=tuple(map(operator.index, axes)))
 
 
 def reduce_or(operand: ArrayLike, axes: Sequence[int]) -> Array:
     """Bitwise "or" of booleans or integers over `axes`."""
-    return reduce_or_p.bind(operand, axes=tuple(axes))
+    return reduce_or_p.bind(operand, axes=tuple(map(operator.index, axes)))
 
 
 def reduce_xor(operand: ArrayLike, axes: Sequence[int]) -> Array:
     """Bitwise "exclusive or" of booleans or integers over `axes`."""
-    return reduce_xor_p.bind(operand, axes=tuple(axes))
+    return reduce_xor_p.bind(operand, axes=tuple(map(operator.index, axes)))
 
 
 def argmax(operand: ArrayLike, axis: int, index_dtype: Any) -> Array:
@@ -237,7 +237,7 @@ def reduce(operands: Any, init_values: Any, computation: Callable[[Any, Any], An
         raise ValueError(errors.describe(
             f"Must have same total number of operands as init_values: {len(flat)} vs. "
             f"{len(inits)}", fix="give one initial value per operand"))
-    dimensions = tuple(dimensions)
+    dimensions = tuple(map(operator.index, dimensions))
     if len(flat) == 1:
         primitive = monoid(computation, aval_of(flat[0]), inits[0])
         if primitive is not None:

@@ -34,9 +34,14 @@ _CLIP = GatherScatterMode.CLIP
 def slice(operand: ArrayLike, start_indices: Sequence[int], limit_indices: Sequence[int],
           strides: Sequence[int] | None = None) -> Array:
     """`operand[start:limit:stride, ...]` with one entry per dimension, all nonnegative."""
-    return slice_p.bind(operand, start_indices=tuple(start_indices),
-                        limit_indices=tuple(limit_indices),
-                        strides=None if strides is None else tuple(strides))
+    try:  # plain integers: 0.0 == 0 must not find the entry of 0 in a cache
+        starts = tuple(map(operator.index, start_indices))
+        limits = tuple(map(operator.index, limit_indices))
+        steps = None if strides is None else tuple(map(operator.index, strides))
+    except TypeError:
+        _check_ints(start_indices=start_indices, limit_indices=limit_indices, strides=strides)
+        raise
+    return slice_p.bind(operand, start_indices=starts, limit_indices=limits, strides=steps)
 
 
 def slice_in_dim(operand: ArrayLike, start_index: int | None, limit_index: int | None,
@@ -72,20 +77,19 @@ def index_in_dim(operand: ArrayLike, index: int, axis: int = 0, keepdims: bool =
     return piece if keepdims else shapes.squeeze(piece, (axis,))
 
 
-def _ints(op: str, name: str, values: Sequence[Any]) -> None:
-    if not all(isinstance(v, (int, np.integer)) for v in values):
-        raise TypeError(errors.describe(
-            f"{op} {name} must have every element be an integer type, got "
-            f"{tuple(type(v) for v in values)}.", fix=f"pass Python integers as {name}"))
+def _check_ints(**given: Sequence[Any] | None) -> None:
+    for name, values in given.items():
+        kinds = tuple([type(v) for v in values or ()])
+        if any(issubclass(k, (float, complex, np.inexact)) for k in kinds):
+            raise TypeError(errors.describe(
+                f"slice {name} must have every element be an integer type, got {kinds}.",
+                fix=f"pass Python integers as {name}")) from None
 
 
 def _slice_error(x: ShapedArray, starts: tuple, limits: tuple, strides: tuple | None) -> str | None:
     """What is wrong with the bounds of a slice, if anything."""
     rank = ("must have length equal to the number of dimensions of the operand, got {} {} for "
             f"operand shape {x.shape}.").format
-    for name, values in (("start_indices", starts), ("limit_indices", limits),
-                         ("strides", strides or ())):
-        _ints("slice", name, values)
     if len(starts) != x.ndim:
         return f"start_indices {rank('indices', starts)}"
     if len(limits) != len(starts):
@@ -222,7 +226,7 @@ def dynamic_slice(operand: ArrayLike, start_indices: Any, slice_sizes: Sequence[
     """
     return dynamic_slice_p.bind(
         operand, *_starts(operand, start_indices, allow_negative_indices),
-        slice_sizes=tuple(slice_sizes))
+        slice_sizes=tuple(map(operator.index, slice_sizes)))
 
 
 def dynamic_slice_in_dim(operand: ArrayLike, start_index: ArrayLike, slice_size: int,

@@ -14,6 +14,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,7 +67,7 @@ def padtype_to_pads(in_shape: Sequence[int], window_shape: Sequence[int],
     "SAME" gives ceil(size / stride) windows; "SAME_LOWER" puts the odd element in front.
     """
     if not isinstance(padding, str):
-        return [(int(low), int(high)) for low, high in padding]
+        return [(index(low), index(high)) for low, high in padding]
     kind = padding.upper()
     if kind == "VALID":
         return [(0, 0)] * len(in_shape)
@@ -88,11 +89,11 @@ def _explicit(shape: Sequence[int], window_dimensions: Sequence[int],
               base_dilation: Sequence[int] | None,
               window_dilation: Sequence[int] | None) -> Window:
     """The window with its defaults filled in; sizes are checked in the shape rules."""
-    window = tuple(window_dimensions)
+    window = tuple(map(index, window_dimensions))
     ones = (1,) * len(window)
-    strides = ones if window_strides is None else tuple(window_strides)
-    base = ones if base_dilation is None else tuple(base_dilation)
-    spread = ones if window_dilation is None else tuple(window_dilation)
+    strides, base, spread = [
+        ones if given is None else tuple(map(index, given))
+        for given in (window_strides, base_dilation, window_dilation)]
     if isinstance(padding, str):
         if any(len(v) != len(shape) for v in (window, strides, base, spread)):
             pads = ((0, 0),) * len(window)
@@ -100,7 +101,8 @@ def _explicit(shape: Sequence[int], window_dimensions: Sequence[int],
         padding = padtype_to_pads([dilated(n, b) for n, b in zip(shape, base)],
                                   [dilated(n, d) for n, d in zip(window, spread)], strides,
                                   padding)
-    return Window(window, strides, tuple([tuple(p) for p in padding]), base, spread)
+    pads = tuple([(index(low), index(high)) for low, high in padding])
+    return Window(window, strides, pads, base, spread)
 
 
 _cached_geometry = lru_cache(maxsize=1024)(_explicit)

@@ -63,7 +63,14 @@ from minijax.numpy.ufuncs import (
 # --- indexing, products, sorting, sets, statistics (NUMPY-B) -----------------------------------
 
 from minijax.numpy import linalg  # noqa: E402
+from minijax.numpy.calculus import (  # noqa: E402
+    diff, ediff1d, gradient, interp, trapezoid, unwrap)
 from minijax.numpy.einsums import einsum, einsum_path  # noqa: E402
+from minijax.numpy.misc import (  # noqa: E402
+    apply_along_axis, apply_over_axes, bartlett, blackman, convolve, correlate, hamming, hanning,
+    i0, kaiser, packbits, unpackbits, vander)
+from minijax.numpy.polynomial import (  # noqa: E402
+    poly, polyadd, polyder, polydiv, polyint, polymul, polysub, polyval)
 from minijax.numpy.products import (  # noqa: E402
     cross, dot, inner, kron, matmul, matvec, outer, tensordot, trace, vdot, vecdot, vecmat)
 from minijax.numpy.selection import (  # noqa: E402
@@ -84,6 +91,7 @@ from minijax.numpy.statistics import (  # noqa: E402
 # --- constants, printing, and what attaches operators and methods ------------------------------
 
 from minijax.numpy import dtypes_api as _dtypes_api, methods as _methods  # noqa: E402
+from minijax.numpy.ufunc_class import frompyfunc, ufunc  # noqa: E402
 
 if hasattr(_dtypes_api, "int1"):
     int1, uint1 = _dtypes_api.int1, _dtypes_api.uint1

@@ -20,7 +20,8 @@ from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.floats import _isnan, _signbit
 from minijax.numpy.promotion import (
     COMPLEX, FLOATING, INTEGER, UNSIGNED, as_array, check_array_like, common_dtype, convert,
-    dtype_of, inexact_operand, inexact_operands, numeric_operands, operands, promote_shapes)
+    dtype_of, inexact_operand, inexact_operands, numeric_operands, operands, promote_shapes, scalar,
+    strong)
 from minijax.numpy.ufuncs import pick
 from minijax.runtime.call import fused
 
@@ -182,7 +183,7 @@ def _integer_operands(name: str, x1: Any, x2: Any) -> tuple[Any, Any]:
         raise ValueError(errors.describe(
             f"Arguments to jax.numpy.{name} must be integers.",
             because=f"their common dtype is {dtype}", fix="convert them, e.g. x.astype('int32')"))
-    return x, y
+    return strong(x), strong(y)
 
 
 def _magnitude(x: Any) -> Any:
@@ -225,33 +226,35 @@ def logaddexp2(x1: ArrayLike, x2: ArrayLike, /) -> Array:
 
 @custom_jvp
 def _logaddexp(x: Array, y: Array) -> Array:
-    if dtype_of(x) in COMPLEX:
-        return _complex_logaddexp(x, y)
-    return _log_sum(x, y, lambda gap: lax.log1p(lax.exp(gap)))
+    return _log_sum(x, y, lambda gap: lax.log1p(lax.exp(gap)), np.pi)
 
 
 @custom_jvp
 def _logaddexp2(x: Array, y: Array) -> Array:
     factor = 1 / np.log(2)
     return _log_sum(
-        x, y, lambda gap: lax.mul(lax.log1p(lax.exp2(gap)), scalar_like(gap, factor)))
+        x, y, lambda gap: lax.mul(lax.log1p(lax.exp2(gap)), scalar(factor, gap.dtype)),
+        np.pi * factor)
 
 
-def _log_sum(x: Any, y: Any, correction: Any) -> Any:
+def _log_sum(x: Any, y: Any, correction: Any, half_turn: float) -> Any:
+    if dtype_of(x) in COMPLEX:
+        return _complex_log_sum(x, y, correction, half_turn)
     gap = lax.sub(x, y)
     total = lax.add(lax.max(x, y), correction(lax.neg(lax.abs(gap))))
     # The gap is nan for equal infinities, whose sum is the answer, and for nans.
     return lax.select(lax.ne(gap, gap), lax.add(x, y), total)
 
 
-def _complex_logaddexp(x: Any, y: Any) -> Any:
+def _complex_log_sum(x: Any, y: Any, correction: Any, half_turn: float) -> Any:
+    """The sum's logarithm with its imaginary part brought into [-half_turn, half_turn)."""
     larger = lax.max(x, y)
-    gap = lax.sub(lax.add(x, y), lax.mul(larger, scalar_like(larger, 2)))
-    total = lax.add(larger, lax.log1p(lax.exp(gap)))
+    gap = lax.sub(lax.add(x, y), lax.mul(larger, scalar(2, larger.dtype)))
+    total = lax.add(larger, correction(gap))
     angle = lax.imag(total)
-    pi = scalar_like(angle, np.pi)
-    turned = _remainder(lax.add(angle, pi), scalar_like(angle, 2 * np.pi), dtype_of(angle))
-    return lax.complex(lax.real(total), lax.sub(turned, pi))
+    half = scalar(half_turn, angle.dtype)
+    turned = _remainder(lax.add(angle, half), scalar(2 * half_turn, angle.dtype), angle.dtype)
+    return lax.complex(lax.real(total), lax.sub(turned, half))
 
 
 def _weights(exp: Any, x: Any, y: Any, out: Any) -> tuple[Any, Any]:
@@ -284,11 +287,11 @@ def hypot(x1: ArrayLike, x2: ArrayLike, /) -> Array:
             "jnp.hypot is not well defined for complex-valued inputs. Please convert to real "
             "values first, such as by using abs(x)", fix="jnp.hypot(abs(x), abs(y))"))
     x, y = lax.abs(x), lax.abs(y)
-    inf = scalar_like(x, np.inf)
+    inf = scalar(np.inf, dtype)
     infinite = lax.bitwise_or(lax.eq(x, inf), lax.eq(y, inf))
     large, small = lax.max(x, y), lax.min(x, y)
-    zero = lax.eq(large, scalar_like(large, 0))
-    one = scalar_like(large, 1)
+    zero = lax.eq(large, scalar(0, dtype))
+    one = scalar(1, dtype)
     ratio = lax.div(small, pick(zero, one, large))
     length = lax.mul(large, lax.sqrt(lax.add(one, lax.square(ratio))))
     return pick(infinite, inf, lax.select(zero, large, length))
@@ -300,15 +303,15 @@ def copysign(x1: ArrayLike, x2: ArrayLike, /) -> Array:
     x, y, dtype = inexact_operands("copysign", x1, x2)
     if dtype in COMPLEX:
         raise TypeError("copysign does not support complex-valued inputs")
-    size = lax.abs(x)
+    size = strong(lax.abs(x))
     return pick(_signbit(y), lax.neg(size), size)
 
 
 @fused
 def heaviside(x1: ArrayLike, x2: ArrayLike, /) -> Array:
     """0 for negative x1, 1 for positive x1, x2 for zero, nan for nan."""
-    x, y, _ = inexact_operands("heaviside", x1, x2)
-    zero, one = scalar_like(x, 0), scalar_like(x, 1)
+    x, y, dtype = inexact_operands("heaviside", x1, x2)
+    zero, one = scalar(0, dtype), scalar(1, dtype)
     rest = pick(lax.gt(x, zero), one, pick(_isnan(x), x, y))
     return pick(lax.lt(x, zero), zero, rest)
 
@@ -321,8 +324,8 @@ def sinc(x: ArrayLike, /) -> Array:
     """sin(pi x) / (pi x), and 1 at 0, where derivatives of all orders are right too."""
     x = as_array(inexact_operand("sinc", x))
     zero = lax.eq(x, scalar_like(x, 0))
-    angle = lax.mul(scalar_like(x, np.pi), x)
-    safe = pick(zero, scalar_like(x, 1), angle)
+    angle = lax.mul(scalar(np.pi, x.dtype), x)
+    safe = pick(zero, scalar(1, x.dtype), angle)
     return lax.select(zero, _sinc_at_zero(angle, 0), lax.div(lax.sin(safe), safe))
 
 

@@ -100,14 +100,14 @@ def isneginf(x: ArrayLike, /, out: None = None) -> Array:
 def iscomplex(x: ArrayLike) -> Array:
     """Whether the imaginary part of x is not zero."""
     part = _imag(operand("iscomplex", x))
-    return lax.ne(part, scalar_like(part, 0))
+    return lax.ne(part, scalar(0, dtype_of(part)))
 
 
 @fused
 def isreal(x: ArrayLike) -> Array:
     """Whether the imaginary part of x is zero."""
     part = _imag(operand("isreal", x))
-    return lax.eq(part, scalar_like(part, 0))
+    return lax.eq(part, scalar(0, dtype_of(part)))
 
 
 @fused
@@ -393,7 +393,8 @@ def spacing(x: ArrayLike, /) -> Array:
 @fused(static_argnames=("deg",))
 def angle(z: ArrayLike, deg: bool = False) -> Array:
     """The argument of the complex number z, in radians or degrees."""
-    z = strong(inexact_operand("angle", z))
+    z = operand("angle", z)
+    z = as_array(z) if dtype_of(z) in INEXACT else strong(inexact_operand("angle", z))
     real, imag = (lax.real(z), lax.imag(z)) if dtype_of(z) in COMPLEX else (z, _imag(z))
     result = lax.atan2(imag, real)
     return lax.mul(result, scalar_like(result, 180 / np.pi)) if deg else result

@@ -77,9 +77,10 @@ def stack(arrays: Arrays, axis: int = 0, out: None = None,
     if any(x.shape != shape for x in xs):
         ranks = len({x.ndim for x in xs}) > 1
         shapes = ", ".join(str(x.shape) for x in xs)
-        what = "with different numbers of dimensions" if ranks else "with different shapes"
-        raise ValueError(errors.describe(f"Cannot stack arrays {what}: got {shapes}.",
-                                         fix="jnp.concatenate joins along an existing axis"))
+        raise ValueError(errors.describe(
+            f"Cannot stack arrays with different numbers of dimensions: got {shapes}." if ranks
+            else f"All input arrays must have the same shape. Got {shapes}.",
+            fix="jnp.concatenate joins along an existing axis"))
     return lax.stack(xs, axis)
 
 

@@ -48,7 +48,7 @@ def _sizes(shape: Any) -> tuple[int, ...]:
         return (shape,)
     if type(shape) is tuple and set(map(type, shape)) <= _INT_ONLY:
         return shape
-    shape = (shape,) if np.ndim(shape) == 0 else tuple(shape)
+    shape = tuple(shape) if np.iterable(shape) else (shape,)
     try:
         return tuple(map(operator.index, shape))
     except TypeError:
@@ -445,7 +445,7 @@ def _rolled_by(x: Any, shift: Any, axis: int) -> Any:
 def tile(A: ArrayLike, reps: Any) -> Array:
     """A laid side by side reps[i] times along axis i; missing axes and counts are 1."""
     if not isinstance(reps, (tuple, list)):
-        reps = (reps,) if np.ndim(reps) == 0 else tuple(reps)
+        reps = tuple(reps) if np.iterable(reps) else (reps,)
     return _tile(A, tuple(map(int, reps)))
 
 

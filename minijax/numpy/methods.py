@@ -19,7 +19,7 @@ from minijax.numpy import (
     arithmetic, creation, diagonals, floats, indexing, joining, manipulation, products,
     reductions, selection, sorting, ufuncs, views)
 from minijax.numpy.at import _IndexUpdateHelper
-from minijax.runtime.array import _namespace
+from minijax.runtime.array import _namespace, set_item
 from minijax.runtime.call import fused
 
 _ACCEPTED = (Tracer, Array, np.ndarray, np.generic, int, float, complex)
@@ -179,13 +179,6 @@ def _iterate(self: Tracer) -> Iterator[Array]:
     return iter(joining.unstack.body(self))
 
 
-def _set_item(self: Tracer, index: Any, value: Any) -> None:
-    raise TypeError(
-        "JAX arrays are immutable and do not support in-place item assignment. Instead of "
-        "x[idx] = y, use x = x.at[idx].set(y) or another .at[] method: "
-        "https://docs.jax.dev/en/latest/_autosummary/jax.numpy.ndarray.at.html")
-
-
 # --- Attaching ---------------------------------------------------------------------------------
 
 _METHODS: dict[str, Callable] = {
@@ -256,7 +249,7 @@ def attach_bodies(kind: type) -> None:
         setattr(kind, name, property(getattr(read, "body", read)))
     kind.__getitem__ = indexing.getitem_traced
     kind.__iter__ = _iterate
-    kind.__setitem__ = _set_item
+    kind.__setitem__ = set_item
     kind.itemsize = property(lambda self: self.aval.dtype.itemsize)
     kind.nbytes = property(lambda self: self.aval.size * self.aval.dtype.itemsize)
     kind.__array_namespace__ = ArrayImpl.__array_namespace__

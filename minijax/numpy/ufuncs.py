@@ -15,6 +15,7 @@ import numpy as np
 
 from minijax import lax
 from minijax.api.jit import jit
+from minijax.base import errors
 from minijax.base.jaxlib import Array, ArrayImpl
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.promotion import (
@@ -48,15 +49,27 @@ def binary(name: str, op: Op, doc: str, *, boolean: Op | None = None,
            prepare: Callable = operands) -> Callable:
     """A function of two operands; `boolean` is the operation that bools use."""
     if boolean is None:
-        def body(x1: ArrayLike, x2: ArrayLike, /) -> Array:
+        def body(x1: ArrayLike, x2: ArrayLike, /, *, out: None = None,
+                 where: None = None) -> Array:
+            if out is not None or where is not None:
+                _refuse(name, out)
             x, y, _ = prepare(name, x1, x2)
             return op(x, y)
     else:
-        def body(x1: ArrayLike, x2: ArrayLike, /) -> Array:
+        def body(x1: ArrayLike, x2: ArrayLike, /, *, out: None = None,
+                 where: None = None) -> Array:
+            if out is not None or where is not None:
+                _refuse(name, out)
             x, y, dtype = prepare(name, x1, x2)
             return boolean(x, y) if dtype is BOOL else op(x, y)
 
     return declare(body, name, doc)
+
+
+def _refuse(name: str, out: Any) -> None:
+    what = "where" if out is None else "out"
+    raise NotImplementedError(errors.describe(f"{what} argument of <jnp.ufunc '{name}'>",
+                                              fix="use the result, and jnp.where"))
 
 
 def comparison(name: str, op: Op, doc: str, *, ordered: bool = True) -> Callable:
@@ -77,7 +90,10 @@ def _lexicographic(op: Op, x: Any, y: Any) -> Any:
 
 def logical(name: str, op: Op, doc: str) -> Callable:
     """A function of the truth values of two operands, whose dtypes may differ."""
-    def body(x: ArrayLike, y: ArrayLike, /) -> Array:
+    def body(x: ArrayLike, y: ArrayLike, /, *, out: None = None,
+             where: None = None) -> Array:
+        if out is not None or where is not None:
+            _refuse(name, out)
         return op(*promote_shapes(name, truth(operand(name, x)), truth(operand(name, y, 1))))
 
     return declare(body, name, doc)
@@ -85,11 +101,16 @@ def logical(name: str, op: Op, doc: str) -> Callable:
 
 def truth(x: Any) -> Any:
     """The operand as bools: whether it differs from zero."""
-    return x if dtype_of(x) is BOOL else lax.ne(x, scalar_like(x, 0))
+    dtype = dtype_of(x)
+    return x if dtype is BOOL else lax.ne(x, scalar(0, dtype))
 
 
 def pick(condition: Any, x: Any, y: Any) -> Any:
     """The body of `where`: x where the condition holds and y elsewhere, all broadcast."""
+    mask, a = getattr(condition, "aval", None), getattr(x, "aval", None)
+    if a is not None and a is getattr(y, "aval", None) and mask is not None:
+        if mask.dtype is BOOL and (mask.shape == a.shape or not mask.shape):
+            return lax.select_n(condition, y, x)
     condition = truth(condition)
     x, y = promote(x, y)
     shapes = shape_of(condition), shape_of(x), shape_of(y)
@@ -151,7 +172,7 @@ def _scale_parts(x: Any, scale: Op) -> Any:
 
 
 def _times(factor: float) -> Op:
-    return lambda x: lax.mul(x, scalar_like(x, factor))
+    return lambda x: lax.mul(x, scalar(factor, dtype_of(x)))
 
 
 def _conj(x: Any) -> Any:
@@ -328,9 +349,9 @@ def _power(x1: ArrayLike, x2: ArrayLike) -> Array:
     dtype, weak = common_dtype(x, y)
     if dtype not in INEXACT:
         return _integer_powers(*numeric_operands("power", x, y)[:2])
-    if dtype_of(y) in INTEGER:  # lax.pow takes integer exponents, and is exact for them
+    if dtype_of(y) in INTEGER and dtype_of(x) in INEXACT:  # lax.pow takes integer exponents, and is exact for them
         return lax.pow(*promote_shapes("power", convert(x, dtype, weak), y))
-    return lax.pow(*operands("power", x, y)[:2])
+    return lax.pow(*inexact_operands("power", x, y)[:2])
 
 
 @jit
@@ -338,7 +359,7 @@ def _integer_powers(x: Array, y: Array) -> Array:
     """Square and multiply over the six lowest bits of y."""
     one = scalar_like(y, 1)
     nothing = lax.bitwise_and(lax.eq(x, scalar_like(x, 0)), lax.ne(y, scalar_like(y, 0)))
-    result = pick(nothing, scalar_like(x, 0), scalar_like(x, 1))
+    result = pick(nothing, scalar(0, x.dtype), scalar(1, x.dtype))
     for bit in range(6):
         if bit:
             x = lax.mul(x, x)

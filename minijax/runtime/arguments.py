@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from types import FunctionType
 from typing import Any, NamedTuple
 
-from minijax.base import tree
+from minijax.base import errors, tree
 
 _VARARGS, _VARKEYWORDS = 0x04, 0x08
 
@@ -130,10 +130,10 @@ def _complete(
 def _check_numbers(known: Parameters, kind: str, numbers: tuple[int, ...]) -> None:
     count = len(known.positional)
     if known.varargs is None and any(not -count <= i < count for i in numbers):
-        raise ValueError(
+        raise ValueError(errors.describe(
             f"Jitted function has {kind}_argnums={numbers}, "
-            f"but only accepts {count} positional arguments."
-        )
+            f"but only accepts {count} positional arguments.",
+            fix=f"count from 0, or name the arguments: {kind}_argnames=..."))
 
 
 def _check_names(known: Parameters, kind: str, names: tuple[str, ...]) -> None:
@@ -143,10 +143,10 @@ def _check_names(known: Parameters, kind: str, names: tuple[str, ...]) -> None:
     if known.varkw:
         unknown &= set(only)
     if unknown:
-        raise ValueError(
+        raise ValueError(errors.describe(
             f"Jitted function has invalid argnames {unknown} in {kind}_argnames. "
-            "Function does not take these args."
-        )
+            "Function does not take these args.",
+            fix=f"the function has the arguments {', '.join(sorted(valid))}"))
 
 
 def _check_apart(static: tuple, donate: tuple) -> None:

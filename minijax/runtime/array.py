@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from minijax.base import dtypes, jaxlib
+from minijax.base import dtypes, errors, jaxlib
 from minijax.core import ShapedArray, register_aval
+from minijax.core.trace import check_scalar_conversion
 from minijax.runtime import backend, place
 from minijax.sharding.layout import Format, Layout
 from minijax.sharding.single import single_device
@@ -146,17 +147,8 @@ def _scalar(x: ArrayImpl) -> Any:
 
 
 def _bool(self: ArrayImpl) -> bool:
-    size = self.aval.size
-    if size > 1:
-        raise ValueError(
-            "The truth value of an array with more than one element is ambiguous. "
-            "Use a.any() or a.all()"
-        )
-    if size == 0:
-        raise ValueError(
-            "The truth value of an empty array is ambiguous. "
-            "Use `array.size > 0` to check that an array is not empty."
-        )
+    if self.aval.size != 1:
+        check_scalar_conversion(self)
     return bool(self._value)
 
 
@@ -268,12 +260,13 @@ def _deepcopy(self: ArrayImpl, memo: dict) -> ArrayImpl:
     return _copy(self)
 
 
-def _setitem(self: ArrayImpl, index: Any, value: Any) -> None:
-    raise TypeError(
+def set_item(self: Any, index: Any, value: Any) -> None:
+    """TypeError, for arrays and tracers alike."""
+    raise TypeError(errors.describe(
         "JAX arrays are immutable and do not support in-place item assignment. Instead of "
         "x[idx] = y, use x = x.at[idx].set(y) or another .at[] method: "
-        "https://docs.jax.dev/en/latest/_autosummary/jax.numpy.ndarray.at.html"
-    )
+        "https://docs.jax.dev/en/latest/_autosummary/jax.numpy.ndarray.at.html",
+        fix="x = x.at[index].set(value)"))
 
 
 # ---------------------------------------------------------------------------- exchange
@@ -494,7 +487,7 @@ _METHODS = {
     "__reduce__": _reduce,
     "__copy__": _copy,
     "__deepcopy__": _deepcopy,
-    "__setitem__": _setitem,
+    "__setitem__": set_item,
     "__dlpack__": _dlpack,
     "__dlpack_device__": _dlpack_device,
     "__array_namespace__": _array_namespace,

@@ -26,6 +26,7 @@ import numpy as np
 
 from minijax.base import jaxlib
 from minijax.base.config import config
+from minijax.runtime import foreign
 from minijax.sharding import Mesh, NamedSharding, PartitionSpec, single
 
 logger = logging.getLogger(__name__)
@@ -123,17 +124,22 @@ def _plugin_modules() -> list[str]:
     return names
 
 
-def _preload_nvidia(pattern: str = "*/lib/*.so*") -> None:
+_CUDA_LIBRARIES = ("cudart", "nvJitLink", "nvrtc", "cublasLt", "cublas", "cupti", "cusparse",
+                   "cusolver", "cufft", "cudnn", "nccl", "nvshmem_host")
+
+
+def _preload_nvidia() -> None:
     """Load the CUDA libraries of the pip packages first, so they win over system copies."""
     spec = importlib.util.find_spec("nvidia")
     if spec is None or spec.submodule_search_locations is None:
         return
-    for root in spec.submodule_search_locations:
-        for path in sorted(glob.glob(os.path.join(root, pattern))):
-            try:
-                ctypes.CDLL(path)
-            except OSError as error:
-                logger.debug("could not preload %s: %s", path, error)
+    for name in _CUDA_LIBRARIES:
+        for root in spec.submodule_search_locations:
+            for path in glob.glob(os.path.join(root, "*", "lib", f"lib{name}.so*")):
+                try:
+                    ctypes.CDLL(path)
+                except OSError as error:
+                    logger.debug("could not preload %s: %s", path, error)
 
 
 def _load_cuda(module: str) -> Any:
@@ -166,6 +172,7 @@ def _register_gpu_calls(api: Any, extension: Any) -> None:
         xc.register_custom_type(name, value, platform="CUDA")
     for name, value in extension.ffi_handlers().items():
         xc.register_custom_call_target(name, value, platform="CUDA", api_version=1)
+    foreign.prepare_gpu("CUDA")
 
 
 def _c_api_client(platform: str, options: dict[str, Any]) -> Any:

@@ -326,9 +326,15 @@ def check_special(name: str, outs: Iterable[Any]) -> None:
             continue
         value = np.asarray(x)
         if config.debug_nans.value and np.isnan(value).any():
-            raise FloatingPointError(f"invalid value (nan) encountered in {name}")
+            raise FloatingPointError(_special(name, "nan"))
         if config.debug_infs.value and np.isinf(value).any():
-            raise FloatingPointError(f"invalid value (inf) encountered in {name}")
+            raise FloatingPointError(_special(name, "inf"))
+
+
+def _special(name: str, what: str) -> str:
+    return errors.describe(
+        f"invalid value ({what}) encountered in {name}",
+        fix="look at the operands in a debugger; jax.debug_nans(False) goes on regardless")
 
 
 def fast_path(executable: Executable, out: Any, out_tree: Any) -> FastPath | None:
@@ -361,12 +367,13 @@ def leaf_avals(leaves: list, fun: Callable, signature: Any, count: int,
             known = arguments.parameters_of(fun)
             fixed = arguments.positions(static, count)
             names = CallDebug("", known, count, fixed, signature).arg_names
-            raise TypeError(
+            raise TypeError(errors.describe(
                 f"Error interpreting argument to {fun} as an abstract array. The problematic "
                 f"value is of type {type(x)} and was passed to the function at path {names[i]}.\n"
                 "This typically means that a jit-wrapped function was called with a non-array "
                 "argument, and this argument was not marked as static using the static_argnums "
-                "or static_argnames parameters of jax.jit.") from error
+                "or static_argnames parameters of jax.jit.",
+                fix=f"jax.jit(f, static_argnames={names[i].partition('[')[0]!r})")) from error
     return tuple(avals)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from minijax.base import config, dtypes, jaxlib, source, util
 from minijax.core import UNSPECIFIED, Jaxpr, JaxprEqn, ShapedArray, trace_closed
 from minijax.passes.physicalize import is_extended, mentions_keys, physicalize
-from minijax.runtime import place, spmd
+from minijax.runtime import foreign, place, spmd
 from minijax.sharding import NamedSharding
 from minijax.sharding.single import SingleDeviceSharding, single_device
 
@@ -292,10 +292,11 @@ _texts = _TextCache()
 def _load(program: Program, devices: tuple[Any, ...], options: Any) -> Any:
     callbacks = program.lowered.host_callbacks
     client = devices[0].client
+    code = program.lowered.bytecode()
+    foreign.prepare(code)
     if callbacks:
         return _compile(client, program.module, devices, options, callbacks)
-    digest = hashlib.sha256(program.lowered.bytecode()).digest()
-    key = (digest, client, devices, options.SerializeAsString())
+    key = (hashlib.sha256(code).digest(), client, devices, options.SerializeAsString())
     loaded = _texts.get(key)
     if loaded is None:
         loaded = _texts.put(key, _compile(client, program.module, devices, options, ()))

@@ -210,6 +210,8 @@ def put_leaf(x: Any, sharding: Any, may_alias: bool | None = None) -> Any:
         sharding.check_compatible_aval(np.shape(x))
     if not isinstance(x, ArrayImpl):
         check_leaf(x)
+        if isinstance(x, np.ndarray) and x.dtype == dtypes.float0:
+            return x  # no device can hold it
         if hasattr(x, "aval") and is_extended(x.aval):
             return x.aval.dtype.wrap(put_leaf(words([x])[0], sharding, may_alias))
         return from_value(x, sharding, sharding is not None)
@@ -308,11 +310,11 @@ def check_leaf(x: Any) -> None:
         if isinstance(x, (np.ndarray, np.generic)):
             raise TypeError(errors.describe(
                 f"Dtype {x.dtype} is not a valid JAX array type. "
-                "Only arrays of numeric types are supported by JAX."
-            )) from error
+                "Only arrays of numeric types are supported by JAX.",
+                fix="convert it to a numeric dtype first, e.g. x.astype('float32')")) from error
         raise TypeError(errors.describe(
-            f"Argument '{x}' of type {type(x)} is not a valid JAX type"
-        )) from error
+            f"Argument '{x}' of type {type(x)} is not a valid JAX type",
+            fix="pass arrays and numbers only, in tuples, lists and dicts")) from error
 
 
 def device_get(x: Any) -> Any:

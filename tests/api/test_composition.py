@@ -81,7 +81,7 @@ def fourth(x):
     return x ** 4
 
 
-fourth.defvjp(lambda x: (fourth(x), x), lambda x, ct: (4 * x ** 3 * ct,))
+fourth.defvjp(lambda x: (x ** 4, x), lambda x, ct: (4 * x ** 3 * ct,))
 
 
 def forward_rule(x):

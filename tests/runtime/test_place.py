@@ -136,3 +136,17 @@ def test_copy_and_rewrap():
     assert y.weak_type
     assert y.committed
     assert y.unsafe_buffer_pointer() == x.unsafe_buffer_pointer()
+
+
+def test_masked_arrays_are_refused():
+    masked = np.ma.masked_array([1.0, 2.0], [False, True])
+    for use in (jax.device_put, jax.jit(lambda x: x)):
+        with pytest.raises(ValueError, match="numpy masked arrays are not supported as direct"):
+            use(masked)
+
+
+def test_float0_stays_with_numpy():
+    nothing = np.zeros(3, jax.float0)
+    assert jax.device_put(nothing) is nothing
+    assert jax.jit(lambda x: x)(nothing).dtype == jax.float0
+    assert jax.jit(lambda x, y: y)(nothing, 2.0) == 2.0

@@ -77,7 +77,7 @@ def _predicate(pred: Any) -> Any:
     else:
         aval = aval_of(pred)
         if aval.shape:
-            problem = f"{pred} of shape {aval.shape}"
+            problem = f"{pred} of shape {aval.shape}."
         elif aval.dtype != np.bool_ and not dtypes.issubdtype(aval.dtype, np.number):
             raise TypeError(errors.describe(
                 f"Pred type must be either boolean or number, got {aval.dtype}.",

@@ -266,12 +266,14 @@ class _Split(NamedTuple):
 
     `sources` says what each residual is: ("const", i) and ("x", i) are operands, ("y", i) is an
     output of the forward scan, ("new", i) one added to it; ("hoisted", i) is loop-invariant and an
-    output of `prelude`, which takes the consts.
+    output of `prelude`, which takes the consts. Hoisted values marked in `reads` are more consts of
+    the forward scan.
     """
 
     forward: Jaxpr
     linear: Jaxpr
     prelude: Jaxpr
+    reads: tuple[bool, ...]
     sources: tuple[tuple[str, int], ...]
     nonzero: tuple[bool, ...]
     out_nonzero: tuple[bool, ...]
@@ -305,15 +307,20 @@ def _split_body(jaxpr: Jaxpr, num_consts: int, num_carry: int, nonzero: tuple) -
         sources.append(place[v])
     prelude = forward.replace(invars=forward.invars[:num_consts], outvars=hoisted,
                               eqns=sweep(fixed_eqns, hoisted)[0])
-    eqns, _ = sweep(forward.eqns, [*outs, *new])
-    forward = forward.replace(eqns=eqns, outvars=[*outs, *new])
+    at_hand = set(hoisted)
+    eqns, live = sweep([e for e in forward.eqns if not at_hand.issuperset(e.outvars)],
+                       [*outs, *new])
+    reads = tuple(type(v) is Var and v in live for v in hoisted)
+    consts, rest = forward.invars[:num_consts], forward.invars[num_consts:]
+    consts = [*consts, *[v for v, read in zip(hoisted, reads) if read]]
+    forward = forward.replace(invars=[*consts, *rest], eqns=eqns, outvars=[*outs, *new])
     marks = _counts(loop.inputs(nonzero))
     fixed = [i for i, (kind, _) in enumerate(sources) if kind in _INVARIANT]
     varying = [i for i, (kind, _) in enumerate(sources) if kind not in _INVARIANT]
     first = len(sources)
     consts, carry, xs = split_list(range(first, first + sum(marks)), marks[:2])
     linear = rearrange(linear, [*fixed, *consts, *carry, *varying, *xs])
-    return _Split(forward, linear, prelude, tuple(sources), nonzero, out_nonzero)
+    return _Split(forward, linear, prelude, reads, tuple(sources), nonzero, out_nonzero)
 
 
 _split_body = trace_cache(_split_body)
@@ -335,15 +342,16 @@ def _linearize(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr,
     marks = tuple(type(t) is not Zero for t in tangents)
     split = _split_body(jaxpr, num_consts, num_carry, marks)
     loop = _Loop(jaxpr, num_consts, num_carry)
-    results = scan_p.bind(*primals, jaxpr=split.forward, num_consts=num_consts,
-                          num_carry=num_carry, **params)
+    consts, carry, xs = loop.inputs(primals)
+    hoisted = eval_jaxpr(split.prelude, split.prelude.consts, *consts)
+    more = [x for x, read in zip(hoisted, split.reads) if read]
+    results = scan_p.bind(*consts, *more, *carry, *xs, jaxpr=split.forward,
+                          num_consts=num_consts + len(more), num_carry=num_carry, **params)
     num_outs = len(split.out_nonzero)
     outs, new = results[:num_outs], results[num_outs:]
     if not any(split.out_nonzero):
         return outs, merge_tangents([], split.out_nonzero, outs)
-    consts, _, xs = loop.inputs(primals)
-    values = {"const": consts, "x": xs, "y": outs[num_carry:], "new": new,
-              "hoisted": eval_jaxpr(split.prelude, split.prelude.consts, *consts)}
+    values = {"const": consts, "x": xs, "y": outs[num_carry:], "new": new, "hoisted": hoisted}
     fixed = [values[kind][i] for kind, i in split.sources if kind in _INVARIANT]
     varying = [values[kind][i] for kind, i in split.sources if kind not in _INVARIANT]
     groups = zip(loop.inputs(primals), loop.inputs(tangents), loop.inputs(split.nonzero))

@@ -18,7 +18,8 @@ import numpy as np
 from minijax.base import config, errors, source, tree
 from minijax.base.util import merge, partition, split_list, trace_cache, weak_cache
 from minijax.core import (AxisData, Jaxpr, JaxprEqn, Primitive, Zero, aval_of, batch_jaxpr,
-                          dce_jaxpr, instantiate, jvp_jaxpr, materialize, merge_tangents, state)
+                          batched_aval, dce_jaxpr, eval_jaxpr, instantiate, jvp_jaxpr,
+                          materialize, merge_tangents, move_axis, state, trace_closed)
 from minijax.lax import identity
 from minijax.lax.control_flow.common import (Body, check_carry, flat_result, interleave,
                                              pad_inputs, promote_weak, rearrange, trace_body,
@@ -197,28 +198,64 @@ def _transpose(cts: Sequence[Any], *args: Any, **_: Any) -> list:
             "forward mode works: jax.jvp, jax.jacfwd"))
 
 
-def _vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *, cond_nconsts: int,
-          cond_jaxpr: Jaxpr, body_nconsts: int, body_jaxpr: Jaxpr) -> tuple[list, list]:
-    cond_marks, body_marks, carry = split_list([d is not None for d in dims],
-                                               [cond_nconsts, body_nconsts])
-    lanes = bool(cond_jaxpr.out_avals[0].shape)
+class _Batched(NamedTuple):
+    """The mapped loop, which carries have the new axis, and where: behind the lanes, or 0."""
+
+    cond: Jaxpr
+    body: Jaxpr
+    carry: tuple[bool, ...]
+    at: int
+
+
+def _batch_bodies(body: Jaxpr, cond: Jaxpr, axis: AxisData, cond_marks: tuple, body_marks: tuple,
+                  carry: tuple) -> _Batched:
+    lanes = len(cond.out_avals[0].shape)
     while True:
-        new_body, out = batch_jaxpr(body_jaxpr, axis, (*body_marks, *carry), carry)
-        grown = [a or b for a, b in zip(carry, out)]
-        new_cond, (pred_batched,) = batch_jaxpr(cond_jaxpr, axis, (*cond_marks, *grown), False)
-        if pred_batched or (lanes and any(grown)):
-            # Lanes stop at different times, so each needs a carry of its own; and the axes of the
-            # predicate must remain the leading axes of every carry.
-            grown = [True] * len(carry)
-            new_cond, _ = batch_jaxpr(cond_jaxpr, axis, (*cond_marks, *grown), True)
+        new_body, out = batch_jaxpr(body, axis, (*body_marks, *carry), carry)
+        grown = tuple(a or b for a, b in zip(carry, out))
+        new_cond, (pred_batched,) = batch_jaxpr(cond, axis, (*cond_marks, *grown), False)
+        if pred_batched:  # lanes stop at different times, so each needs a carry of its own
+            grown = (True,) * len(carry)
+            new_cond, _ = batch_jaxpr(cond, axis, (*cond_marks, *grown), True)
         if grown == carry:
             break
         carry = grown
-    marks = [*cond_marks, *body_marks, *carry]
-    operands = [materialize(x, d, axis.size) if b else x for x, d, b in zip(args, dims, marks)]
-    outs = while_p.bind(*operands, cond_nconsts=cond_nconsts, cond_jaxpr=new_cond,
-                        body_nconsts=body_nconsts, body_jaxpr=new_body)
-    return outs, [0 if b else None for b in carry]
+    if pred_batched or not lanes:
+        return _Batched(new_cond, new_body, carry, 0)
+    # The axes of the predicate must remain the leading axes of every carry.
+    num_consts = len(body_marks)
+
+    def moved(*args: Any) -> list:
+        state = [move_axis(x, lanes, 0) if b else x for x, b in zip(args[num_consts:], carry)]
+        outs = eval_jaxpr(new_body, new_body.consts, *args[:num_consts], *state)
+        return [move_axis(x, 0, lanes) if b else x for x, b in zip(outs, carry)]
+
+    avals = [batched_aval(a, lanes, axis.size) if b else a
+             for a, b in zip(body.in_avals[num_consts:], carry)]
+    new_body = trace_closed(moved, [*new_body.in_avals[:num_consts], *avals], body.debug)
+    # The predicate does not read the carries that have the axis: give it inputs of their types.
+    own = len(cond_marks)
+    places = [*range(own), *[None if b else own + i for i, b in enumerate(carry)]]
+    new_cond = pad_inputs(cond, places, [*cond.in_avals[:own], *avals])
+    return _Batched(new_cond, new_body, carry, lanes)
+
+
+_batch_bodies = trace_cache(_batch_bodies)
+
+
+def _vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *, cond_nconsts: int,
+          cond_jaxpr: Jaxpr, body_nconsts: int, body_jaxpr: Jaxpr) -> tuple[list, list]:
+    sizes = [cond_nconsts, body_nconsts]
+    cond_marks, body_marks, carry_marks = split_list([d is not None for d in dims], sizes)
+    loop = _batch_bodies(body_jaxpr, cond_jaxpr, axis, tuple(cond_marks), tuple(body_marks),
+                         tuple(carry_marks))
+    consts = cond_nconsts + body_nconsts
+    marks = [*cond_marks, *body_marks, *loop.carry]
+    operands = [materialize(x, d, axis.size, loop.at if i >= consts else 0) if b else x
+                for i, (x, d, b) in enumerate(zip(args, dims, marks))]
+    outs = while_p.bind(*operands, cond_nconsts=cond_nconsts, cond_jaxpr=loop.cond,
+                        body_nconsts=body_nconsts, body_jaxpr=loop.body)
+    return outs, [loop.at if b else None for b in loop.carry]
 
 
 def _dce(eqn: JaxprEqn, used: Sequence[bool]) -> JaxprEqn | None:
