@@ -20,8 +20,7 @@ from typing import Any
 import jaxlib.mlir.ir as ir
 import ml_dtypes
 import numpy as np
-from jaxlib.mlir._mlir_libs import _jax_mlir_ext
-from jaxlib.mlir.dialects import chlo, sdy, stablehlo
+from jaxlib.mlir._mlir_libs import _chlo, _jax_mlir_ext, _sdy, _stablehlo
 from jaxlib.mlir.passmanager import PassManager
 
 Value = ir.Value
@@ -84,9 +83,9 @@ class Builder:
     def __init__(self) -> None:
         context = ir.Context()
         context.append_dialect_registry(_registry)
-        stablehlo.register_dialect(context)
-        chlo.register_dialect(context)
-        sdy.register_dialect(context)
+        _stablehlo.register_dialect(context)
+        _chlo.register_dialect(context)
+        _sdy.register_dialect(context)
         context.get_dialect_descriptor("func")  # loads it
         self.context = context
         self.unknown = ir.Location.unknown(context)

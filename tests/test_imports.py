@@ -24,7 +24,7 @@ ALLOWED = {
 }
 # Imports inside functions: modules that are slow to load and rarely needed.
 LAZY = {"opt_einsum", "lowering", "scipy", "matplotlib", "matplotlib.pyplot",
-        "jaxlib.lapack", "jaxlib.mlir"}
+        "jaxlib.lapack", "jaxlib.mlir", "absl"}
 FILES = sorted((ROOT / "minijax").rglob("*.py"))
 LOWERING = sorted((ROOT / "lowering").rglob("*.py"))
 

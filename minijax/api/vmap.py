@@ -102,11 +102,12 @@ def flatten_axes(name: str, axes: Any, full: Any) -> list:
     entries, axes_tree = tree.flatten(axes, is_leaf=lambda x: x is None)
     try:
         parts = axes_tree.flatten_up_to(full)
-    except (ValueError, TypeError) as error:
+    except ValueError:
+        found = [str(explain(name)) for explain in tree.prefix_errors(
+            axes, full, is_leaf=lambda x: x is None)]
         raise ValueError(errors.describe(
-            f"{name} specification must be a tree prefix of the corresponding value, got "
-            f"specification {axes} for value tree {tree.structure(full)}.",
-            because=str(error).splitlines()[0],
+            f"{name} specification must be a tree prefix of the corresponding value; \n"
+            f"  Mismatch details ({len(found)} found):\n  " + "\n  ".join(found),
             fix="nest the axes as the value is nested, or give one int for a whole subtree"),
         ) from None
     return [entry for entry, part in zip(entries, parts) for _ in tree.leaves(part)]

@@ -15,6 +15,7 @@ import enum
 import itertools
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -412,6 +413,36 @@ class Config:
     def x64_enabled(self) -> bool:
         """Whether 64-bit dtypes are on."""
         return enable_x64.value
+
+    def config_with_absl(self) -> None:
+        """Define an absl flag for each option; given flags count once absl has parsed them."""
+        from absl import app, flags
+
+        for name, state in _states.items():
+            if name in flags.FLAGS:
+                continue
+            kinds = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float}
+            define = kinds.get(type(state.value), flags.DEFINE_string)
+            value = state.value.name if isinstance(state.value, enum.Enum) else state.value
+            define(name, value, f"The option {name} of jax.config.")
+        app.call_after_init(self.complete_absl_config)
+
+    def complete_absl_config(self) -> None:
+        """Take over the absl flags that were given on the command line."""
+        from absl import flags
+
+        for name in _states:
+            if flags.FLAGS[name].present:
+                self.update(name, flags.FLAGS[name].value)
+
+    def parse_flags_with_absl(self) -> None:
+        """Read `--jax_...` options from the command line now, before absl does."""
+        from absl import flags
+
+        self.config_with_absl()
+        given = [arg for arg in sys.argv[1:] if arg.lstrip("-").startswith(("jax", "nojax"))]
+        flags.FLAGS(sys.argv[:1] + given, known_only=True)
+        self.complete_absl_config()
 
     def _state(self, name: str) -> State:
         state = _states.get(name)

@@ -57,7 +57,7 @@ class _Described:
         if self._text is not None:
             return self._text
         return describe(
-            self._what(), because=self._because(), fix=self.fix, at=self._where() or ""
+            self._what(), because=self._because(), fix=self._fix(), at=self._where() or ""
         )
 
     def __reduce__(self) -> tuple:
@@ -70,6 +70,9 @@ class _Described:
     def _because(self) -> str | None:
         return None
 
+    def _fix(self) -> str | None:
+        return self.fix
+
     def _where(self) -> source.Frame | None:
         return source.user_frame(self._raised)
 
@@ -77,12 +80,23 @@ class _Described:
 class _OfTracer(_Described):
     """A `_Described` error about a tracer, whose text is built from the tracer."""
 
+    static_helps = False  # whether the program would work if the arguments were static
+
     def __init__(self, tracer: Any, context: str = ""):
         super().__init__(context)
         self.tracer = tracer
 
     def _because(self) -> str | None:
         return describe_origin(self.tracer)
+
+    def _fix(self) -> str | None:
+        names = argument_names(_innermost(self.tracer)) if self.static_helps else []
+        if not names:
+            return self.fix
+        names = list(dict.fromkeys(name.partition("[")[0].partition(".")[0] for name in names))
+        static = repr(names[0]) if len(names) == 1 else tuple(names)
+        return (f"{self.fix}; or, for few different values, make the argument static: "
+                f"jax.jit(f, static_argnames={static})")
 
 
 def _restore(cls: type, text: str) -> BaseException:
@@ -107,9 +121,9 @@ class ConcretizationTypeError(_OfTracer, JAXTypeError):
     """A value that is only known when the program runs was needed while it is traced."""
 
     fix = (
-        "keep the computation on arrays (x.astype(float), jnp.where, jax.lax.cond), or make the "
-        "argument static: jax.jit(f, static_argnames=...)"
+        "keep the computation on arrays: x.astype(float), jnp.where(c, x, y), jax.lax.cond"
     )
+    static_helps = True
 
     def _what(self) -> str:
         what = (
@@ -123,8 +137,7 @@ class TracerBoolConversionError(ConcretizationTypeError):
     """A traced array was used in `if`, `while`, `and`, `or`, `not` or `bool()`."""
 
     fix = (
-        "choose with jnp.where(condition, a, b) or jax.lax.cond(condition, f, g, x); or make the "
-        "argument static: jax.jit(f, static_argnames=...)"
+        "choose with jnp.where(condition, a, b) or jax.lax.cond(condition, f, g, x)"
     )
 
     def _what(self) -> str:
@@ -147,9 +160,9 @@ class TracerIntegerConversionError(_OfTracer, JAXTypeError):
     """A traced array was used as a Python integer: an index of a list, a shape, range(n)."""
 
     fix = (
-        "index arrays, not lists: jnp.asarray(items)[i]; loop with jax.lax.fori_loop; or make "
-        "the argument static: jax.jit(f, static_argnames=...)"
+        "index arrays, not lists: jnp.asarray(items)[i]; loop with jax.lax.fori_loop"
     )
+    static_helps = True
 
     def _what(self) -> str:
         return f"The __index__() method was called on {name_of(self.tracer)}"
@@ -225,9 +238,13 @@ def _type_of(tracer: Any) -> str:
 
 def describe_origin(tracer: Any) -> str | None:
     """Why a value is traced: the function being traced and the arguments it depends on."""
+    tracer = _innermost(tracer)
     function = _traced_function(tracer)
     if function is None:
         return None
+    axis = getattr(tracer._trace, "axis", None)
+    if axis is not None:
+        return f"it is another value for each of the {axis.size} elements that vmap maps over"
     names = argument_names(tracer)
     if names:
         few = f"the argument {names[0]}" if len(names) == 1 else f"the arguments {_listed(names)}"
@@ -235,6 +252,13 @@ def describe_origin(tracer: Any) -> str | None:
     made = _where_made(tracer)
     where = f" (made at {made})" if made else ""
     return f"the value is computed inside {function}{where}, and known only when that runs"
+
+
+def _innermost(tracer: Any) -> Any:
+    """The tracer whose value is unknown, behind those that pair a value with its tangent."""
+    while hasattr(tracer, "primal"):
+        tracer = tracer.primal
+    return tracer
 
 
 def _listed(names: list[str]) -> str:

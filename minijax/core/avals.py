@@ -62,6 +62,9 @@ class ShapedArray:
         name = "float0" if self.dtype == dtypes.float0 else self.dtype.name
         return f"ShapedArray({name}[{','.join(map(str, self.shape))}]{weak})"
 
+    def __str__(self) -> str:
+        return "~" * self.weak_type + self.str_short(False)
+
     def __reduce__(self) -> tuple:
         return ShapedArray, (self.shape, self.dtype, self.weak_type, self.placement)
 

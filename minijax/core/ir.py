@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minijax.base.util import weak_cache
 from minijax.core.avals import ShapedArray
 from minijax.core.trace import state
 
@@ -175,6 +176,19 @@ def subjaxprs(params: dict) -> list[Jaxpr]:
         elif isinstance(value, tuple):
             found.extend(v for v in value if type(v) is Jaxpr)
     return found
+
+
+def axes_of(primitive: Any, params: dict) -> frozenset:
+    """The named axes that an operation communicates over, itself or inside its jaxprs."""
+    if primitive.axes is not None:
+        return frozenset(primitive.axes(params))
+    if not primitive.multiple_results:  # as all operations that contain jaxprs have
+        return NO_EFFECTS
+    return NO_EFFECTS.union(*map(_named_axes, subjaxprs(params)))
+
+
+_named_axes = weak_cache(lambda jaxpr: NO_EFFECTS.union(
+    *[axes_of(eqn.primitive, eqn.params) for eqn in jaxpr.eqns]))
 
 
 def literal_value(val: Any, aval: ShapedArray) -> Any:

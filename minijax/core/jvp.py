@@ -16,7 +16,7 @@ from minijax.core.ir import Jaxpr, eval_jaxpr
 from minijax.core.primitive import Primitive, missing_rule
 from minijax.core.stage import trace_closed
 from minijax.core.structural import instantiate as instantiate_zero
-from minijax.core.trace import Trace, Tracer, aval_of, entered, state, to_concrete
+from minijax.core.trace import Trace, Tracer, aval_of, entered, state
 
 
 class JVPTracer(Tracer):
@@ -33,14 +33,13 @@ class JVPTracer(Tracer):
         except AttributeError:
             self.aval = aval_of(primal)
 
-    def concrete(self) -> Any:
-        return to_concrete(self.primal)
-
-    def block_until_ready(self) -> "JVPTracer":
-        return self
+    # Its value may be known, but float(x) or np.sin(x) would lose the tangent: so no `concrete`.
 
     def __repr__(self) -> str:
-        return f"JVPTracer<{self.aval.str_short()}>(primal={self.primal}, tangent={self.tangent})"
+        if self._trace.reverse:
+            tangent = aval_of(self.tangent).str_short()
+            return f"GradTracer(primal={self.primal}, typeof(tangent)={tangent})"
+        return f"JVPTracer(primal={self.primal}, tangent={self.tangent})"
 
 
 class JVPTrace(Trace):

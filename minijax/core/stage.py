@@ -36,6 +36,9 @@ class JaxprTracer(Tracer):
         self.aval = aval
         self.var = var
 
+    def __repr__(self) -> str:
+        return f"JitTracer({self.aval})"
+
 
 register_aval(JaxprTracer, lambda x: x.aval)
 

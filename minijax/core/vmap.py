@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from minijax.base import errors
 from minijax.base.util import trace_cache
-from minijax.core.ir import Jaxpr, eval_jaxpr
+from minijax.core.ir import Jaxpr, axes_of, eval_jaxpr
 from minijax.core.primitive import Primitive, missing_rule
 from minijax.core.stage import trace_closed
 from minijax.core.structural import materialize
@@ -42,7 +42,7 @@ class BatchTracer(Tracer):
         return self.dim
 
     def __repr__(self) -> str:
-        return f"BatchTracer<{self.aval.str_short()}>(val={self.val}, batch_dim={self.dim})"
+        return f"VmapTracer(aval={self.aval}, batched={aval_of(self.val)})"
 
 
 _unbatched: dict[tuple, Any] = {}
@@ -86,8 +86,8 @@ class BatchTrace(Trace):
             else:
                 vals.append(x)
                 dims.append(None)
-        if not active and (primitive.axes is None or self.axis.name is None
-                           or self.axis.name not in primitive.axes(params)):
+        if not active and (self.axis.name is None
+                           or self.axis.name not in axes_of(primitive, params)):
             return self.parent.process_primitive(primitive, args, params)
         if primitive.vmap is None:
             raise missing_rule(primitive, "vmap", "Batching",

@@ -29,9 +29,9 @@ from minijax.lax.control_flow.while_loop import (
 )
 from minijax.lax.conv import (
     ConvDimensionNumbers, ConvGeneralDilatedDimensionNumbers, conv, conv_dimension_numbers,
-    conv_general_dilated, conv_general_dilated_p, conv_general_permutations,
-    conv_general_shape_tuple, conv_shape_tuple, conv_transpose, conv_transpose_shape_tuple,
-    conv_with_general_padding,
+    conv_general_dilated, conv_general_dilated_local, conv_general_dilated_p,
+    conv_general_dilated_patches, conv_general_permutations, conv_general_shape_tuple,
+    conv_shape_tuple, conv_transpose, conv_transpose_shape_tuple, conv_with_general_padding,
 )
 from minijax.lax.cumulative import (
     cumlogsumexp, cumlogsumexp_p, cummax, cummax_p, cummin, cummin_p, cumprod, cumprod_p,
@@ -92,7 +92,7 @@ from minijax.lax.slicing import (
     dynamic_update_slice_p, index_in_dim, slice, slice_in_dim, slice_p,
 )
 from minijax.lax.sorting import (
-    sort, sort_key_val, sort_p, top_k, top_k_p,
+    approx_max_k, approx_min_k, approx_top_k_p, sort, sort_key_val, sort_p, top_k, top_k_p,
 )
 from minijax.lax.special import (
     bessel_i0e, bessel_i0e_p, bessel_i1e, bessel_i1e_p, digamma, digamma_p, erf, erf_inv,
@@ -118,9 +118,10 @@ __all__ = [
     "fori_loop", "linear_solve_p", "map", "scan", "scan_p", "switch", "while_loop", "while_p",
     # conv
     "ConvDimensionNumbers", "ConvGeneralDilatedDimensionNumbers", "conv",
-    "conv_dimension_numbers", "conv_general_dilated", "conv_general_dilated_p",
-    "conv_general_permutations", "conv_general_shape_tuple", "conv_shape_tuple",
-    "conv_transpose", "conv_transpose_shape_tuple", "conv_with_general_padding",
+    "conv_dimension_numbers", "conv_general_dilated", "conv_general_dilated_local",
+    "conv_general_dilated_p", "conv_general_dilated_patches", "conv_general_permutations",
+    "conv_general_shape_tuple", "conv_shape_tuple", "conv_transpose",
+    "conv_transpose_shape_tuple", "conv_with_general_padding",
     # cumulative
     "cumlogsumexp", "cumlogsumexp_p", "cummax", "cummax_p", "cummin", "cummin_p", "cumprod",
     "cumprod_p", "cumsum", "cumsum_p",
@@ -174,7 +175,8 @@ __all__ = [
     "dynamic_update_index_in_dim", "dynamic_update_slice", "dynamic_update_slice_in_dim",
     "dynamic_update_slice_p", "index_in_dim", "slice", "slice_in_dim", "slice_p",
     # sorting
-    "sort", "sort_key_val", "sort_p", "top_k", "top_k_p",
+    "approx_max_k", "approx_min_k", "approx_top_k_p", "sort", "sort_key_val", "sort_p", "top_k",
+    "top_k_p",
     # special
     "bessel_i0e", "bessel_i0e_p", "bessel_i1e", "bessel_i1e_p", "digamma", "digamma_p", "erf",
     "erf_inv", "erf_inv_p", "erf_p", "erfc", "erfc_p", "lgamma", "lgamma_p", "polygamma",

@@ -23,8 +23,8 @@ from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.core import (Primitive, ShapedArray, aval_of, convert_element_type, each_operand,
                           is_linear, move_axis)
-from minijax.lax import shapes
-from minijax.lax.dot import PrecisionLike, canonicalize_precision
+from minijax.lax import logic, shapes
+from minijax.lax.dot import PrecisionLike, canonicalize_precision, dot_general
 from minijax.lax.rules import ArrayLike, check_same_dtypes
 from minijax.lax.window import dilated, padtype_to_pads
 
@@ -128,6 +128,55 @@ def conv_transpose(lhs: ArrayLike, rhs: ArrayLike, strides: Sequence[int],
     return conv_general_dilated(lhs, rhs, (1,) * (ndim - 2), pads, strides, spread, dnums,
                                 precision=precision,
                                 preferred_element_type=preferred_element_type)
+
+
+def conv_general_dilated_patches(
+        lhs: ArrayLike, filter_shape: Sequence[int], window_strides: Sequence[int],
+        padding: str | Sequence[tuple[int, int]], lhs_dilation: Sequence[int] | None = None,
+        rhs_dilation: Sequence[int] | None = None,
+        dimension_numbers: ConvGeneralDilatedDimensionNumbers = None,
+        precision: PrecisionLike = None, preferred_element_type: Any = None) -> Array:
+    """What a convolution's kernel sees at each position, along the feature dimension.
+
+    The features of the result are the input features, each with the places of the kernel in
+    row-major order.
+    """
+    filter_shape = tuple(map(index, filter_shape))
+    aval = aval_of(lhs)
+    dnums = conv_dimension_numbers(aval.shape, (1, 1, *filter_shape), dimension_numbers)
+    features, places = aval.shape[dnums.lhs_spec[1]], math.prod(filter_shape)
+    row, column = [shapes.broadcasted_iota(np.dtype(np.int32), (places, places), i)
+                   for i in (0, 1)]
+    identity = convert_element_type(logic.eq(row, column), aval.dtype)
+    kernel = shapes.broadcast_in_dim(identity, (features, places, places), (1, 2))
+    kernel = shapes.reshape(kernel, (features * places, 1, *filter_shape))
+    order = sorted(range(aval.ndim), key=dnums.rhs_spec.__getitem__)
+    return conv_general_dilated(
+        lhs, shapes.transpose(kernel, order), window_strides, padding, lhs_dilation, rhs_dilation,
+        dnums, feature_group_count=features, precision=precision,
+        preferred_element_type=preferred_element_type)
+
+
+def conv_general_dilated_local(
+        lhs: ArrayLike, rhs: ArrayLike, window_strides: Sequence[int],
+        padding: str | Sequence[tuple[int, int]], filter_shape: Sequence[int],
+        lhs_dilation: Sequence[int] | None = None, rhs_dilation: Sequence[int] | None = None,
+        dimension_numbers: ConvGeneralDilatedDimensionNumbers = None,
+        precision: PrecisionLike = None) -> Array:
+    """A convolution with a kernel of its own at each position (unshared weights).
+
+    `rhs` has, in the kernel's layout, output features, input features times the places of the
+    kernel, and the spatial dimensions of the result.
+    """
+    dnums = conv_dimension_numbers(aval_of(lhs).shape, aval_of(rhs).shape, dimension_numbers)
+    first = precision[0] if isinstance(precision, tuple) else precision
+    patches = conv_general_dilated_patches(lhs, filter_shape, window_strides, padding,
+                                           lhs_dilation, rhs_dilation, dnums, first)
+    _, rhs_spec, out_spec = dnums
+    out = dot_general(patches, rhs, (((out_spec[1],), (rhs_spec[1],)),
+                                     (out_spec[2:], rhs_spec[2:])), precision)
+    logical = (*out_spec[2:], *out_spec[:2])  # where each dimension of `out` belongs
+    return shapes.transpose(out, sorted(range(len(logical)), key=logical.__getitem__))
 
 
 def _transposed_pads(kernel: Sequence[int], strides: Sequence[int],

@@ -518,11 +518,11 @@ def _scatter_vmap(primitive: Primitive, axis: Any, args: Sequence[Any],
     return primitive.bind(operand, indices, updates, dimension_numbers=dnums, **params), 0
 
 
-def _scatter(name: str, jvp: Callable, transpose: Callable) -> Primitive:
+def _scatter(name: str, jvp: Callable, transpose: Callable | None = None) -> Primitive:
     """A member of the scatter family; `jvp` and `transpose` take the primitive first."""
     return Primitive(name, shape=_scatter_shape,
                      jvp=Deferred(lambda p: partial(jvp, p)),
-                     transpose=Deferred(lambda p: partial(transpose, p)),
+                     transpose=transpose and Deferred(lambda p: partial(transpose, p)),
                      vmap=Deferred(lambda p: partial(_scatter_vmap, p)))
 
 
@@ -662,14 +662,8 @@ def _masked(mask: Any, x: Any) -> Any:
     return logic.select(mask, x, fill_like(x, 0))
 
 
-def _no_transpose(primitive: Primitive, ct: Any, *args: Any, **params: Any) -> list:
-    raise NotImplementedError(errors.describe(
-        f"Transpose rule for '{primitive.name}' not implemented",
-        because="it is not linear in its operands", fix="use lax.scatter_add"))
-
-
-scatter_min_p = _scatter("scatter-min", _extremum_jvp, _no_transpose)
-scatter_max_p = _scatter("scatter-max", _extremum_jvp, _no_transpose)
+scatter_min_p = _scatter("scatter-min", _extremum_jvp)
+scatter_max_p = _scatter("scatter-max", _extremum_jvp)
 
 
 def _replace_jvp(primitive: Primitive, primals: Sequence[Any], tangents: Sequence[Any],

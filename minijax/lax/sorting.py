@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minijax.base import dtypes, errors
-from minijax.base.jaxlib import Array
+from minijax.base.jaxlib import Array, _jax
 from minijax.base.util import canonicalize_axis
 from minijax.core import Primitive, ShapedArray, Zero, aval_of, materialize, zero_tangent
 from minijax.lax import shapes
@@ -59,6 +59,36 @@ def top_k(operand: ArrayLike, k: int, *, axis: int = -1) -> tuple[Array, Array]:
                                          fix="ask for at least 0 elements"))
     axis = canonicalize_axis(axis, aval_of(operand).ndim)
     return tuple(top_k_p.bind(operand, k=k, axis=axis))
+
+
+def approx_max_k(operand: ArrayLike, k: int, reduction_dimension: int = -1,
+                 recall_target: float = 0.95, reduction_input_size_override: int = -1,
+                 aggregate_to_topk: bool = True) -> tuple[Array, Array]:
+    """About the `k` largest elements and their positions: fast on TPU, exact elsewhere.
+
+    `recall_target` is the expected share of the true ones. Without `aggregate_to_topk` more
+    candidates than k are returned, unsorted; `reduction_input_size_override` is the size of the
+    whole dimension when the operand is a part of it.
+    """
+    return _approx_top_k(operand, k, reduction_dimension, recall_target, True,
+                         reduction_input_size_override, aggregate_to_topk)
+
+
+def approx_min_k(operand: ArrayLike, k: int, reduction_dimension: int = -1,
+                 recall_target: float = 0.95, reduction_input_size_override: int = -1,
+                 aggregate_to_topk: bool = True) -> tuple[Array, Array]:
+    """About the `k` smallest elements and their positions; see `approx_max_k`."""
+    return _approx_top_k(operand, k, reduction_dimension, recall_target, False,
+                         reduction_input_size_override, aggregate_to_topk)
+
+
+def _approx_top_k(operand: Any, k: int, dimension: int, recall_target: float, is_max_k: bool,
+                  size_override: int, aggregate: bool) -> tuple[Array, Array]:
+    return tuple(approx_top_k_p.bind(
+        operand, k=operator.index(k), reduction_dimension=operator.index(dimension),
+        recall_target=float(recall_target), is_max_k=is_max_k,
+        reduction_input_size_override=operator.index(size_override),
+        aggregate_to_topk=bool(aggregate)))
 
 
 # --- Derivatives: the tangents move as the elements do ------------------------------------------
@@ -147,3 +177,47 @@ def _top_k_vmap(mapped: Any, args: Sequence[Any], dims: Sequence[int], *, k: int
 
 top_k_p = Primitive("top_k", shape=_top_k_shape, multiple_results=True, jvp=_top_k_jvp,
                     vmap=_top_k_vmap)
+
+
+# --- approx_top_k ------------------------------------------------------------------------------
+
+
+def _approx_top_k_shape(x: ShapedArray, *, k: int, reduction_dimension: int, recall_target: float,
+                        is_max_k: bool, reduction_input_size_override: int,
+                        aggregate_to_topk: bool) -> list[ShapedArray]:
+    if not dtypes.issubdtype(x.dtype, np.floating):
+        raise ValueError(errors.describe("operand must be a floating type",
+                                         because=f"it is {x.str_short(short_dtypes=False)}",
+                                         fix="use lax.top_k, or convert the operand"))
+    axis = canonicalize_axis(reduction_dimension, x.ndim)
+    size = x.shape[axis]
+    if size < k:
+        raise ValueError(errors.describe(
+            f"k must be smaller than the size of reduction_dim {size}, got {k}",
+            fix="ask for at most as many elements as there are"))
+    count = _jax.approx_top_k_reduction_output_size(
+        size, x.ndim, k, recall_target, aggregate_to_topk, reduction_input_size_override)[0]
+    shape = (*x.shape[:axis], count, *x.shape[axis + 1:])
+    return [ShapedArray(shape, x.dtype, x.weak_type), ShapedArray(shape, np.dtype(np.int32))]
+
+
+def _approx_top_k_jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple:
+    values, indices = approx_top_k_p.bind(*primals, **params)
+    zero = zero_tangent(indices)
+    if type(tangents[0]) is Zero:
+        return [values, indices], [zero_tangent(values), zero]
+    axis = canonicalize_axis(params["reduction_dimension"], aval_of(values).ndim)
+    # Candidates that were not found have positions out of bounds, so these are not unique.
+    return [values, indices], [_take_along(tangents[0], indices, axis, False), zero]
+
+
+def _approx_top_k_vmap(mapped: Any, args: Sequence[Any], dims: Sequence[int], *,
+                       reduction_dimension: int, **params: Any) -> tuple:
+    d = dims[0]
+    axis = canonicalize_axis(reduction_dimension, aval_of(args[0]).ndim - 1)
+    out = approx_top_k_p.bind(args[0], reduction_dimension=axis + (axis >= d), **params)
+    return out, [d, d]
+
+
+approx_top_k_p = Primitive("approx_top_k", shape=_approx_top_k_shape, multiple_results=True,
+                           jvp=_approx_top_k_jvp, vmap=_approx_top_k_vmap)

@@ -24,7 +24,6 @@ from minijax.core import (Jaxpr, Primitive, ShapedArray, Zero, aval_of, batch, j
                           materialize, zero_tangent)
 from minijax.core.primitive import Deferred
 from minijax.lax import elementwise, logic, reduction, shapes
-from minijax.lax.computation import trace_computation
 from minijax.lax.reduction import (apply_elementwise, highest, lowest, monoid, reduce_max_p,
                                    reduce_min_p, reduce_sum_p, reducer_jaxpr)
 from minijax.lax.rules import ANY, check_dtype, fill_like, scalar_like
@@ -408,24 +407,6 @@ def _select_and_gather_add_vmap(axis: Any, args: Sequence[Any], dims: Sequence[i
     return out, at
 
 
-def _select_and_gather_add_decompose(tangents: Any, operand: Any, *, select_prim: Primitive,
-                                     **params: Any) -> Any:
-    """A windowed reduction of (element, tangent) pairs."""
-    value, tangent = aval_of(operand), aval_of(tangents)
-    jaxpr = trace_computation(
-        lambda a, s, b, t: _keep_first(select_prim, a, s, b, t),
-        [ShapedArray((), value.dtype), ShapedArray((), tangent.dtype)] * 2, "Reduction")
-    worst = lowest if select_prim is logic.ge_p else highest
-    zero = np.zeros((), tangent.dtype)[()]
-    return reduce_window_p.bind(operand, tangents, worst(value.dtype), zero, jaxpr=jaxpr,
-                                consts=(), **params)[1]
-
-
-def _keep_first(select_prim: Primitive, a: Any, s: Any, b: Any, t: Any) -> list:
-    keep = logic.bitwise_or(select_prim.bind(a, b), logic.ne(a, a))
-    return [logic.select(keep, a, b), logic.select(keep, s, t)]
-
-
 def _named_selection(params: dict[str, Any]) -> dict[str, Any]:
     """What a printed equation says: the comparison by its name."""
     return dict(sorted({**params, "select_prim": params["select_prim"].name}.items()))
@@ -434,7 +415,7 @@ def _named_selection(params: dict[str, Any]) -> dict[str, Any]:
 select_and_gather_add_p = Primitive(
     "select_and_gather_add", shape=_select_and_gather_add_shape, jvp=_select_and_gather_add_jvp,
     transpose=_select_and_gather_add_transpose, vmap=_select_and_gather_add_vmap,
-    decompose=_select_and_gather_add_decompose, show=_named_selection)
+    show=_named_selection)
 
 
 def _select_and_scatter_add_shape(source: ShapedArray, operand: ShapedArray, *,

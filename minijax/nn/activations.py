@@ -122,13 +122,14 @@ def celu(x: ArrayLike, alpha: ArrayLike = 1.0) -> Any:
 def gelu(x: ArrayLike, approximate: bool = True) -> Any:
     """x times the normal distribution function at x, or its approximation with tanh."""
     x = _inexact("gelu", x)
-    dtype = x.dtype.type
+    x = structural.convert_element_type(x, x.dtype)
+    number = x.dtype.type
     if not approximate:
-        out = _mul(_mul(dtype(0.5), x), lax.erfc(_mul(lax.neg(x), dtype(math.sqrt(0.5)))))
-        return structural.convert_element_type(out, x.dtype)
-    cubic = _add(x, _mul(dtype(0.044715), lax.integer_pow(x, 3)))
-    share = _add(1.0, lax.tanh(_mul(dtype(math.sqrt(2 / math.pi)), cubic)))
-    return structural.convert_element_type(_mul(x, _mul(dtype(0.5), share)), x.dtype)
+        tail = lax.erfc(lax.mul(lax.neg(x), number(math.sqrt(0.5))))
+        return lax.mul(lax.mul(number(0.5), x), tail)
+    cubic = lax.add(x, lax.mul(number(0.044715), lax.integer_pow(x, 3)))
+    share = lax.add(number(1), lax.tanh(lax.mul(number(math.sqrt(2 / math.pi)), cubic)))
+    return lax.mul(x, lax.mul(number(0.5), share))
 
 
 # --- Sigmoids ----------------------------------------------------------------------------------
@@ -344,7 +345,7 @@ def _logsumexp(a: Any, b: Any, where: Any, axis: Any, keepdims: bool, return_sig
     axes = canonicalize_axes(axis, a.ndim)
     top = _reduced(lax.stop_gradient(lax.real(a) if a.dtype in promotion.COMPLEX else a), axes,
                    where, True)
-    top = _where(lax.is_finite(top), top, 0)
+    top = _selected(lax.is_finite(top), top)
     exps = ufuncs.exp.body(_sub(a, top))
     total = _reduced(exps if b is None else _mul(exps, b), axes, where, False)
     sign = lax.sign(total)

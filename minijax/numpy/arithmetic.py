@@ -303,7 +303,7 @@ def copysign(x1: ArrayLike, x2: ArrayLike, /) -> Array:
     x, y, dtype = inexact_operands("copysign", x1, x2)
     if dtype in COMPLEX:
         raise TypeError("copysign does not support complex-valued inputs")
-    size = strong(lax.abs(x))
+    size = lax.abs(x) if common_dtype(x, y)[1] else strong(lax.abs(x))
     return pick(_signbit(y), lax.neg(size), size)
 
 

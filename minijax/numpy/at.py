@@ -20,7 +20,7 @@ import numpy as np
 from minijax import lax
 from minijax.base import config, dtypes, errors
 from minijax.base.jaxlib import Array
-from minijax.core import Tracer, eval_trace, get_aval, state, structural
+from minijax.core import Tracer, eval_trace, get_aval, is_concrete, state, structural
 from minijax.numpy import indexing, promotion, ufuncs
 from minijax.runtime.call import fused
 
@@ -59,6 +59,28 @@ class _IndexUpdateHelper:
         return f"_IndexUpdateHelper({self.array!r})"
 
 
+def _updater(op: str, doc: str) -> Callable[..., Any]:
+    """The method of `x.at[index]` for one operation."""
+    def update(self: "_IndexUpdateRef", values: Any, *, indices_are_sorted: bool = False,
+               unique_indices: bool = False, mode: Any = None, out_sharding: Any = None,
+               wrap_negative_indices: bool = True) -> Any:
+        if out_sharding is not None:
+            _no_sharding(op)
+        return _update(self.array, self.index, values, op, indices_are_sorted, unique_indices,
+                       mode, wrap_negative_indices)
+
+    update.__name__ = op
+    update.__qualname__ = f"_IndexUpdateRef.{op}"
+    update.__doc__ = doc
+    return update
+
+
+def _no_sharding(name: str) -> None:
+    raise NotImplementedError(errors.describe(
+        f"at[...].{name} with out_sharding is only possible for explicitly sharded arrays",
+        fix="jax.lax.with_sharding_constraint(result, sharding)"))
+
+
 class _IndexUpdateRef:
     """`x.at[index]`: the place to read or to update.
 
@@ -80,78 +102,22 @@ class _IndexUpdateRef:
             mode: Any = None, fill_value: Any = None, out_sharding: Any = None,
             wrap_negative_indices: bool = True) -> Any:
         """`x[index]`; with mode "fill", elements outside are `fill_value` (NaN, or an extreme)."""
-        _no_sharding("get", out_sharding)
+        if out_sharding is not None:
+            _no_sharding("get")
         if isinstance(fill_value, Array):
             fill_value = fill_value.item()
         return indexing.lookup(self.array, self.index, mode=mode, fill_value=fill_value,
                                indices_are_sorted=indices_are_sorted,
                                unique_indices=unique_indices, wrap=wrap_negative_indices)
 
-    def set(self, values: Any, *, indices_are_sorted: bool = False, unique_indices: bool = False,
-            mode: Any = None, out_sharding: Any = None,
-            wrap_negative_indices: bool = True) -> Any:
-        """A copy with `x[index] = values`."""
-        _no_sharding("set", out_sharding)
-        return _update(self.array, self.index, values, "set", indices_are_sorted, unique_indices,
-                       mode, wrap_negative_indices)
-
-    def add(self, values: Any, *, indices_are_sorted: bool = False, unique_indices: bool = False,
-            mode: Any = None, out_sharding: Any = None,
-            wrap_negative_indices: bool = True) -> Any:
-        """A copy with `x[index] += values`, once for every time that a position is named."""
-        _no_sharding("add", out_sharding)
-        return _update(self.array, self.index, values, "add", indices_are_sorted, unique_indices,
-                       mode, wrap_negative_indices)
-
-    def subtract(self, values: Any, *, indices_are_sorted: bool = False,
-                 unique_indices: bool = False, mode: Any = None, out_sharding: Any = None,
-                 wrap_negative_indices: bool = True) -> Any:
-        """A copy with `x[index] -= values`."""
-        _no_sharding("subtract", out_sharding)
-        return _update(self.array, self.index, values, "subtract", indices_are_sorted,
-                       unique_indices, mode, wrap_negative_indices)
-
-    def multiply(self, values: Any, *, indices_are_sorted: bool = False,
-                 unique_indices: bool = False, mode: Any = None, out_sharding: Any = None,
-                 wrap_negative_indices: bool = True) -> Any:
-        """A copy with `x[index] *= values`."""
-        _no_sharding("multiply", out_sharding)
-        return _update(self.array, self.index, values, "multiply", indices_are_sorted,
-                       unique_indices, mode, wrap_negative_indices)
-
-    mul = multiply
-
-    def divide(self, values: Any, *, indices_are_sorted: bool = False,
-               unique_indices: bool = False, mode: Any = None, out_sharding: Any = None,
-               wrap_negative_indices: bool = True) -> Any:
-        """A copy with `x[index] /= values`; a floating one even if `x` holds integers."""
-        _no_sharding("divide", out_sharding)
-        return _update(self.array, self.index, values, "divide", indices_are_sorted,
-                       unique_indices, mode, wrap_negative_indices)
-
-    def power(self, values: Any, *, indices_are_sorted: bool = False,
-              unique_indices: bool = False, mode: Any = None, out_sharding: Any = None,
-              wrap_negative_indices: bool = True) -> Any:
-        """A copy with `x[index] **= values`."""
-        _no_sharding("power", out_sharding)
-        return _update(self.array, self.index, values, "power", indices_are_sorted,
-                       unique_indices, mode, wrap_negative_indices)
-
-    def min(self, values: Any, *, indices_are_sorted: bool = False, unique_indices: bool = False,
-            mode: Any = None, out_sharding: Any = None,
-            wrap_negative_indices: bool = True) -> Any:
-        """A copy with `x[index] = minimum(x[index], values)`."""
-        _no_sharding("min", out_sharding)
-        return _update(self.array, self.index, values, "min", indices_are_sorted, unique_indices,
-                       mode, wrap_negative_indices)
-
-    def max(self, values: Any, *, indices_are_sorted: bool = False, unique_indices: bool = False,
-            mode: Any = None, out_sharding: Any = None,
-            wrap_negative_indices: bool = True) -> Any:
-        """A copy with `x[index] = maximum(x[index], values)`."""
-        _no_sharding("max", out_sharding)
-        return _update(self.array, self.index, values, "max", indices_are_sorted, unique_indices,
-                       mode, wrap_negative_indices)
+    set = _updater("set", "A copy with `x[index] = values`.")
+    add = _updater("add", "A copy with `x[index] += values`, once for every naming of a position.")
+    subtract = _updater("subtract", "A copy with `x[index] -= values`.")
+    multiply = mul = _updater("multiply", "A copy with `x[index] *= values`.")
+    divide = _updater("divide", "A copy with `x[index] /= values`, floating if x is not.")
+    power = _updater("power", "A copy with `x[index] **= values`.")
+    min = _updater("min", "A copy with `x[index] = minimum(x[index], values)`.")
+    max = _updater("max", "A copy with `x[index] = maximum(x[index], values)`.")
 
     def apply(self, func: Callable[[Any], Any], *, indices_are_sorted: bool = False,
               unique_indices: bool = False, mode: Any = None,
@@ -159,7 +125,9 @@ class _IndexUpdateRef:
         """A copy with `x[index] = func(x[index])`; `func` works on single elements."""
         x = self.array
         mask = _Selection.read(x, self.index)
-        if mask is not None:
+        # The derivative of func may be NaN where the mask does not hold: only a mask of unknown
+        # content makes a traced x go this way.
+        if mask is not None and (isinstance(x, Array) or not is_concrete(mask.mask)):
             return lax.select(mask.expanded(x), func(x), x)
         form, operands, _ = indexing.parse(x.shape, self.index, wrap=wrap_negative_indices,
                                            clamp=False)
@@ -169,13 +137,6 @@ class _IndexUpdateRef:
             x, plan.indices, func, _scatter_numbers(plan), update_shape=plan.shape,
             indices_are_sorted=sure or indices_are_sorted, mode=_mode(mode),
             unique_indices=sure or unique_indices)
-
-
-def _no_sharding(name: str, out_sharding: Any) -> None:
-    if out_sharding is not None:
-        raise NotImplementedError(errors.describe(
-            f"at[...].{name} with out_sharding is only possible for explicitly sharded arrays",
-            fix="jax.lax.with_sharding_constraint(result, sharding)"))
 
 
 def _mode(mode: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Differences, slopes and integrals of sampled functions: diff, gradient, trapezoid, interp, unwrap.
+"""Differences, slopes and integrals of samples: diff, gradient, trapezoid, interp, unwrap.
 
     gradient(y, dx)
     interp(x, xp, fp, left="extrapolate", right=0.0)
@@ -103,7 +103,7 @@ def gradient(f: ArrayLike, *varargs: ArrayLike, axis: int | Sequence[int] | None
         raise ValueError(errors.describe(
             "Shape of array too small to calculate a numerical gradient, at least 2 elements are "
             "required.", because=f"the shape is {np.shape(f)}", fix="choose other axes"))
-    spacings = varargs or (1.0,)
+    spacings = varargs or (None,)
     spacings = spacings if len(spacings) == len(axes) else spacings * len(axes)
     out = [_gradient(f, spacing, i) for i, spacing in zip(axes, spacings)]
     return out[0] if len(out) == 1 else out
@@ -111,8 +111,11 @@ def gradient(f: ArrayLike, *varargs: ArrayLike, axis: int | Sequence[int] | None
 
 @fused(static_argnums=2)
 def _gradient(f: Any, spacing: Any, axis: int) -> Any:
-    f, spacing = promotion.promote_inexact(_array("gradient", f),
-                                           promotion.operand("gradient", spacing, 1))
+    if spacing is None:
+        f, spacing = promotion.as_array(promotion.inexact_operand("gradient", f)), 1.0
+    else:
+        f, spacing = promotion.promote_inexact(_array("gradient", f),
+                                               promotion.operand("gradient", spacing, 1))
     f = structural.convert_element_type(f, f.dtype)
     size = f.shape[axis]
     left, inner, right = _part(f, axis, 0, -2), _part(f, axis, 1, -1), _part(f, axis, 2, None)

@@ -85,6 +85,15 @@ def piecewise(x: ArrayLike, condlist: Array | Sequence[ArrayLike],
         raise ValueError(errors.describe(
             f"with {n} condition(s), either {n} or {n + 1} functions are expected; "
             f"got {len(functions)}", fix="give one function for each condition, and a default"))
+    functions = tuple(functions)
+    static = tuple(f if callable(f) else None for f in functions)
+    values = [None if callable(f) else f for f in functions]
+    return _piecewise(x, conditions, static, values, args, kw)
+
+
+@fused(static_argnums=(2,))
+def _piecewise(x: Array, conditions: list, functions: tuple, values: list, args: tuple,
+               kw: dict) -> Array:
     conditions = [broadcast(as_array(truth(c)), x.shape) for c in conditions]
     nothing = as_array(np.bool_(True))
     for condition in conditions:
@@ -92,7 +101,8 @@ def piecewise(x: ArrayLike, condlist: Array | Sequence[ArrayLike],
     out = lax.full_like(x, 0)
     for i, (mask, function) in enumerate(zip([*conditions, nothing], functions)):
         later = conditions[i + 1:] if i < len(conditions) else []
-        out = pick(_only(mask, later), _piece(function, x, mask, args, kw), out)
+        piece = function or values[i]
+        out = pick(_only(mask, later), _piece(piece, x, mask, args, kw), out)
     return out
 
 

@@ -80,8 +80,9 @@ def copy(a: ArrayLike, order: str | None = None) -> Array:
 
 
 def _put(value: np.ndarray, aval: ShapedArray, device: Place, owned: bool = False) -> Array:
-    sharding = place.target_sharding(device)
-    return place.from_numpy(value, aval, sharding, sharding is not None, owned)
+    if device is None:
+        return place.from_numpy(value, aval, None, False, owned)
+    return place.from_numpy(value, aval, place.target_sharding(device), True, owned)
 
 
 def _from_array(x: Any, dtype: Any, copy: bool, ndmin: int, device: Place) -> Any:
@@ -89,7 +90,7 @@ def _from_array(x: Any, dtype: Any, copy: bool, ndmin: int, device: Place) -> An
     if dtype is not None and (dtype != aval.dtype or aval.weak_type):
         x = _converted(x, dtype)
     elif copy:
-        x = place.copy(x) if type(x) is ArrayImpl else lax.copy(x)
+        x = place.copy(x) if type(x) is ArrayImpl else lax.copy_p.bind(x)
     if ndmin > aval.ndim:
         x = _filled_up(x, ndmin)
     if device is not None and type(x) is ArrayImpl:
@@ -114,8 +115,13 @@ def _host_value(object: Any, dtype: Any) -> tuple[Any, bool]:
     """(NumPy array of canonical dtype, or an array if there is one in it; whether it is weak)."""
     kind = type(object)
     if kind in _NUMBERS:
-        weak = dtype is None and kind is not bool
-        return np.array(object, dtypes.scalar_dtype(kind) if dtype is None else dtype), weak
+        if dtype is not None:
+            return np.array(object, dtype), False
+        dtype = dtypes.scalar_dtype(kind)
+        try:
+            return np.array(object, dtype), kind is not bool
+        except OverflowError:
+            raise OverflowError(f"Python int {object} too large to convert to {dtype}") from None
     if isinstance(object, (np.ndarray, np.generic)):
         return _canonical(object, dtype), False
     if object is None:
@@ -223,22 +229,32 @@ def _astype(x: ArrayLike, dtype: Any) -> Array:
 def zeros(shape: Any, dtype: DTypeLike | None = None, *, device: Place = None,
           out_sharding: Sharding | None = None) -> Array:
     """An array of zeros, by default of the default float dtype."""
-    dtype = dtypes.check_user_dtype(dtype, "zeros")
+    dtype = _checked_dtype("zeros", shape, dtype)
     return _filled(shape, 0, dtype, False, out_sharding if device is None else device)
 
 
 def ones(shape: Any, dtype: DTypeLike | None = None, *, device: Place = None,
          out_sharding: Sharding | None = None) -> Array:
     """An array of ones, by default of the default float dtype."""
-    dtype = dtypes.check_user_dtype(dtype, "ones")
+    dtype = _checked_dtype("ones", shape, dtype)
     return _filled(shape, 1, dtype, False, out_sharding if device is None else device)
 
 
 def empty(shape: Any, dtype: DTypeLike | None = None, *, device: Place = None,
           out_sharding: Sharding | None = None) -> Array:
     """An array of zeros: there are no uninitialised arrays."""
-    dtype = dtypes.check_user_dtype(dtype, "empty")
+    dtype = _checked_dtype("empty", shape, dtype)
     return _filled(shape, 0, dtype, False, out_sharding if device is None else device)
+
+
+def _checked_dtype(name: str, shape: Any, dtype: Any) -> Any:
+    if isinstance(dtype, int) and isinstance(shape, int):
+        raise TypeError(errors.describe(
+            f"Did you accidentally write `jax.numpy.{name}({shape}, {dtype})` "
+            f"when you meant `jax.numpy.{name}(({shape}, {dtype}))`?",
+            because=f"the second argument of {name} is a dtype", fix=f"jnp.{name}(({shape}, "
+            f"{dtype}))"))
+    return dtypes.check_user_dtype(dtype, name)
 
 
 def full(shape: Any, fill_value: ArrayLike, dtype: DTypeLike | None = None, *,

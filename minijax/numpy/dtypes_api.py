@@ -8,7 +8,7 @@ equal to (and hashes as) NumPy's type of that name, so either may be a key or a 
 """
 
 import builtins
-import operator
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,6 +17,8 @@ import numpy as np
 from minijax.base import dtypes
 from minijax.base.dtypes import DTypeLike
 from minijax.base.jaxlib import Array
+from minijax.base.source import warn
+from minijax.base.util import canonicalize_axis
 from minijax.core import get_aval
 from minijax.numpy.creation import asarray
 from minijax.numpy.promotion import is_array_like
@@ -127,28 +129,33 @@ def isdtype(dtype: DTypeLike, kind: Any) -> builtins.bool:
 
 def shape(a: Any) -> tuple[int, ...]:
     """The shape of an array; () for a number."""
+    return _shape("shape", a)
+
+
+def _shape(name: str, a: Any) -> tuple[int, ...]:
     own = getattr(a, "shape", None)
     if own is not None:
         return own
+    if not is_array_like(a):
+        warn(f"{name} requires ndarray or scalar arguments, got {type(a)} at position 0. In a "
+             "future JAX release this will be an error.", DeprecationWarning)
     return np.shape(a)
 
 
 def ndim(a: Any) -> int:
     """The number of axes of an array; 0 for a number."""
-    return len(shape(a))
+    return len(_shape("ndim", a))
 
 
 def size(a: Any, axis: int | Sequence[int] | None = None) -> int:
     """The number of elements, or of those along the axes."""
-    sizes = shape(a)
-    axes = range(len(sizes)) if axis is None else (axis,) if np.ndim(axis) == 0 else axis
-    total = 1
-    for i in axes:
-        i = operator.index(i)
-        if not -len(sizes) <= i < len(sizes):
-            raise ValueError(f"axis {i} is out of bounds for array of dimension {len(sizes)}")
-        total *= sizes[i]
-    return total
+    sizes = _shape("size", a)
+    if axis is None:
+        return math.prod(sizes)
+    axes = [canonicalize_axis(i, len(sizes)) for i in ((axis,) if np.ndim(axis) == 0 else axis)]
+    if len(set(axes)) != len(axes):
+        raise ValueError(f"repeated axis: {axis}")
+    return math.prod(sizes[i] for i in axes)
 
 
 def isscalar(element: Any) -> builtins.bool:

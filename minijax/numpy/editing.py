@@ -22,8 +22,8 @@ from minijax.core import Tracer, structural
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.creation import shape_tuple
 from minijax.numpy.joining import _concatenated, _operands
-from minijax.numpy.manipulation import _along, _sizes, take_rows
-from minijax.numpy.promotion import as_array, broadcast, convert, operand
+from minijax.numpy.manipulation import _along, _moveaxis, _sizes, take_rows
+from minijax.numpy.promotion import as_array, broadcast, convert, operand, to_rank
 from minijax.runtime.call import fused
 
 
@@ -130,17 +130,12 @@ def _insert(arr: ArrayLike, obj: ArrayLike, values: ArrayLike, axis: int | None)
     obj, values = as_array(obj), as_array(convert(as_array(values), x.dtype))
     size = x.shape[axis]
     index = _wrapped_positions(structural.reshape(obj, (obj.size,)), size)
-    shape = (*x.shape[:axis], index.size, *x.shape[axis + 1:])
-    if not obj.ndim and values.ndim > 1:  # as in NumPy, where one position means one slice
-        order = [*range(1, values.ndim)]
-        order.insert(axis, 0)
-        values = structural.transpose(values, tuple(order)) if values.ndim == x.ndim else values
-    if obj.size == 1 and values.ndim and values.ndim <= 1:
-        shape = shape if not obj.ndim and x.ndim > 1 else (
-            *x.shape[:axis], values.size, *x.shape[axis + 1:])
-        if shape[axis] != index.size:
-            index = broadcast(index, (shape[axis],))
-    values = broadcast(values, shape)
+    if obj.size == 1:  # as in NumPy: the values may be several slices for the one position
+        values = to_rank(values, x.ndim)
+        if not obj.ndim:
+            values = _moveaxis.body(values, 0, axis)
+        index = broadcast(index, (values.shape[axis],))
+    values = broadcast(values, (*x.shape[:axis], index.size, *x.shape[axis + 1:]))
     # Values come first among equal keys, so each one lands in front of its position.
     keys = lax.concatenate([index, lax.iota(index.dtype, size)], 0)
     order = lax.sort((keys, lax.iota(np.int32, keys.size)), is_stable=True, num_keys=1)[1]
@@ -178,6 +173,8 @@ def trim_zeros(filt: ArrayLike, trim: str = "fb",
         raise errors.ConcretizationTypeError(
             filt, "Error arose in the `filt` argument of trim_zeros()")
     x = as_array(filt)
+    if not x.ndim:
+        return x
     axes = range(x.ndim) if axis is None else (axis,) if np.ndim(axis) == 0 else axis
     axes = {canonicalize_axis(operator.index(i), x.ndim) for i in axes}
     found = np.nonzero(np.asarray(value))

@@ -1,8 +1,8 @@
 """Einstein summation: subscripts to a short list of pairwise contractions.
 
-`read` turns all ways of writing the subscripts into labels per operand; `pairwise` then works
-through a contraction path (found by opt_einsum for three operands or more).  The invariant is
-that an axis no later step needs is summed as early as possible.
+`read` turns all ways of writing the subscripts into labels per operand, `_plan` turns these into
+a program of axis numbers along a path (found by opt_einsum for three operands or more), which is
+remembered.  The invariant is that an axis no later step needs is summed as early as possible.
 
     einsum("bqhd,bkhd->bhqk", q, k)
     einsum(q, [0, 1], k, [1, 2], [0, 2])
@@ -10,6 +10,7 @@ that an axis no later step needs is summed as early as possible.
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from minijax import lax
 from minijax.base import errors
 from minijax.core import structural
 from minijax.numpy import promotion
-from minijax.numpy.products import Dot, Label, contract, factors
+from minijax.numpy.products import Contraction, Dot, Label, contract, contraction, factors
 from minijax.runtime.call import fused
 
 _DOTS = "..."
@@ -47,12 +48,12 @@ def einsum(subscripts: Any, /, *operands: Any, out: None = None, optimize: Any =
 def _einsum(subscripts: Any, optimize: Any, options: tuple, dot_general: Any,
             *operands: Any) -> Any:
     precision, preferred, out_sharding = options
-    arrays, dot = factors("einsum", operands, preferred, precision, out_sharding) if operands else (
-        [], None)
-    inputs, output = read(subscripts, [x.shape for x in arrays])
+    if not operands:
+        read(subscripts, ())
+    arrays, dot = factors("einsum", operands, preferred, precision, out_sharding)
     if dot_general is not None:
         dot = dot._replace(dot_general=dot_general)
-    return pairwise(arrays, inputs, output, optimize, dot)
+    return _run(_plan(subscripts, tuple([x.shape for x in arrays]), optimize), arrays, dot)
 
 
 def einsum_path(subscripts: Any, /, *operands: Any, optimize: Any = "auto") -> tuple[list, Any]:
@@ -163,59 +164,62 @@ def _check_output(output: Sequence[Label], inputs: Sequence[Sequence[Label]]) ->
 # --- Contracting -------------------------------------------------------------------------------
 
 
-def pairwise(arrays: Sequence[Any], inputs: Sequence[list], output: list, optimize: Any,
-             dot: Dot) -> Any:
-    """Contract operands two by two along a path until one is left."""
-    sizes = _sizes(arrays, inputs)
-    terms = [_reduced(x, labels, sizes) for x, labels in zip(arrays, inputs)]
-    path = _path([labels for _, labels in terms], output, sizes, optimize)
-    for step in path:
-        group = [terms.pop(i) for i in sorted(step, reverse=True)][::-1]
-        while len(group) > 1:
-            last = not terms and len(group) == 2
-            elsewhere = {label for _, labels in (*terms, *group[2:]) for label in labels}
-            group[:2] = [_multiply(group[0], group[1], output, elsewhere, last, dot)]
-        terms.append(group[0])
-    x, labels = _summed(*terms[0], set(output), dot)
-    if labels != output:
-        x = structural.transpose(x, tuple(labels.index(label) for label in output))
-    return structural.convert_element_type(promotion.convert(x, dot.dtype, dot.weak),
-                                           dot.dtype, dot.weak)
+class _Prepare(NamedTuple):
+    """What happens to one operand first: axes squeezed, then diagonals taken one by one."""
+
+    squeezed: tuple[int, ...]
+    diagonals: tuple[tuple[int, ...], ...]
 
 
-def _sizes(arrays: Sequence[Any], inputs: Sequence[list]) -> dict[Label, int]:
-    """The size of every label: axes of size 1 are stretched to the others."""
-    sizes: dict[Label, int] = {}
-    for position, (x, labels) in enumerate(zip(arrays, inputs)):
-        for label, size in zip(labels, x.shape):
-            known = sizes.get(label, 1)
-            if known != size and 1 not in (known, size):
-                raise ValueError(errors.describe(
-                    f"Size of label '{label}' for operand {position} ({known}) does not match "
-                    f"previous terms ({size}).", fix="equal labels need axes of equal size"))
-            sizes[label] = size if known == 1 else known
-    return sizes
+class _Step(NamedTuple):
+    """The contraction of two of the values so far; axes that nothing else needs are summed."""
+
+    first: int
+    first_summed: tuple[int, ...]
+    second: int
+    second_summed: tuple[int, ...]
+    how: Contraction
 
 
-def _reduced(x: Any, labels: list, sizes: dict[Label, int]) -> tuple[Any, list]:
-    """An operand without axes to be stretched, and with repeated labels made diagonals."""
-    stretched = tuple(i for i, label in enumerate(labels) if x.shape[i] != sizes[label])
-    if stretched:
-        x = lax.squeeze(x, stretched)
-        labels = [label for i, label in enumerate(labels) if i not in stretched]
-    for label in dict.fromkeys(labels):
-        axes = [i for i, other in enumerate(labels) if other == label]
-        if len(axes) > 1:
-            x = _diagonal(x, axes)
-            labels = [other for i, other in enumerate(labels) if i not in axes[:-1]]
-    return x, labels
+class _Program(NamedTuple):
+    """An einsum in terms of axis numbers. Values are the operands, then the steps' results."""
+
+    prepare: tuple[_Prepare, ...]
+    steps: tuple[_Step, ...]
+    last: int
+    summed: tuple[int, ...]
+    permutation: tuple[int, ...] | None
+
+
+def _run(program: _Program, arrays: Sequence[Any], dot: Dot) -> Any:
+    values = [x if prepare is None else _prepared(x, prepare)
+              for x, prepare in zip(arrays, program.prepare)]
+    for first, first_summed, second, second_summed, how in program.steps:
+        a, b = values[first], values[second]
+        a = _sum(a, first_summed) if first_summed else a
+        b = _sum(b, second_summed) if second_summed else b
+        values.append(contract(a, b, how, dot))
+    out = values[program.last]
+    if program.summed:
+        out = _sum(out, program.summed)
+    if program.permutation is not None:
+        out = structural.transpose(out, program.permutation)
+    return structural.convert_element_type(promotion.convert(out, dot.dtype, dot.weak), dot.dtype,
+                                           dot.weak)
+
+
+def _prepared(x: Any, prepare: _Prepare) -> Any:
+    if prepare.squeezed:
+        x = lax.squeeze(x, prepare.squeezed)
+    for axes in prepare.diagonals:
+        x = _diagonal(x, axes)
+    return x
 
 
 def _diagonal(x: Any, axes: Sequence[int]) -> Any:
     """The elements at equal positions along `axes`; the last of these axes is kept."""
-    index = np.dtype(np.uint32)
     plane = tuple(x.shape[a] for a in axes)
-    rows = [lax.broadcasted_iota(index, plane, i) for i in range(len(axes))]
+    rows = [lax.broadcasted_iota(np.dtype(np.uint32), plane, i) for i in range(len(axes))]
     mask = lax.eq(rows[0], rows[-1])
     for row in rows[1:-1]:
         mask = lax.bitwise_and(mask, lax.eq(row, rows[-1]))
@@ -230,33 +234,84 @@ def _sum(x: Any, axes: tuple[int, ...]) -> Any:
     return structural.reduce_sum(x, axes)
 
 
-def _summed(x: Any, labels: list, keep: set, dot: Dot) -> tuple[Any, list]:
-    """The operand, summed over labels that are not in `keep`."""
-    axes = tuple(i for i, label in enumerate(labels) if label not in keep)
-    if not axes:
-        return x, labels
-    return _sum(x, axes), [label for label in labels if label in keep]
+# --- Planning ----------------------------------------------------------------------------------
 
 
-def _multiply(first: tuple[Any, list], second: tuple[Any, list], output: list, elsewhere: set,
-              last: bool, dot: Dot) -> tuple[Any, list]:
-    """The contraction of two operands over all labels that nothing else needs."""
-    needed = elsewhere.union(output)
-    a, a_labels = _summed(*first, needed.union(second[1]), dot)
-    b, b_labels = _summed(*second, needed.union(first[1]), dot)
-    if last:
-        present = set(a_labels).union(b_labels)
-        labels = [label for label in output if label in present]
+@functools.lru_cache(maxsize=1024)
+def _plan(subscripts: Any, shapes: tuple[tuple[int, ...], ...], optimize: Any) -> _Program:
+    """The program for operands of these shapes."""
+    inputs, output = read(subscripts, shapes)
+    sizes = _sizes(shapes, inputs)
+    prepare, terms = zip(*[_prepare(labels, shape, sizes)
+                           for labels, shape in zip(inputs, shapes)])
+    steps: list[_Step] = []
+    open_terms = list(enumerate(terms))  # (number of the value, its labels)
+    for group in _path(terms, output, sizes, optimize):
+        chosen = [open_terms.pop(i) for i in sorted(group, reverse=True)][::-1]
+        while len(chosen) > 1:
+            others = [labels for _, labels in (*open_terms, *chosen[2:])]
+            step, labels = _step(chosen[0], chosen[1], others, output)
+            steps.append(step)
+            chosen[:2] = [(len(terms) + len(steps) - 1, labels)]
+        open_terms.append(chosen[0])
+    last, labels = open_terms[0]
+    summed = tuple(i for i, label in enumerate(labels) if label not in output)
+    labels = [label for label in labels if label in output]
+    permutation = tuple(labels.index(label) for label in output)
+    in_order = permutation == tuple(range(len(output)))
+    return _Program(prepare, tuple(steps), last, summed, None if in_order else permutation)
+
+
+def _sizes(shapes: Sequence[tuple[int, ...]], inputs: Sequence[list]) -> dict[Label, int]:
+    """The size of every label: axes of size 1 are stretched to the others."""
+    sizes: dict[Label, int] = {}
+    for position, (shape, labels) in enumerate(zip(shapes, inputs)):
+        for label, size in zip(labels, shape):
+            known = sizes.get(label, 1)
+            if known != size and 1 not in (known, size):
+                raise ValueError(errors.describe(
+                    f"Size of label '{label}' for operand {position} ({known}) does not match "
+                    f"previous terms ({size}).", fix="equal labels need axes of equal size"))
+            sizes[label] = size if known == 1 else known
+    return sizes
+
+
+def _prepare(labels: list, shape: tuple[int, ...],
+             sizes: dict[Label, int]) -> tuple[_Prepare | None, tuple]:
+    """How to drop stretched axes and to make repeated labels diagonals; the labels then."""
+    stretched = tuple(i for i, label in enumerate(labels) if shape[i] != sizes[label])
+    labels = [label for i, label in enumerate(labels) if i not in stretched]
+    diagonals = []
+    for label in dict.fromkeys(labels):
+        axes = tuple(i for i, other in enumerate(labels) if other == label)
+        if len(axes) > 1:
+            diagonals.append(axes)
+            labels = [other for i, other in enumerate(labels) if i not in axes[:-1]]
+    needed = stretched or diagonals
+    return (_Prepare(stretched, tuple(diagonals)) if needed else None), tuple(labels)
+
+
+def _step(first: tuple, second: tuple, others: Sequence[tuple],
+          output: Sequence[Label]) -> tuple[_Step, tuple]:
+    """The contraction of two values over all labels that nothing else needs."""
+    (i, a), (j, b) = first, second
+    needed = {label for labels in others for label in labels}.union(output)
+    a_summed = tuple(n for n, label in enumerate(a) if label not in needed and label not in b)
+    b_summed = tuple(n for n, label in enumerate(b) if label not in needed and label not in a)
+    a_left = tuple(label for n, label in enumerate(a) if n not in a_summed)
+    b_left = tuple(label for n, label in enumerate(b) if n not in b_summed)
+    both = dict.fromkeys(label for label in (*a_left, *b_left) if label in needed)
+    if others:
+        shared = [label for label in both if label in a_left and label in b_left]
+        labels = (*shared, *[label for label in both if label not in shared])
     else:
-        shared = [label for label in a_labels if label in b_labels and label in needed]
-        labels = shared + [label for label in (*a_labels, *b_labels)
-                           if label in needed and label not in shared]
-    return contract(a, a_labels, b, b_labels, labels, dot), labels
+        labels = tuple(label for label in output if label in both)
+    return _Step(i, a_summed, j, b_summed, contraction(a_left, b_left, labels)), labels
 
 
-def _path(inputs: Sequence[list], output: list, sizes: dict[Label, int],
+def _path(inputs: Sequence[tuple], output: list, sizes: dict[Label, int],
           optimize: Any) -> Sequence[tuple[int, ...]]:
-    """Which operands to contract in what order; results go to the end of the list."""
+    """Which values to contract in what order; results go to the end of the list."""
     if len(inputs) < 3:
         return [tuple(range(len(inputs)))]
     if optimize is False:

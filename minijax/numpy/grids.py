@@ -103,7 +103,7 @@ def _linspace_body(name: str, start: Any, stop: Any, num: int, endpoint: bool,
     parts = num - 1 if endpoint else num
     if parts <= 0:
         values = broadcast(structural.reshape(start, (1, *shape)), (num, *shape))
-        return values, lax.full_like(start, np.nan)
+        return values, as_array(scalar(np.nan, real))
     count = scalar(parts, real)
     step = lax.div(lax.sub(stop, start), count)
     part = lax.div(lax.broadcasted_iota(real, (parts, *(1,) * len(shape)), 0), count)

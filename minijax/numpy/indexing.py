@@ -22,7 +22,7 @@ from minijax import lax
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.core import Tracer, eval_trace, get_aval, state, structural, to_concrete
-from minijax.numpy import host
+from minijax.numpy import host, promotion
 from minijax.runtime.call import fused
 
 # The items of a form: None is a new axis; a tuple (low, size, step) a slice of one axis, low being
@@ -138,8 +138,10 @@ def _entries(shape: Sequence[int], index: Any) -> list:
                     "an index can only have a single ellipsis ('...')",
                     fix="write ':' for the other one"))
             ellipsis = len(entries)
+        elif isinstance(entry, (Tracer, Array)) and entry.dtype in promotion.INTEGER:
+            used += 1
         elif entry is not None:
-            used += _read_array(shape, entry, used, entries)
+            used += _read_array(entry, entries)
             continue
         entries.append(entry)
     missing = len(shape) - used
@@ -170,7 +172,7 @@ class _Mask(NamedTuple):
     indices: tuple
 
 
-def _read_array(shape: Sequence[int], entry: Any, axis: int, entries: list) -> int:
+def _read_array(entry: Any, entries: list) -> int:
     """Append an entry that is not an int, slice or None; returns how many axes it uses."""
     if isinstance(entry, (np.integer, int)) and not isinstance(entry, _BOOLEANS):
         entries.append(int(entry))
@@ -199,7 +201,7 @@ def _integer_array(entry: Any) -> Any:
     if not isinstance(entry, (Tracer, Array, np.ndarray)):
         entry = _converted(entry)
     dtype = entry.dtype
-    if dtype == np.bool_ or dtypes.issubdtype(dtype, np.integer):
+    if dtype == np.bool_ or dtype in promotion.INTEGER:
         return entry
     if isinstance(entry, np.ndarray) and not entry.size and entry.dtype == np.float64:
         return entry.astype(np.int32)  # NumPy's empty list
@@ -348,7 +350,7 @@ def index_dtype(values: Sequence[Any], shape: Sequence[int]) -> Any:
     for value in values:
         if type(value) is not int and get_aval(value).dtype.itemsize == 8:
             return _INT64
-    return _INT64 if any(n > _BIG for n in shape) else _INT32
+    return _INT64 if shape and max(shape) > _BIG else _INT32
 
 
 def cast_index(index: Any, dtype: Any) -> Any:
@@ -364,11 +366,12 @@ def cast_index(index: Any, dtype: Any) -> Any:
 
 def wrapped(index: Any, size: int, wrap: bool) -> Any:
     """An integer array with its negative elements counted from the end."""
+    unsigned = index.dtype in promotion.UNSIGNED
+    dtype = _INT64 if index.dtype.itemsize == 8 or size > _BIG else _INT32
     if isinstance(index, np.ndarray):
-        index = index.astype(_INT64 if index.dtype.itemsize == 8 and size > _BIG else _INT32)
-        return np.where(index < 0, index + index.dtype.type(size), index) if wrap else index
-    dtype = index_dtype((index,), (size,))
-    unsigned = dtypes.issubdtype(index.dtype, np.unsignedinteger)
+        dtype = dtypes.canonicalize_dtype(dtype)
+        index = index.astype(dtype)
+        return np.where(index < 0, index + dtype.type(size), index) if wrap else index
     index = cast_index(index, dtype)
     if not wrap or unsigned:
         return index

@@ -179,8 +179,8 @@ def multi_dot(arrays: Sequence[ArrayLike], *, precision: Any = None) -> Any:
     if not all(r == 2 for r in ranks[1:-1]) or not all(r in (1, 2) for r in ranks):
         raise ValueError(errors.describe(
             "multi_dot: input arrays must all be two-dimensional, except for the first and last "
-            f"array which may be 1 or 2 dimensional. Got array shapes {[np.shape(x) for x in arrays]}",
-            fix="use einsum for tensors"))
+            "array which may be 1 or 2 dimensional. Got array shapes "
+            f"{[np.shape(x) for x in arrays]}", fix="use einsum for tensors"))
     terms = [[i, i + 1] for i in range(len(arrays))]
     terms[0] = terms[0][2 - ranks[0]:]
     terms[-1] = terms[-1][:ranks[-1]]
@@ -201,7 +201,7 @@ def matrix_power(a: ArrayLike, n: int) -> Any:
 
 @fused(static_argnums=1)
 def _matrix_power(a: Any, n: int) -> Any:
-    a = promotion.as_array(promotion.inexact_operand("jnp.linalg.matrix_power", a))
+    a = promotion.as_array(promotion.operand("jnp.linalg.matrix_power", a))
     if a.ndim < 2:
         raise TypeError(errors.describe(
             f"{a.ndim}-dimensional array given. Array must be at least two-dimensional",

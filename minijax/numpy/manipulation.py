@@ -66,7 +66,7 @@ def _reshape(a: ArrayLike, shape: tuple[int, ...], order: str = "C", copy: bool 
     if order != "C":
         raise _bad_order("reshape", order)
     if sizes == a.shape:
-        return lax.copy(a) if copy else a
+        return lax.copy_p.bind(a) if copy else a
     return structural.reshape(a, sizes)
 
 
@@ -197,7 +197,7 @@ def moveaxis(a: ArrayLike, source: Axes, destination: Axes) -> Array:
 def rollaxis(a: ArrayLike, axis: int, start: int = 0) -> Array:
     """a with the axis moved in front of what is now axis `start`."""
     a = as_array(operand("rollaxis", a))
-    start = canonicalize_axis(start, a.ndim + 1)
+    start = a.ndim if start == a.ndim else canonicalize_axis(start, a.ndim)
     axis = canonicalize_axis(axis, a.ndim)
     return _moveaxis.body(a, axis, start - 1 if axis < start else start)
 
@@ -513,6 +513,8 @@ def _take(a: ArrayLike, index: ArrayLike, axis: int | None) -> Array:
 def take_rows(x: Any, index: Any, axis: int) -> Any:
     """The slices of `x` at a vector of positions, which must be in bounds, along the axis."""
     sizes = tuple(1 if i == axis else n for i, n in enumerate(x.shape))
+    if not index.size:
+        return lax.full((*x.shape[:axis], 0, *x.shape[axis + 1:]), 0, x.dtype)
     dims = lax.GatherDimensionNumbers(
         offset_dims=tuple(i for i in range(x.ndim) if i != axis), collapsed_slice_dims=(axis,),
         start_index_map=(axis,))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from minijax.base import errors
 from minijax.base.dtypes import DTypeLike
 from minijax.base.jaxlib import Array, ArrayImpl
 from minijax.core import Tracer
@@ -23,7 +24,7 @@ from minijax.runtime.array import _namespace, set_item
 from minijax.runtime.call import fused
 
 _ACCEPTED = (Tracer, Array, np.ndarray, np.generic, int, float, complex)
-_REFUSED = (list, tuple, set, dict)
+_REFUSED = frozenset((list, tuple, set, dict))
 
 # --- Binary operators --------------------------------------------------------------------------
 
@@ -32,7 +33,7 @@ def _other(other: Any, symbol: str, order: Callable[[str, str], tuple[str, str]]
     """The operand that an unusual `other` stands for, or NotImplemented."""
     if hasattr(other, "__jax_array__"):
         return other.__jax_array__()
-    if isinstance(other, _REFUSED):
+    if type(other) in _REFUSED:  # not their subclasses: named tuples may define operators
         left, right = order("ArrayImpl", type(other).__name__)
         raise TypeError(f"unsupported operand type(s) for {symbol}: '{left}' and '{right}'")
     return NotImplemented
@@ -173,6 +174,11 @@ def _round(number: Array, ndigits: int | None = None) -> Array:
     return creation.astype(out, int) if ndigits is None else out
 
 
+def _to_bytes(self: Tracer, order: str = "C") -> bytes:
+    raise errors.ConcretizationTypeError(
+        self, "The tobytes() method was called on traced array.")
+
+
 def _iterate(self: Tracer) -> Iterator[Array]:
     if not self.ndim:
         raise TypeError("iteration over a 0-d array")
@@ -269,4 +275,5 @@ def _attach_compiled() -> None:
 
 _attach_compiled()
 attach_bodies(Tracer)
+Tracer.tobytes = _to_bytes
 _namespace.append(sys.modules["minijax.numpy"])

@@ -193,9 +193,10 @@ def vander(x: ArrayLike, N: int | None = None, increasing: bool = False) -> Any:
 
 @fused(static_argnums=(1, 2))
 def _vander(x: Any, count: int, increasing: bool) -> Any:
-    powers = np.arange(count, dtype=dtypes.scalar_dtype(int))
-    powers = powers if increasing else powers[::-1]
-    return ufuncs.power(lax.expand_dims(promotion.as_array(x), (1,)), powers[None])
+    x = promotion.as_array(x)
+    powers = lax.iota(x.dtype, count)
+    powers = powers if increasing else lax.rev(powers, (0,))
+    return ufuncs.power(lax.expand_dims(x, (1,)), lax.expand_dims(powers, (0,)))
 
 
 def _window(M: int, make: Callable[[Any], Any]) -> Any:

@@ -17,7 +17,7 @@ from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
 from minijax.numpy import reductions
 from minijax.numpy.promotion import INEXACT, as_array, operand, scalar
-from minijax.numpy.reductions import Axis, refuse_out, static_axis
+from minijax.numpy.reductions import Axis, check_where, refuse_out, static_axis
 from minijax.numpy.ufuncs import pick
 from minijax.runtime.call import fused
 
@@ -28,22 +28,23 @@ def _split_nans(name: str, a: Any) -> tuple[Any, Any]:
     return a, (lax.ne(a, a) if a.dtype in INEXACT else None)
 
 
-def _without_nans(name: str, a: Any, value: Any) -> Any:
+def _without_nans(name: str, a: Any, value: Any, where: Any = None) -> Any:
     a, nans = _split_nans(name, a)
+    check_where(name, where)
     return a if nans is None else pick(nans, scalar(value, a.dtype), a)
 
 
 @fused(static_argnums=(1, 2, 3))
 def _nansum(a: ArrayLike, axis: Any = None, dtype: Any = None, keepdims: bool = False,
             initial: Any = None, where: Any = None) -> Array:
-    a = _without_nans("nansum", a, 0)
+    a = _without_nans("nansum", a, 0, where)
     return reductions._sum.body(a, axis, dtype, keepdims, initial, where)
 
 
 @fused(static_argnums=(1, 2, 3))
 def _nanprod(a: ArrayLike, axis: Any = None, dtype: Any = None, keepdims: bool = False,
              initial: Any = None, where: Any = None) -> Array:
-    a = _without_nans("nanprod", a, 1)
+    a = _without_nans("nanprod", a, 1, where)
     return reductions._prod.body(a, axis, dtype, keepdims, initial, where)
 
 
@@ -66,6 +67,7 @@ def nanprod(a: ArrayLike, axis: Axis = None, dtype: DTypeLike | None = None, out
 def _nan_extreme(plain: Callable, name: str, worst: Callable, a: Any, axis: Any, keepdims: bool,
                  initial: Any, where: Any) -> Any:
     a, nans = _split_nans(name, a)
+    check_where(name, where)
     if nans is None:
         return plain(a, axis, keepdims, initial, where)
     out = plain(pick(nans, worst(a.dtype), a), axis, keepdims, initial, where)
@@ -112,6 +114,7 @@ def _numbers(a: Any, nans: Any, where: Any) -> Any:
 def _nanmean(a: ArrayLike, axis: Any = None, dtype: Any = None, keepdims: bool = False,
              where: Any = None) -> Array:
     a, nans = _split_nans("nanmean", a)
+    check_where("nanmean", where)
     if nans is None:
         return reductions._mean.body(a, axis, dtype, keepdims, where)
     return reductions._mean.body(a, axis, dtype, keepdims, _numbers(a, nans, where))
@@ -124,19 +127,25 @@ def nanmean(a: ArrayLike, axis: Axis = None, dtype: DTypeLike | None = None, out
     return _nanmean(a, static_axis(axis), dtype, keepdims, where)
 
 
+def _nan_variance(name: str, a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: bool,
+                  where: Any, mean: Any) -> Any:
+    a, nans = _split_nans(name, a)
+    check_where(name, where)
+    if nans is not None:  # zeros in the place of nans, which would spoil derivatives
+        a, where = pick(nans, scalar(0, a.dtype), a), _numbers(a, nans, where)
+    return reductions._var.body(a, axis, dtype, ddof, keepdims, where, mean)
+
+
 @fused(static_argnums=(1, 2, 3, 4))
 def _nanvar(a: ArrayLike, axis: Any = None, dtype: Any = None, ddof: Any = 0,
             keepdims: bool = False, where: Any = None, mean: Any = None) -> Array:
-    a, nans = _split_nans("nanvar", a)
-    if nans is not None:
-        where = _numbers(a, nans, where)
-    return reductions._var.body(a, axis, dtype, ddof, keepdims, where, mean)
+    return _nan_variance("nanvar", a, axis, dtype, ddof, keepdims, where, mean)
 
 
 @fused(static_argnums=(1, 2, 3, 4))
 def _nanstd(a: ArrayLike, axis: Any = None, dtype: Any = None, ddof: Any = 0,
             keepdims: bool = False, where: Any = None, mean: Any = None) -> Array:
-    return lax.sqrt(_nanvar.body(operand("nanstd", a), axis, dtype, ddof, keepdims, where, mean))
+    return lax.sqrt(_nan_variance("nanstd", a, axis, dtype, ddof, keepdims, where, mean))
 
 
 def nanvar(a: ArrayLike, axis: Axis = None, dtype: DTypeLike | None = None, out: None = None,

@@ -1,14 +1,15 @@
 """Products of vectors, matrices and tensors: dot, matmul, tensordot, cross, kron and friends.
 
-Every contraction goes through `contract`, which names the axes of both operands with labels and
-emits one `dot_general`, and a transpose only if the result's order cannot be had otherwise.
+Every contraction is described by labels on the axes of both operands and becomes one
+`dot_general`, with a transpose only if the result's order cannot be had otherwise.
 
-    matmul(a, b)                                    # [..., n, k], [..., k, m] -> [..., n, m]
-    contract(a, "ik", b, "kj", "ij", Dot(dtype))    # the same in labels
+    matmul(a, b)                                     # [..., n, k], [..., k, m] -> [..., n, m]
+    contract(a, b, contraction(tuple("ik"), tuple("kj"), tuple("ij")), Dot(dtype))
 """
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
@@ -47,6 +48,12 @@ class Dot(NamedTuple):
 def factors(name: str, args: Sequence[Any], preferred: Any, precision: Any = None,
             out_sharding: Any = None) -> tuple[list, Dot]:
     """The operands as arrays of one dtype, and how to multiply them."""
+    first = getattr(args[0], "aval", None)
+    if preferred is None and first is not None and not first.weak_type:
+        dtype = first.dtype
+        avals = [getattr(x, "aval", None) for x in args]
+        if all([a is not None and a.dtype is dtype and not a.weak_type for a in avals]):
+            return list(args), Dot(dtype, False, precision, out_sharding)
     args = [promotion.operand(name, x, i) for i, x in enumerate(args)]
     dtype, weak = promotion.common_dtype(*args)
     arrays = [promotion.as_array(promotion.convert(x, dtype, weak)) for x in args]
@@ -55,28 +62,48 @@ def factors(name: str, args: Sequence[Any], preferred: Any, precision: Any = Non
     return arrays, Dot(dtype, weak, precision, out_sharding)
 
 
-def contract(a: Any, a_labels: Sequence[Label], b: Any, b_labels: Sequence[Label],
-             out_labels: Sequence[Label], dot: Dot) -> Any:
-    """The sum over labels that are not in the result of `a[a_labels] * b[b_labels]`.
+class Contraction(NamedTuple):
+    """A product of two operands in terms of axis numbers.
+
+    swapped: the second operand comes first; permutation: of the result, None for none.
+    """
+
+    swapped: bool
+    contracting: tuple[tuple[int, ...], tuple[int, ...]]
+    batch: tuple[tuple[int, ...], tuple[int, ...]]
+    permutation: tuple[int, ...] | None
+
+
+@functools.lru_cache(maxsize=4096)
+def contraction(a: tuple[Label, ...], b: tuple[Label, ...],
+                out: tuple[Label, ...]) -> Contraction:
+    """How to sum `a[...] * b[...]`, axes labelled, over the labels that are not in the result.
 
     Labels are distinct within an operand; those of one operand only are in the result.
     """
-    a_labels, b_labels, out_labels = list(a_labels), list(b_labels), list(out_labels)
-    shared = [label for label in a_labels if label in b_labels]
-    batch = [label for label in out_labels if label in shared]
-    summed = [label for label in shared if label not in out_labels]
-    a_rest = [label for label in a_labels if label not in shared]
-    b_rest = [label for label in b_labels if label not in shared]
-    if batch + a_rest + b_rest != out_labels == batch + b_rest + a_rest:
-        a, a_labels, a_rest, b, b_labels, b_rest = b, b_labels, b_rest, a, a_labels, a_rest
-    out = dot(a, b, (_places(summed, a_labels), _places(summed, b_labels)),
-              (_places(batch, a_labels), _places(batch, b_labels)))
+    batch = tuple(label for label in out if label in a and label in b)
+    summed = tuple(label for label in a if label in b and label not in out)
+    a_rest = tuple(label for label in a if label not in b)
+    b_rest = tuple(label for label in b if label not in a)
+    swapped = batch + a_rest + b_rest != out == batch + b_rest + a_rest
+    if swapped:
+        a, a_rest, b, b_rest = b, b_rest, a, a_rest
     have = batch + a_rest + b_rest
-    return out if have == out_labels else structural.transpose(out, _places(out_labels, have))
+    return Contraction(swapped, (_places(summed, a), _places(summed, b)),
+                       (_places(batch, a), _places(batch, b)),
+                       None if have == out else _places(out, have))
 
 
-def _places(labels: Sequence[Label], within: Sequence[Label]) -> tuple[int, ...]:
+def _places(labels: tuple[Label, ...], within: tuple[Label, ...]) -> tuple[int, ...]:
     return tuple(within.index(label) for label in labels)
+
+
+def contract(a: Any, b: Any, how: Contraction, dot: Dot) -> Any:
+    """The contraction of two arrays."""
+    if how.swapped:
+        a, b = b, a
+    out = dot(a, b, how.contracting, how.batch)
+    return out if how.permutation is None else structural.transpose(out, how.permutation)
 
 
 # --- Vectors and matrices ----------------------------------------------------------------------
@@ -125,7 +152,7 @@ def _batched(name: str, a: Any, a_core: Sequence[str], b: Any, b_core: Sequence[
     b, b_labels = _squeezed(b, b_sizes, both, rank - len(b_lead), b_core)
     core = [label for label in (*a_core, *b_core) if label != "k"]
     lead = [i for i in range(rank) if i in a_labels or i in b_labels]
-    out = contract(a, a_labels, b, b_labels, lead + core, product)
+    out = contract(a, b, contraction(a_labels, b_labels, (*lead, *core)), product)
     lost = tuple(i for i in range(rank) if i not in lead)
     return lax.expand_dims(out, lost) if lost else out
 
@@ -135,12 +162,12 @@ def _type(x: Any) -> str:
 
 
 def _squeezed(x: Any, sizes: Sequence[int], both: Sequence[int], missing: int,
-              core: Sequence[str]) -> tuple[Any, list]:
+              core: Sequence[str]) -> tuple[Any, tuple]:
     """`x` without leading axes of size 1 that the other operand stretches; its labels."""
     rank = len(sizes)
     kept = [i for i in range(missing, rank) if sizes[i] != 1 or i in both]
     gone = tuple(i - missing for i in range(missing, rank) if i not in kept)
-    return (lax.squeeze(x, gone) if gone else x), [*kept, *core]
+    return (lax.squeeze(x, gone) if gone else x), (*kept, *core)
 
 
 @fused

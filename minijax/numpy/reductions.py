@@ -24,7 +24,7 @@ from minijax.base.util import canonicalize_axes, canonicalize_axis
 from minijax.core import structural
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.promotion import (
-    BOOL, COMPLEX, FLOATING, SIGNED, UNSIGNED, as_array, broadcast, convert, dtype_of,
+    BOOL, COMPLEX, FLOATING, INEXACT, SIGNED, UNSIGNED, as_array, broadcast, convert, dtype_of,
     inexact_dtype, operand, promote_inexact, scalar, shape_of, strong)
 from minijax.numpy.ufuncs import pick, truth
 from minijax.runtime.call import fused
@@ -62,7 +62,7 @@ def refuse_out(name: str, out: Any) -> None:
             fix=f"use the result: y = jnp.{name}(x)"))
 
 
-def _check_where(name: str, where: Any) -> Any:
+def check_where(name: str, where: Any) -> Any:
     if where is None:
         return None
     where = operand(name, where)
@@ -71,6 +71,16 @@ def _check_where(name: str, where: Any) -> Any:
             f"jnp.{name}: where must be None or a boolean array; "
             f"got where.dtype={dtype_of(where)!r}.", fix="where=(mask != 0)"))
     return where
+
+
+def _initial(name: str, initial: Any, dtype: Any) -> Any:
+    """The initial value, which must be a scalar, at the dtype."""
+    initial = operand(name, initial)
+    if shape_of(initial):
+        raise ValueError(errors.describe(
+            f"initial value must be a scalar. Got array of shape {shape_of(initial)}",
+            fix="combine the result with the array afterwards"))
+    return convert(initial, dtype)
 
 
 def keep_axes(x: Any, axes: tuple[int, ...], ndim: int) -> Any:
@@ -103,12 +113,13 @@ def _total(name: str, op: Callable, bool_op: Callable, combine: Callable, unit: 
            promote_integers: bool) -> Any:
     """Sum or product, whose neutral element is `unit`."""
     a = as_array(operand(name, a))
-    where = _check_where(name, where)
+    where = check_where(name, where)
     axes = canonicalize_axes(axis, a.ndim)
     if dtype is not None:
         result = computed = dtypes.check_user_dtype(dtype, name)
     else:
-        result = _summed_dtype(a.dtype) if promote_integers else a.dtype
+        wide = promote_integers or a.dtype is BOOL
+        result = _summed_dtype(a.dtype) if wide else a.dtype
         computed = _FLOAT32 if result in _HALF else result
     x = strong(a, computed)
     if where is not None:
@@ -117,7 +128,7 @@ def _total(name: str, op: Callable, bool_op: Callable, combine: Callable, unit: 
     if keepdims:
         out = keep_axes(out, axes, x.ndim)
     if initial is not None:
-        out = combine(convert(operand(name, initial), computed), out)
+        out = combine(_initial(name, initial, computed), out)
     return structural.convert_element_type(out, result)
 
 
@@ -171,7 +182,7 @@ def _extreme(name: str, a: Any, axis: Any, keepdims: bool, initial: Any, where: 
     op, combine, worst = {
         "max": (lax.reduce_max, lax.max, lowest), "min": (lax.reduce_min, lax.min, highest)}[name]
     a = as_array(operand(name, a))
-    where = _check_where(name, where)
+    where = check_where(name, where)
     axes = canonicalize_axes(axis, a.ndim)
     if initial is None:
         if where is not None:
@@ -190,7 +201,7 @@ def _extreme(name: str, a: Any, axis: Any, keepdims: bool, initial: Any, where: 
     if keepdims:
         out = keep_axes(out, axes, x.ndim)
     if initial is not None:
-        out = combine(convert(operand(name, initial), x.dtype), out)
+        out = combine(_initial(name, initial, x.dtype), out)
     return out
 
 
@@ -277,7 +288,7 @@ def ptp(a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = Fals
 def _truths(name: str, op: Callable, neutral: bool, a: Any, axis: Any, keepdims: bool,
             where: Any) -> Any:
     a = as_array(truth(as_array(operand(name, a))))
-    where = _check_where(name, where)
+    where = check_where(name, where)
     axes = canonicalize_axes(axis, a.ndim)
     if where is not None:
         a = pick(where, a, neutral)
@@ -334,7 +345,7 @@ def _count(a: Any, axes: tuple[int, ...], where: Any, dtype: Any, keepdims: bool
 def _mean(a: ArrayLike, axis: Any = None, dtype: Any = None, keepdims: bool = False,
           where: Any = None) -> Array:
     a = as_array(operand("mean", a))
-    where = _check_where("mean", where)
+    where = check_where("mean", where)
     axes = canonicalize_axes(axis, a.ndim)
     if dtype is None:
         result = inexact_dtype(a.dtype)
@@ -356,7 +367,7 @@ def mean(a: ArrayLike, axis: Axis = None, dtype: DTypeLike | None = None, out: N
 def _variance(name: str, a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: bool, where: Any,
               mean: Any) -> Any:
     a = as_array(operand(name, a))
-    where = _check_where(name, where)
+    where = check_where(name, where)
     axes = canonicalize_axes(axis, a.ndim)
     result = inexact_dtype(a.dtype) if dtype is None else dtypes.check_user_dtype(dtype, name)
     computed = _FLOAT32 if result in _HALF else result
@@ -364,7 +375,8 @@ def _variance(name: str, a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: boo
         raise ValueError(errors.describe(
             "jax.numpy.var does not yet support real dtype parameters when computing the variance "
             "of an array of complex values.", fix="jnp.var(x.real) + jnp.var(x.imag)"))
-    result = dtypes.to_real(result)
+    if dtype is None:
+        result = dtypes.to_real(result)
     a = strong(a, computed)
     if mean is None:
         mean = _mean.body(a, axes, computed, True, where)
@@ -398,6 +410,10 @@ def _var(a: ArrayLike, axis: Any = None, dtype: Any = None, ddof: Any = 0,
 @fused(static_argnums=(1, 2, 3, 4))
 def _std(a: ArrayLike, axis: Any = None, dtype: Any = None, ddof: Any = 0,
          keepdims: bool = False, where: Any = None, mean: Any = None) -> Array:
+    if dtype is not None and dtypes.check_user_dtype(dtype, "std") not in INEXACT:
+        raise ValueError(errors.describe(
+            "dtype argument to jnp.std must be inexact; got "
+            f"{dtypes.check_user_dtype(dtype, 'std')}", fix="dtype='float32'"))
     return lax.sqrt(_variance("std", a, axis, dtype, ddof, keepdims, where, mean))
 
 
@@ -529,7 +545,7 @@ def _cumulative(name: str, op: Callable, a: Any, axis: Any, dtype: Any,
     else:
         dtype = a.dtype
     if dtype is BOOL:  # running or and and: counted, then made bool again
-        counts = op(strong(a, dtypes.default_int()), axis)
+        counts = op(strong(truth(a), dtypes.default_int()), axis)
         return structural.convert_element_type(counts, BOOL)
     return op(strong(a, dtype), axis)
 

@@ -438,8 +438,8 @@ def ravel_multi_index(multi_index: Sequence[ArrayLike], dims: Sequence[int], mod
 @fused(static_argnums=0)
 def _ravel_multi_index(options: tuple, *indices: Any) -> Any:
     dims, mode, order, dtype = options
-    dtype = position_dtype() if dtype is None else dtypes.check_user_dtype(
-        dtype, "ravel_multi_index")
+    own = promotion.common_dtype(*indices)[0] if indices else position_dtype()
+    dtype = own if dtype is None else dtypes.check_user_dtype(dtype, "ravel_multi_index")
     parts = [promotion.as_array(promotion.convert(x, position_dtype())) for x in indices]
     if mode == "wrap":
         parts = [_modulo(x, n) for x, n in zip(parts, dims)]
@@ -457,7 +457,7 @@ def _ravel_multi_index(options: tuple, *indices: Any) -> Any:
         stride *= dims[axis]
     if total is None:
         return structural.broadcast_in_dim(dtype.type(0), (), ())
-    return promotion.convert(total, dtype)
+    return structural.convert_element_type(promotion.convert(total, dtype), dtype)
 
 
 def ix_(*args: ArrayLike) -> tuple:

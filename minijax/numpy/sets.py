@@ -422,7 +422,7 @@ def _in_both(x: Any, y: Any) -> tuple:
     values, first = lax.sort((x, lax.iota(dtype, x.size)), num_keys=1)
     others, second = lax.sort((y, lax.iota(dtype, y.size)), num_keys=1)
     place = sorting._searchsorted.body(others, values, "left", None, "scan")
-    place = lax.min(place, dtype.type(y.size - 1))
+    place = lax.min(place, place.dtype.type(y.size - 1))
     shared = lax.eq(indexing.getitem_traced(others, place), values)
     new = lax.concatenate((structural.broadcast_in_dim(np.True_, (1,), ()), lax.ne(
         lax.slice_in_dim(values, 1, None), lax.slice_in_dim(values, 0, x.size - 1))), 0)

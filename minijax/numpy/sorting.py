@@ -9,7 +9,6 @@ NaN comes last everywhere and -0.0 equals 0.0, as in NumPy; `_before` is that or
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from minijax.base.util import canonicalize_axis
 from minijax.core import get_aval, structural
 from minijax.lax.control_flow.loops import fori_loop
 from minijax.lax.rules import ArrayLike
-from minijax.numpy import host, indexing, promotion, reductions, ufuncs
+from minijax.numpy import host, indexing, promotion
 from minijax.runtime.call import fused
 
 _METHODS = ("compare_all", "scan", "scan_unrolled", "sort")
@@ -181,11 +180,16 @@ def _searchsorted(a: Any, v: Any, side: str, sorter: Any, method: str) -> Any:
         a = indexing.getitem_traced(promotion.as_array(a), sorter)
     a, v = promotion.promote(a, v)
     a, v = promotion.as_array(a), promotion.as_array(v)
-    dtype = position_dtype()
+    dtype = _place_dtype(a.size)
     if not a.size:
         return structural.broadcast_in_dim(dtype.type(0), v.shape, ())
     find = {"compare_all": _by_comparison, "sort": _by_sorting}.get(method)
     return find(a, v, side, dtype) if find else _by_bisection(a, v, side, dtype, method == "scan")
+
+
+def _place_dtype(size: int) -> np.dtype:
+    """The dtype of places in a sorted vector: int32, with x64 too, unless it is longer."""
+    return np.dtype(np.int32 if size <= np.iinfo(np.int32).max else np.int64)
 
 
 def _before(x: Any, y: Any, or_equal: bool) -> Any:
@@ -263,7 +267,7 @@ def _digitize(x: Any, bins: Any, right: bool, method: str) -> Any:
     x = promotion.as_array(promotion.operand("digitize", x))
     bins = promotion.as_array(promotion.operand("digitize", bins, 1))
     size = bins.shape[0]
-    dtype = position_dtype()
+    dtype = _place_dtype(size)
     if not size:
         return structural.broadcast_in_dim(dtype.type(0), x.shape, ())
     side = "left" if right else "right"

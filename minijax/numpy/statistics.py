@@ -98,9 +98,8 @@ def nanmedian(a: ArrayLike, axis: int | tuple[int, ...] | None = None, out: None
 def _quantile(a: Any, q: Any, weights: Any, options: tuple) -> Any:
     axis, method, keepdims, skip_nan = options
     _check_quantile(a, q, weights, method)
-    a, q = promotion.promote_inexact(promotion.operand("quantile", a),
-                                     promotion.operand("quantile", q, 1))
-    a, q = promotion.as_array(a), promotion.as_array(q)
+    a = promotion.as_array(promotion.inexact_operand("quantile", a))
+    q = promotion.as_array(promotion.convert(promotion.operand("quantile", q, 1), a.dtype))
     if a.dtype in promotion.COMPLEX:
         raise ValueError(errors.describe(
             "quantile does not support complex input, as the operation is poorly defined.",

@@ -349,7 +349,8 @@ def _power(x1: ArrayLike, x2: ArrayLike) -> Array:
     dtype, weak = common_dtype(x, y)
     if dtype not in INEXACT:
         return _integer_powers(*numeric_operands("power", x, y)[:2])
-    if dtype_of(y) in INTEGER and dtype_of(x) in INEXACT:  # lax.pow takes integer exponents, and is exact for them
+    if dtype_of(y) in INTEGER and dtype_of(x) in INEXACT:
+        # lax.pow takes integer exponents, and is exact for them.
         return lax.pow(*promote_shapes("power", convert(x, dtype, weak), y))
     return lax.pow(*inexact_operands("power", x, y)[:2])
 

@@ -45,9 +45,6 @@ mentions_keys = weak_cache(_mentions_keys)
 
 
 def _physicalize(jaxpr: Jaxpr) -> Jaxpr:
-    if not mentions_keys(jaxpr):
-        return jaxpr
-
     def fun(*args: Any) -> list:
         env: dict[Var, Any] = dict(zip(jaxpr.invars, args))
         for v, c in zip(jaxpr.constvars, jaxpr.consts):
@@ -61,7 +58,13 @@ def _physicalize(jaxpr: Jaxpr) -> Jaxpr:
     return trace_closed(fun, [physical_aval(a) for a in jaxpr.in_avals], jaxpr.debug)
 
 
-physicalize = weak_cache(_physicalize)
+_physicalized = weak_cache(_physicalize)
+
+
+def physicalize(jaxpr: Jaxpr) -> Jaxpr:
+    """The program on words instead of keys; the jaxpr itself when it mentions no keys."""
+    # Not cached in the second case: a cached value that is its own key would live for ever.
+    return _physicalized(jaxpr) if mentions_keys(jaxpr) else jaxpr
 
 
 def words_of(x: Any) -> Any:

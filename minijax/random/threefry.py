@@ -54,7 +54,7 @@ def seed(value: Any) -> Any:
     """The key of an integer: its upper and lower 32 bits."""
     bits = np.iinfo(value.dtype).bits
     lo = lax.convert_element_type(value, _WORD)
-    hi = lax.zeros_like_array(lo)
+    hi = lax.full_like(lo, 0)
     if bits == 64:
         shifted = lax.shift_right_logical(value, lax.full_like(value, 32))
         hi = lax.convert_element_type(shifted, _WORD)

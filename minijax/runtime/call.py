@@ -10,6 +10,8 @@ outside of any trace that records, so a remembered call never needs Python again
 """
 
 import functools
+import gc
+import logging
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -24,6 +26,8 @@ from minijax.runtime import arguments, backend, place
 from minijax.runtime.arguments import CallDebug, Resolved
 from minijax.runtime.compile import Executable, Placement, compile_jaxpr
 from minijax.sharding.single import SingleDeviceSharding
+
+logger = logging.getLogger(__name__)
 
 Array = jaxlib.Array
 ArrayImpl = jaxlib.ArrayImpl
@@ -112,8 +116,11 @@ def _trace(fun: Callable, options: Options, signature: Any, count: int, avals: t
     static = arguments.positions(given.static_argnums, count)
     name = util.fun_name(fun)
     debug = CallDebug(name, arguments.parameters_of(fun), count, static, signature)
+    _before_tracing(fun, name)
+    traces: list[weakref.ref] = []
 
     def flat(*leaves: Any) -> list:
+        traces.append(weakref.ref(state.trace))
         args, kwargs = arguments.rebuild(signature, count, static, leaves)
         out = fun(*args, **kwargs)
         if out is NotImplemented:
@@ -123,6 +130,8 @@ def _trace(fun: Callable, options: Options, signature: Any, count: int, avals: t
         return outs
 
     jaxpr, captured = trace_to_jaxpr(flat, avals, debug)
+    if config.check_tracer_leaks.value:
+        _check_leaks(traces[0])
     donated = arguments.donated_leaves(signature, count, static, given)
     params = jit_params(
         jaxpr, name, donated_invars=(False,) * len(captured) + donated,
@@ -135,6 +144,27 @@ def _trace(fun: Callable, options: Options, signature: Any, count: int, avals: t
     if any(isinstance(x, Tracer) for x in captured):
         raise _Uncached(traced)
     return traced
+
+
+def _before_tracing(fun: Callable, name: str) -> None:
+    if config.no_tracing.value:
+        raise RuntimeError(
+            f"re-tracing function {arguments.where_defined(fun)} for `jit`, but 'no_tracing' is "
+            "set")
+    if config.log_compiles.value or logger.isEnabledFor(logging.DEBUG):
+        level = logging.WARNING if config.log_compiles.value else logging.DEBUG
+        logger.log(level, "Tracing %s for jit", name)
+
+
+def _check_leaks(trace: weakref.ref) -> None:
+    """Raise when something still refers to a trace that is over, by way of its tracers."""
+    gc.collect()
+    alive = trace()
+    if alive is None:
+        return
+    leaked = [x for x in gc.get_objects() if isinstance(x, Tracer) and x._trace is alive]
+    shown = "\n".join(str(errors.UnexpectedTracerError(x)) for x in leaked)
+    raise Exception(f"Leaked trace {alive}. Leaked tracer(s):\n\n{shown}")
 
 
 _traces = util.trace_cache(_trace, maxsize=8192)
@@ -301,13 +331,21 @@ def run_traced(traced: Traced, options: Options, leaves: list) -> tuple[list, Ex
         traced.closed, traced.debug.fun_name, where, traced.donated, options.keep_unused,
         options.compiler_options)
     try:
-        inputs = executable.arguments(leaves)
+        return _execute(executable, leaves), executable
     except OverflowError as error:
         raise _overflow(traced, leaves) from error
-    outs = executable.run(inputs)
+
+
+def _execute(executable: Executable, leaves: Sequence[Any]) -> list:
+    """Run a program, unless an option forbids it, and look at its results if one asks for it."""
+    if config.no_execution.value:
+        raise RuntimeError(
+            f"JAX tried to execute function jit({executable.name}), but the no_execution config "
+            "option is set")
+    outs = executable.run(executable.arguments(leaves))
     if config.debug_nans.value or config.debug_infs.value:
-        check_special(traced.debug.fun_name, outs)
-    return outs, executable
+        check_special(executable.name, outs)
+    return outs
 
 
 def _overflow(traced: Traced, leaves: list) -> OverflowError:
@@ -528,7 +566,7 @@ def make_flat(options: FlatOptions, jaxpr_at: Callable[[tuple], Jaxpr]) -> Any:
     def without_jit(*operands: Any) -> Any:
         # C++ comes here under disable_jit, which is about users' functions, not operations.
         with config.disable_jit(False):
-            return made(*operands)
+            return itself[0]()(*operands)
 
     made = jaxlib.pjit(options.name, without_jit, cache_miss, (), (), (), _dispatch_registry,
                        place.shard_arg, _flat_cache)
@@ -548,9 +586,7 @@ def _call_flat(options: FlatOptions, jaxpr_at: Callable, operands: tuple) -> tup
     executable = compile_jaxpr(
         jaxpr_at(avals), options.name, placement, options.donated, options.keep_unused,
         options.compiler_options)
-    outs = executable.run(executable.arguments(operands))
-    if config.debug_nans.value or config.debug_infs.value:
-        check_special(options.name, outs)
+    outs = _execute(executable, operands)
     result = outs if options.multiple_results else outs[0]
     fast = fast_path(executable, result, tree.structure(result))
     return result, fast, fast is None

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minijax.base import config, dtypes, jaxlib, source, util
-from minijax.core import UNSPECIFIED, Jaxpr, JaxprEqn, ShapedArray, trace_closed
+from minijax.core import UNSPECIFIED, Jaxpr, JaxprEqn, trace_closed
 from minijax.passes.physicalize import is_extended, mentions_keys, physicalize
 from minijax.runtime import foreign, place, spmd
 from minijax.sharding import NamedSharding
@@ -411,6 +411,8 @@ def _wrapper(aval: Any) -> Callable | None:
 
 def _compile_jaxpr(jaxpr: Jaxpr, name: str, placement: Placement, donated: tuple[bool, ...],
                    keep_unused: bool, extra: tuple) -> Executable:
+    if config.log_compiles.value:
+        logger.warning("Compiling jit(%s) with global shapes and types %s.", name, jaxpr.in_avals)
     program = lower_jaxpr(jaxpr, name, placement, donated=donated, keep_unused=keep_unused)
     return program.compile(extra)
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minijax.base import dtypes, errors, jaxlib, tree
-from minijax.core import Primitive, ShapedArray, Tracer, Zero, get_aval, linear, state
+from minijax.core import Primitive, ShapedArray, Tracer, Zero, get_aval, state
 from minijax.passes.physicalize import is_extended
 from minijax.runtime import backend
 from minijax.sharding.single import single_device
@@ -280,6 +280,17 @@ def _put_shape(*avals: Any, **params: Any) -> list[Any]:
     return list(avals)
 
 
+def _put_jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list, list]:
+    """Tangents travel with their primals; those known to be zero stay where they are."""
+    live = [i for i, t in enumerate(tangents) if type(t) is not Zero]
+    moved = device_put_p.bind(
+        *[tangents[i] for i in live],
+        **{name: tuple(entries[i] for i in live) for name, entries in params.items()})
+    found = dict(zip(live, moved, strict=True))
+    return device_put_p.bind(*primals, **params), [
+        found.get(i, t) for i, t in enumerate(tangents)]
+
+
 def _put_transpose(cts: Sequence[Any], *args: Any, devices: tuple, srcs: tuple,
                    copy_semantics: tuple) -> list[Any]:
     live = [i for i, ct in enumerate(cts) if type(ct) is not Zero]
@@ -296,7 +307,7 @@ def _put_vmap(axis: Any, args: Sequence[Any], dims: Sequence[Any], **params: Any
 
 
 device_put_p = Primitive(
-    "device_put", shape=_put_shape, multiple_results=True, jvp=linear, transpose=_put_transpose,
+    "device_put", shape=_put_shape, multiple_results=True, jvp=_put_jvp, transpose=_put_transpose,
     vmap=_put_vmap, impl=_put_impl)
 
 

@@ -418,3 +418,41 @@ def test_compiler_options():
         f(1.0)
     g = jax.jit(lambda x: lax.sin(x), compiler_options={"xla_cpu_enable_fast_math": True})
     assert float(g(0.0)) == 0.0
+
+
+# --- options that forbid or report ---
+
+
+def test_no_tracing_and_no_execution():
+    f = jax.jit(lambda x: lax.sin(x))
+    f(1.0)
+    with config.no_tracing(True):
+        f(1.0)
+        with pytest.raises(RuntimeError, match="for `jit`, but 'no_tracing' is set"):
+            f(array(1.0))
+    with config.no_execution(True):
+        with pytest.raises(RuntimeError, match="but the no_execution config option is set"):
+            f(1.0)
+        f.lower(1.0).compile()
+    f(1.0)
+
+
+def test_checking_leaks():
+    kept = []
+
+    def leaks(x):
+        kept.append(x)
+        return x
+
+    with config.checking_leaks():
+        assert float(jax.jit(lambda x: lax.sin(x))(0.0)) == 0.0
+        with pytest.raises(Exception, match=r"Leaked trace .* Leaked tracer\(s\):"):
+            jax.jit(leaks)(1.0)
+
+
+def test_log_compiles(caplog):
+    with config.log_compiles(True):
+        jax.jit(lambda x: lax.add(x, 0.375))(1.0)
+    text = "\n".join(r.message for r in caplog.records)
+    assert "Compiling jit(<lambda>) with global shapes and types" in text
+    assert "Finished XLA compilation of jit(<lambda>) in" in text

@@ -1,6 +1,6 @@
 """Record what JAX answers to the expressions of a file, as the truth that tests compare with.
 
-    python tests/data/record_results.py tests/data/indexing.txt     # needs jax; writes indexing.json
+    python tests/data/record_results.py tests/data/indexing.txt    # needs jax, writes .json
 
 Every line of the file is one expression over `jnp`, `np`, `jax`, `nn`, `lax` and the arrays that
 `names` makes.  An entry holds dtype, weak type, shape and values of each array of the result, or

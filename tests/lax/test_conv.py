@@ -177,3 +177,21 @@ def test_dtypes():
     wide = [x.astype(np.int32) for x in small]
     out = lax.conv(*small, (1, 1), "SAME", preferred_element_type=np.int32)
     np.testing.assert_array_equal(out, lax.conv(*wide, (1, 1), "SAME"))
+
+
+@pytest.mark.parametrize("layout", [None, ("NHWC", "HWIO", "NHWC")])
+def test_patches_and_unshared_kernels(layout):
+    lhs = LHS if layout is None else LHS.transpose(0, 2, 3, 1)
+    patches = lax.conv_general_dilated_patches(lhs, (3, 2), (2, 1), "VALID",
+                                               dimension_numbers=layout)
+    logical = np.asarray(patches) if layout is None else np.transpose(patches, (0, 3, 1, 2))
+    expected = np.stack([[LHS[:, :, 2 * i:2 * i + 3, j:j + 2].reshape(2, -1) for j in range(5)]
+                         for i in range(2)])
+    np.testing.assert_array_equal(logical, expected.transpose(2, 3, 0, 1))
+    same = np.broadcast_to(RHS.reshape(6, -1, 1, 1), (6, 24, 2, 5))
+    kernel = same if layout is None else same.transpose(2, 3, 1, 0)
+    out = lax.conv_general_dilated_local(lhs, kernel, (2, 1), "VALID", (3, 2),
+                                         dimension_numbers=layout)
+    shared = np.asarray(lax.conv(LHS, RHS, (2, 1), "VALID"))
+    np.testing.assert_allclose(out, shared if layout is None else shared.transpose(0, 2, 3, 1),
+                               rtol=1e-4, atol=1e-4)

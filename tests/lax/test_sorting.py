@@ -94,3 +94,17 @@ def test_weak_types():
     strong = jax.ShapeDtypeStruct((4,), np.float32)
     outs = jax.eval_shape(lambda x, y: lax.sort((x, y)), weak, strong)
     assert [o.weak_type for o in outs] == [True, False]
+
+
+def test_approximate_extremes():
+    values, indices = lax.approx_max_k(X, 2)
+    for actual, expected in zip((values, indices), lax.top_k(X, 2)):
+        equal(actual, expected)
+    values, indices = lax.approx_min_k(X, 2, reduction_dimension=0)
+    equal(values, np.sort(X, 0)[:2])
+    grad = jax.grad(lambda x: jnp.sum(lax.approx_max_k(x, 1)[0]))(X)
+    equal(grad, X == X.max(1, keepdims=True))
+    with pytest.raises(ValueError, match="operand must be a floating type"):
+        lax.approx_max_k(np.arange(4), 2)
+    with pytest.raises(ValueError, match="k must be smaller than the size of reduction_dim 5"):
+        lax.approx_max_k(X, 9)

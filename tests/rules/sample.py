@@ -20,8 +20,10 @@ class Sample:
       "i" signed, "u" unsigned, "b" bool.
     grad: whether derivatives are checked; if not, `reason` says why.
     order: the highest order of derivative that is checked.
-    keep: operands that are not cast. axis: bind under a vmap over axis 0 of all operands that
-      gives it this name, `axis_size` long.
+    keep: operands that are not cast.
+    around: makes of the function that binds the primitive the one that is checked, e.g. its vmap
+      under an axis name.
+    runs: False if the primitive exists only to be transposed.
     """
 
     args: tuple
@@ -32,8 +34,8 @@ class Sample:
     order: int = 2
     reason: str = ""
     keep: tuple[int, ...] = ()
-    axis: str | None = None
-    axis_size: int | None = None
+    around: Callable[[Callable], Callable] | None = None
+    runs: bool = True
 
 
 Samples = dict[str, list[Sample | Callable[[], Sample]]]

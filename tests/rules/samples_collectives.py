@@ -1,5 +1,7 @@
 """Samples of the collectives: bound under a vmap that names the axis "i", of size 3."""
 
+import minijax as jax
+
 from .sample import Sample, Samples
 
 _MAX = "the derivative of pmax and pmin is not defined, as in JAX"
@@ -7,7 +9,8 @@ _MOVE = ("f", "c", "i", "u", "b")
 
 
 def _on_axis(*shapes: tuple, **params) -> dict:
-    return dict(args=shapes, params=params, axis="i", axis_size=3)
+    return dict(args=shapes, params=params,
+                around=lambda bind: jax.vmap(bind, axis_name="i", axis_size=3))
 
 
 SAMPLES: Samples = {

@@ -169,8 +169,9 @@ def test_several_devices():
         np.testing.assert_array_equal(total, 2 * np.arange(4))
         out = jax.jit(lambda v: lax.sin(v), out_shardings=whole)(z)
         assert out.sharding == whole and out.is_fully_replicated
-        out = jax.jit(lambda v: lax.sin(v), in_shardings=split)(np.arange(4.0))
-        assert out.sharding == split
+        f = jax.jit(lambda v: lax.sin(v), in_shardings=split)
+        for argument in [np.arange(4.0, dtype=np.float32)] * 3 + [x, z]:
+            assert f(argument).sharding == split
         table = np.arange(2000.0, dtype=np.float32)
         f = jax.jit(lambda v: lax.reduce_sum(lax.add(table, lax.reduce_sum(v, (0,))), (0,)))
         assert [float(f(z)) for _ in range(3)] == [float(table.sum() + 12000)] * 3
@@ -179,3 +180,13 @@ def test_several_devices():
         assert jax.device_put(out, whole).is_fully_replicated
         print("done")
     """, XLA_FLAGS="--xla_force_host_platform_device_count=2") == "done"
+
+
+def test_entry_points_are_found(tmp_path, monkeypatch):
+    info = tmp_path / "plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text(
+        "[console_scripts]\na = b:c\n\n[jax_plugins]\none = plugin.one\ntwo = plugin.two:start\n\n"
+        "[other]\nx = y\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert backend._entry_points() == ["plugin.one", "plugin.two"]

@@ -85,7 +85,7 @@ def _check_predicate(cond: Body) -> None:
     else:
         aval, = cond.jaxpr.out_avals
         if aval.dtype != np.bool_ or aval.shape:
-            problem = f"but got output type(s) [{aval}]."
+            problem = f"but got output type(s) [{aval!r}]."
     if problem:
         raise TypeError(errors.describe(
             f"cond_fun must return a boolean scalar, {problem}",
@@ -210,10 +210,12 @@ class _Batched(NamedTuple):
 def _batch_bodies(body: Jaxpr, cond: Jaxpr, axis: AxisData, cond_marks: tuple, body_marks: tuple,
                   carry: tuple) -> _Batched:
     lanes = len(cond.out_avals[0].shape)
+    reads = used_inputs(cond)[len(cond_marks):]
     while True:
         new_body, out = batch_jaxpr(body, axis, (*body_marks, *carry), carry)
         grown = tuple(a or b for a, b in zip(carry, out))
         new_cond, (pred_batched,) = batch_jaxpr(cond, axis, (*cond_marks, *grown), False)
+        pred_batched |= lanes > 0 and any(r and b for r, b in zip(reads, grown))
         if pred_batched:  # lanes stop at different times, so each needs a carry of its own
             grown = (True,) * len(carry)
             new_cond, _ = batch_jaxpr(cond, axis, (*cond_marks, *grown), True)
