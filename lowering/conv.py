@@ -16,6 +16,9 @@ def conv_general_dilated(ctx: Context, x: Value, kernel: Value, *, window_stride
                          padding: Sequence[Sequence[int]], lhs_dilation: tuple,
                          rhs_dilation: tuple, dimension_numbers: Any, feature_group_count: int,
                          batch_group_count: int, precision: Any = None, **_: Any) -> Value:
+    out = ctx.out_avals[0]
+    if 0 in ctx.in_avals[0].shape + ctx.in_avals[1].shape + out.shape:
+        return ctx.const(0, out.dtype, out.shape)  # a sum of no terms; StableHLO refuses it
     attributes = {
         "window_strides": tuple(window_strides),
         "padding": ctx.pairs(padding),
@@ -27,7 +30,6 @@ def conv_general_dilated(ctx: Context, x: Value, kernel: Value, *, window_stride
     }
     if precision is not None:
         attributes["precision_config"] = precision_config(ctx, precision)
-    out = ctx.out_avals[0]
 
     def convolve(x: Value, kernel: Value) -> Value:
         dtype = real_dtype(out.dtype) if is_complex(out.dtype) else out.dtype

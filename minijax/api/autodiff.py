@@ -113,7 +113,8 @@ def _differentiable_input(x: Any, name: str, holomorphic: bool, allow_int: bool)
         return as_array(x)
     problem = None
     if holomorphic and not dtypes.issubdtype(dtype, np.complexfloating):
-        problem = f"{name} with holomorphic=True requires inputs with complex dtype, but got {dtype}."
+        problem = (f"{name} with holomorphic=True requires inputs with complex dtype, "
+                   f"but got {dtype}.")
     elif dtypes.issubdtype(dtype, np.integer) or dtype == np.bool_:
         if not allow_int:
             problem = (f"{name} requires real- or complex-valued inputs (input dtype that is a "
@@ -350,16 +351,17 @@ def linear_transpose(fun: Callable, *primals: Any, reduce_axes: Sequence[Any] = 
     """
     check_callable(fun)
     leaves, in_tree = tree.flatten(primals)
-    avals = [core.ShapedArray(x.shape, dtypes.canonicalize_dtype(x.dtype))
-             if hasattr(x, "shape") and hasattr(x, "dtype") else aval_of(x) for x in leaves]
+    avals = [aval_of(x) if core.is_valid(x) else core.ShapedArray(x.shape, x.dtype)
+             for x in leaves]
     call = Call(fun, in_tree, (), None, {})
     jaxpr = core.trace_closed(call, avals)
-    inexact = [dtypes.issubdtype(a.dtype, np.inexact) for a in avals + jaxpr.out_avals]
-    if not all(inexact):
-        bad = next(a for a, ok in zip(avals + jaxpr.out_avals, inexact) if not ok)
+    kinds = [[a.dtype for a in group] for group in (avals, jaxpr.out_avals)]
+    if not any(all(dtypes.issubdtype(d, kind) for d in kinds[0] + kinds[1])
+               for kind in (np.inexact, np.integer)):
         raise TypeError(errors.describe(
-            "linear_transpose only supports float and complex inputs and outputs, "
-            f"but got {bad.str_short(False)}", fix="convert the integer argument to float"))
+            "linear_transpose only supports [float or complex] -> [float or complex], and integer "
+            f"-> integer functions, but got {kinds[0]} -> {kinds[1]}.",
+            fix="convert the integer argument to float"))
 
     @wraps(fun, "transpose")
     def transposed(ct: Any) -> tuple:
@@ -422,8 +424,8 @@ def _check_jacfwd_input(dtype: Any, holomorphic: bool) -> None:
     if holomorphic:
         if not dtypes.issubdtype(dtype, np.complexfloating):
             raise TypeError(errors.describe(
-                f"jacfwd with holomorphic=True requires inputs with complex dtype, but got {dtype}.",
-                fix="drop holomorphic=True, or x.astype(complex)"))
+                "jacfwd with holomorphic=True requires inputs with complex dtype, "
+                f"but got {dtype}.", fix="drop holomorphic=True, or x.astype(complex)"))
     elif not dtypes.issubdtype(dtype, np.floating):
         raise TypeError(errors.describe(
             "jacfwd requires real-valued inputs (input dtype that is a sub-dtype of np.floating), "

@@ -163,8 +163,8 @@ def _inconsistent_sizes(fun: Callable, args: tuple, kwargs: dict, leaves: Sequen
         if count == 1:
             lines.append(f"  * one axis had size {n}: {found[0]};")
         else:
-            many = f"most axes ({count} of them)" if len(lines) == 1 else f"some axes ({count} of them)"
-            lines.append(f"  * {many} had size {n}, e.g. {found[0]};")
+            many = "most" if len(lines) == 1 else "some"
+            lines.append(f"  * {many} axes ({count} of them) had size {n}, e.g. {found[0]};")
     return ValueError(errors.describe(
         "\n".join(lines).rstrip(";"), fix="mapped axes must have one common size; "
         "in_axes=None keeps an argument from being mapped"))

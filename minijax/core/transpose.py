@@ -11,7 +11,7 @@ from typing import Any
 
 from minijax.base import errors, source
 from minijax.base.util import trace_cache
-from minijax.core.avals import Zero
+from minijax.core.avals import Zero, register_aval
 from minijax.core.ir import Jaxpr, JaxprEqn, Literal, Var
 from minijax.core.stage import trace_closed
 from minijax.core.structural import add_tangents, instantiate
@@ -28,6 +28,16 @@ class Linear:
 
     def __repr__(self) -> str:
         return f"Linear({self.aval.str_short()})"
+
+
+def _no_value(x: Linear) -> Any:
+    raise TypeError(errors.describe(
+        "A function that is transposed must be linear in the arguments it is transposed by, but a "
+        f"product or another function of several of them is needed: {x!r}",
+        fix="transpose by one argument at a time: jax.linear_transpose(lambda x: f(x, y), x)"))
+
+
+register_aval(Linear, _no_value)
 
 
 def is_linear(x: Any) -> bool:

@@ -13,7 +13,7 @@ from minijax.lax.collectives import (
     pswapaxes, reduce_scatter_p,
 )
 from minijax.lax.control_flow.cond import (
-    cond, cond_p, switch,
+    cond, cond_p, platform_dependent, switch,
 )
 from minijax.lax.control_flow.loops import (
     associative_scan, fori_loop, map,
@@ -115,7 +115,8 @@ __all__ = [
     "pshuffle", "psum", "psum_p", "psum_scatter", "pswapaxes", "reduce_scatter_p",
     # control_flow
     "associative_scan", "cond", "cond_p", "custom_linear_solve", "custom_root", "custom_root_p",
-    "fori_loop", "linear_solve_p", "map", "scan", "scan_p", "switch", "while_loop", "while_p",
+    "fori_loop", "linear_solve_p", "map", "platform_dependent", "scan", "scan_p", "switch",
+    "while_loop", "while_p",
     # conv
     "ConvDimensionNumbers", "ConvGeneralDilatedDimensionNumbers", "conv",
     "conv_dimension_numbers", "conv_general_dilated", "conv_general_dilated_local",

@@ -69,8 +69,8 @@ class Tolerance:
 
 
 def dtype(x: Any) -> Any:
-    """The dtype that `x` (an array or a number) has as an operand."""
-    return get_aval(x).dtype
+    """The dtype that `x` has as an operand; `x` may also name a dtype."""
+    return dtypes.dtype(x)
 
 
 def convert_element_type(operand: ArrayLike, new_dtype: Any) -> Array:

@@ -19,7 +19,7 @@ from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.floats import _isnan, _signbit
 from minijax.numpy.promotion import (
-    COMPLEX, FLOATING, INTEGER, UNSIGNED, as_array, check_array_like, common_dtype, convert,
+    COMPLEX, FLOATING, INTEGER, UNSIGNED, as_array, check_array_like, common_dtype, constant_for, convert,
     dtype_of, inexact_operand, inexact_operands, numeric_operands, operands, promote_shapes, scalar,
     strong)
 from minijax.numpy.ufuncs import pick
@@ -324,8 +324,8 @@ def sinc(x: ArrayLike, /) -> Array:
     """sin(pi x) / (pi x), and 1 at 0, where derivatives of all orders are right too."""
     x = as_array(inexact_operand("sinc", x))
     zero = lax.eq(x, scalar_like(x, 0))
-    angle = lax.mul(scalar(np.pi, x.dtype), x)
-    safe = pick(zero, scalar(1, x.dtype), angle)
+    angle = lax.mul(constant_for(x, np.pi), x)
+    safe = pick(zero, constant_for(x, 1), angle)
     return lax.select(zero, _sinc_at_zero(angle, 0), lax.div(lax.sin(safe), safe))
 
 

@@ -17,8 +17,9 @@ from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.creation import asarray
 from minijax.numpy.promotion import (
-    BOOL, COMPLEX, FLOATING, INEXACT, INTEGER, as_array, convert, dtype_of, inexact_operand,
-    inexact_operands, numeric_dtype, operand, operands, promote_shapes, scalar, strong)
+    BOOL, COMPLEX, FLOATING, INEXACT, INTEGER, as_array, constant_for, convert, dtype_of,
+    inexact_operand, inexact_operands, numeric_dtype, operand, operands, promote_shapes, scalar,
+    strong)
 from minijax.numpy.ufuncs import _imag, pick
 from minijax.runtime.call import fused
 
@@ -100,14 +101,14 @@ def isneginf(x: ArrayLike, /, out: None = None) -> Array:
 def iscomplex(x: ArrayLike) -> Array:
     """Whether the imaginary part of x is not zero."""
     part = _imag(operand("iscomplex", x))
-    return lax.ne(part, scalar(0, dtype_of(part)))
+    return lax.ne(part, constant_for(part, 0))
 
 
 @fused
 def isreal(x: ArrayLike) -> Array:
     """Whether the imaginary part of x is zero."""
     part = _imag(operand("isreal", x))
-    return lax.eq(part, scalar(0, dtype_of(part)))
+    return lax.eq(part, constant_for(part, 0))
 
 
 @fused

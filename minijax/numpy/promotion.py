@@ -21,6 +21,7 @@ from minijax import lax
 from minijax.base import config, dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.core import Tracer, get_aval, state, structural
+from minijax.lax.rules import scalar_like
 from minijax.runtime import place
 
 
@@ -153,6 +154,14 @@ def convert(x: Any, dtype: Any, weak: bool = False) -> Any:
 def scalar(value: Any, dtype: Any) -> Any:
     """The number as a NumPy scalar of the dtype: a literal that is not weak."""
     return np.asarray(value).astype(dtype)[()]
+
+
+def constant_for(x: Any, value: Any) -> Any:
+    """The number as a literal beside the operand `x`: weak only where x is a weak scalar."""
+    aval = get_aval(x)
+    if aval.weak_type and not aval.shape:
+        return scalar_like(x, value)
+    return scalar(value, aval.dtype)
 
 
 def _cast_numpy(x: Any, dtype: Any) -> Any:

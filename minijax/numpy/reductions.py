@@ -591,7 +591,7 @@ def _cumulated(name: str, x: ArrayLike, axis: Any, dtype: Any, include_initial: 
             f"The input array has rank {x.ndim}, however axis was not set to an explicit value. "
             "The axis argument is only optional for one-dimensional arrays.", fix="axis=0"))
     axis = canonicalize_axis(axis or 0, x.ndim)
-    out = _cumulative(name, op, x, axis, dtype, True)
+    out = _cumulative(name, op, x, axis, dtype, name == "cumulative_sum")
     if include_initial:
         shape = tuple(1 if i == axis else n for i, n in enumerate(out.shape))
         out = lax.concatenate([lax.full(shape, unit, out.dtype), out], axis)

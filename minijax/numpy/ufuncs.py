@@ -19,9 +19,9 @@ from minijax.base import errors
 from minijax.base.jaxlib import Array, ArrayImpl
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.promotion import (
-    BOOL, COMPLEX, INEXACT, INTEGER, UNSIGNED, as_array, broadcast, common_dtype, convert,
-    dtype_of, inexact_operand, inexact_operands, numeric_dtype, numeric_operands, operand,
-    operands, promote, promote_shapes, scalar, shape_of)
+    BOOL, COMPLEX, INEXACT, INTEGER, UNSIGNED, as_array, broadcast, common_dtype, constant_for,
+    convert, dtype_of, inexact_operand, inexact_operands, numeric_dtype, numeric_operands,
+    operand, operands, promote, promote_shapes, scalar, shape_of)
 from minijax.runtime.call import fused
 
 Op = Callable[..., Any]
@@ -101,8 +101,7 @@ def logical(name: str, op: Op, doc: str) -> Callable:
 
 def truth(x: Any) -> Any:
     """The operand as bools: whether it differs from zero."""
-    dtype = dtype_of(x)
-    return x if dtype is BOOL else lax.ne(x, scalar(0, dtype))
+    return x if dtype_of(x) is BOOL else lax.ne(x, constant_for(x, 0))
 
 
 def pick(condition: Any, x: Any, y: Any) -> Any:
@@ -172,7 +171,7 @@ def _scale_parts(x: Any, scale: Op) -> Any:
 
 
 def _times(factor: float) -> Op:
-    return lambda x: lax.mul(x, scalar(factor, dtype_of(x)))
+    return lambda x: lax.mul(x, constant_for(x, factor))
 
 
 def _conj(x: Any) -> Any:

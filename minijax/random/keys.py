@@ -24,7 +24,8 @@ from minijax.numpy import methods
 from minijax.random import threefry
 from minijax.runtime.place import as_array, asarray_const
 
-__all__ = ["PRNGKey", "clone", "fold_in", "key", "key_data", "key_impl", "split", "wrap_key_data"]
+__all__ = ["PRNGKey", "clone", "fold_in", "key", "key_data", "key_dtype", "key_impl", "split",
+           "wrap_key_data"]
 
 
 class PRNGImpl(NamedTuple):
@@ -80,9 +81,9 @@ class KeyDType(dtypes.ExtendedDType):
 _DTYPES = {impl.name: KeyDType(impl) for impl in _IMPLS.values()}
 
 
-def key_dtype(name: str) -> KeyDType:
-    """The dtype of the keys of the generator called `name`."""
-    return _DTYPES[name]
+def key_dtype(impl: Any = None) -> KeyDType:
+    """The dtype of the keys of a generator, given by name (default: the configured one)."""
+    return _DTYPES[_resolve_impl(impl).name]
 
 
 class PRNGKeyArray(Array):

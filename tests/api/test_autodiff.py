@@ -422,6 +422,12 @@ def test_linear_transpose_mistakes():
         "cotangent type does not match function output, expected")
     with pytest.raises(NotImplementedError, match="Transpose rule .* for 'sin' not implemented"):
         jax.linear_transpose(jnp.sin, 1.0)(1.0)
+    assert error_of(TypeError, jax.linear_transpose, lambda x: x.astype(float), 1).startswith(
+        "linear_transpose only supports [float or complex] -> [float or complex], and integer -> "
+        "integer functions, but got [dtype('int32')] -> [dtype('float32')].")
+    assert_close(jax.linear_transpose(lambda n: 2 * n, 1)(3), (6,))
+    with pytest.raises((TypeError, AssertionError)):
+        jax.linear_transpose(lambda x, y: x * y, 1.0, 1.0)(1.0)
 
 
 # --- Jacobians and Hessians --------------------------------------------------------------------

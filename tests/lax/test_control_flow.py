@@ -533,6 +533,14 @@ def test_integers_pass_through_branches():
     assert jax.jvp(f, (X,), (X,))[1][1].dtype == jax.float0
 
 
+def test_platform_dependent():
+    def f(x):
+        return lax.platform_dependent(x, tpu=lambda x: x * 2, cpu=lambda x: x * 3,
+                                      default=lambda x: x * 5)
+    other = lax.platform_dependent(X, tpu=lambda x: x * 2, default=lambda x: x * 5)
+    close((f(X), jax.grad(f)(X), jax.vmap(f)(V), other), (3 * X, 3, 3 * V, 5 * X))
+
+
 # --- map, associative_scan ---------------------------------------------------------------------
 
 

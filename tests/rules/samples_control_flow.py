@@ -132,6 +132,8 @@ SAMPLES: Samples = {
     "scan": [lambda: _scan(False), lambda: _scan(True), lambda: _scan(False, unroll=2)],
     "while": [_while],
     "cond": [lambda: _cond(0), lambda: _cond(1), lambda: _cond(2)],
+    "platform_index": [Sample(args=(), params=dict(platforms=(("tpu",), ("cpu", "cuda"))),
+                              dtypes=("i",))],
     "custom_linear_solve": [_linear_solve],
     "custom_root": [_root],
     "custom_jvp_call": [_custom_jvp],

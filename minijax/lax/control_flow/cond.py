@@ -16,7 +16,7 @@ import numpy as np
 
 from minijax.base import config, dtypes, errors, tree
 from minijax.base.util import fun_name, merge, partition, trace_cache, weak_cache
-from minijax.core import (AxisData, Jaxpr, JaxprEqn, Literal, Primitive, Zero, aval_of,
+from minijax.core import (AxisData, Jaxpr, JaxprEqn, Literal, Primitive, ShapedArray, Zero, aval_of,
                           batch_jaxpr, broadcast_in_dim, convert_element_type, dce_jaxpr,
                           eval_jaxpr, instantiate, is_linear, jvp_jaxpr, linearize_jaxpr,
                           materialize, merge_tangents, to_concrete, trace_closed,
@@ -146,10 +146,40 @@ def _check_index(index: Any) -> None:
             f"Index type must be an integer, got {index} as {aval.dtype}", fix=fix))
 
 
+def platform_dependent(*args: Any, default: Callable | None = None,
+                       **per_platform: Callable) -> Any:
+    """`per_platform[platform](*args)` on the platform that it is compiled for, else `default`.
+
+    Platforms are cpu, cuda, rocm, tpu. All functions must return the same structure and types.
+    """
+    if "gpu" in per_platform:
+        raise ValueError(errors.describe("Use 'cuda' or 'rocm' for lax.platform_dependent.",
+                                         fix="lax.platform_dependent(x, cuda=f, rocm=f)"))
+    groups: dict[Callable, list[str]] = {}
+    for platform, fun in per_platform.items():
+        groups.setdefault(fun, []).append(platform)
+    platforms: list = [tuple(names) for names in groups.values()]
+    funs = list(groups)
+    if default is not None:
+        platforms.append(None)
+        funs.append(default)
+    if not funs:
+        raise TypeError(errors.describe("platform_dependent got no functions",
+                                        fix="lax.platform_dependent(x, cpu=f, default=g)"))
+    names = tuple("default" if p is None else f"branch for {', '.join(p)}" for p in platforms)
+    index = platform_index_p.bind(platforms=tuple(platforms))
+    return _bind(index, funs, args, names, "platform_dependent",
+                 branches_platforms=tuple(platforms))
+
+
+platform_index_p = Primitive(
+    "platform_index", shape=lambda *, platforms: ShapedArray((), np.dtype(np.int32)))
+
 # --- From functions to branches ----------------------------------------------------------------
 
 
-def _bind(index: Any, funs: Sequence[Callable], operands: tuple, names: tuple, what: str) -> Any:
+def _bind(index: Any, funs: Sequence[Callable], operands: tuple, names: tuple, what: str,
+          **params: Any) -> Any:
     leaves, in_tree = tree.flatten(operands)
     avals = tuple(aval_of(x) for x in leaves)
     bodies = [trace_body(fun, in_tree, avals, what) for fun in funs]
@@ -161,7 +191,7 @@ def _bind(index: Any, funs: Sequence[Callable], operands: tuple, names: tuple, w
     outs: Any = ()
     if len(joined.forwarded) != sum(i is not None for i in joined.forwarded) or any(
             branch.effects for branch in joined.branches):
-        outs = iter(cond_p.bind(index, *inputs, branches=joined.branches))
+        outs = iter(cond_p.bind(index, *inputs, branches=joined.branches, **params))
     results = [next(outs) if i is None else identity.stage(inputs[i]) for i in joined.forwarded]
     return tree.unflatten(bodies[0].result, results)
 
