@@ -65,7 +65,7 @@ def value_and_grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: boo
         _check_output_dtype(aval_of(value).dtype, "grad", holomorphic)
         cts = _pull_back(lin, [_one(value)])
         gradient = tree.unflatten(in_tree, [
-            _as_cotangent(c, x) for c, x in zip(cts, leaves)])
+            _as_cotangent(c, aval_of(x)) for c, x in zip(cts, leaves)])
         value = as_array(value)
         return ((value, tree.unflatten(call.aux_tree, aux)) if has_aux else value), gradient
     return value_and_grad_fun
@@ -80,11 +80,19 @@ def _pull_back(lin: core.Linearized, cts: Sequence[Any]) -> list:
     return [next(found) if nz else None for nz in lin.in_nonzero]
 
 
-def _as_cotangent(ct: Any, primal: Any) -> Any:
+def _as_cotangent(ct: Any, primal: core.ShapedArray) -> Any:
     """A cotangent as the user sees it: zeros made explicit, `float0` for integer inputs."""
     if ct is None or type(ct) is Zero:
-        return as_array(core.zeros(aval_of(primal).to_tangent_aval()))
-    return as_array(ct)
+        ct = core.zeros(primal.to_tangent_aval())
+    return _typed_like(ct, primal)
+
+
+def _typed_like(x: Any, primal: core.ShapedArray) -> Any:
+    """A tangent or cotangent as an array, of a weak type if the type of the primal is weak."""
+    x = as_array(x)
+    if isinstance(x, np.ndarray) or x.aval.weak_type == primal.weak_type:
+        return x
+    return core.convert_element_type(x, x.dtype, primal.weak_type)
 
 
 def _one(value: Any) -> Any:
@@ -192,7 +200,7 @@ def jvp(fun: Callable, primals: Sequence[Any], tangents: Sequence[Any],
     n = len(out_tangents)
     out = tree.unflatten(call.out_tree, [as_array(x) for x in outs[:n]])
     tangent = tree.unflatten(call.out_tree, [
-        as_array(core.instantiate(t)) for t in out_tangents])
+        _typed_like(core.instantiate(t), aval_of(x)) for t, x in zip(out_tangents, outs)])
     return (out, tangent, tree.unflatten(call.aux_tree, outs[n:])) if has_aux else (out, tangent)
 
 
@@ -250,9 +258,9 @@ class VJP:
             _check_cotangent(ct, aval)
         lin = core.Linearized([], jaxpr, self.residuals, in_nonzero, out_nonzero)
         found = _pull_back(lin, cts)
-        return tree.unflatten(in_tree, [
-            as_array(core.zeros(a.to_tangent_aval())) if c is None or type(c) is Zero
-            else as_array(c) for c, a in zip(found, in_avals)])
+        if not all(_tangent_aval(ct).weak_type for ct, nz in zip(cts, out_nonzero) if nz):
+            in_avals = [a.strip_weak_type() for a in in_avals]
+        return tree.unflatten(in_tree, [_as_cotangent(c, a) for c, a in zip(found, in_avals)])
 
     def __repr__(self) -> str:
         return f"VJP({self.meta[0]})"
@@ -351,8 +359,8 @@ def linear_transpose(fun: Callable, *primals: Any, reduce_axes: Sequence[Any] = 
     """
     check_callable(fun)
     leaves, in_tree = tree.flatten(primals)
-    avals = [aval_of(x) if core.is_valid(x) else core.ShapedArray(x.shape, x.dtype)
-             for x in leaves]
+    avals = [core.ShapedArray(x.shape, x.dtype) if hasattr(x, "shape") and not core.is_valid(x)
+             else aval_of(x) for x in leaves]
     call = Call(fun, in_tree, (), None, {})
     jaxpr = core.trace_closed(call, avals)
     kinds = [[a.dtype for a in group] for group in (avals, jaxpr.out_avals)]
@@ -407,7 +415,8 @@ def jacfwd(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = Fals
         def push(*tangents: Any) -> tuple:
             outs, out_tangents = core.jvp(call, leaves, tangents, call.count_aux)
             n = len(out_tangents)
-            return ([core.instantiate(t) for t in out_tangents],
+            return ([_typed_like(core.instantiate(t), aval_of(x))
+                     for t, x in zip(out_tangents, outs)],
                     [as_array(x) for x in outs[:n]], outs[n:])
 
         columns, outs, aux = vmap(push, out_axes=(-1, None, None))(*_basis(leaves))
@@ -453,8 +462,7 @@ def jacrev(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = Fals
             _check_output_dtype(aval_of(x).dtype, "jacrev", holomorphic)
 
         def pull(*cts: Any) -> list:
-            return [core.zeros(aval_of(x).to_tangent_aval()) if c is None else core.instantiate(c)
-                    for c, x in zip(_pull_back(lin, cts), leaves)]
+            return [_as_cotangent(c, aval_of(x)) for c, x in zip(_pull_back(lin, cts), leaves)]
 
         rows = vmap(pull)(*_basis(outs))
         by_output = [_split_axis(r, outs, 0) for r in rows]  # [input][output]

@@ -285,14 +285,14 @@ def argument_names(tracer: Any) -> list[str]:
     debug = getattr(trace, "debug", None)
     inputs = getattr(trace, "inputs", None)
     names = getattr(debug, "arg_names", None)
-    var = getattr(tracer, "var", None)
+    var = getattr(tracer, "atom", None)
     if not inputs or not names or var is None:
         return []
     needed = _roots(var, getattr(trace, "eqns", ()))
     return [
         name
         for name, item in zip(names, inputs, strict=False)
-        if id(getattr(item, "var", item)) in needed
+        if id(getattr(item, "atom", item)) in needed
     ]
 
 
@@ -305,7 +305,7 @@ def _roots(var: Any, eqns: Iterable[Any]) -> set[int]:
 
 
 def _where_made(tracer: Any) -> source.Frame | None:
-    var = getattr(tracer, "var", None)
+    var = getattr(tracer, "atom", None)
     for eqn in reversed(getattr(getattr(tracer, "_trace", None), "eqns", None) or ()):
         if any(out is var for out in eqn.outvars):
             return source.user_frame(eqn.source)

@@ -124,7 +124,7 @@ def inline_jaxpr(trace: JaxprTrace, jaxpr: Jaxpr, args: Sequence[Any]) -> list:
     """Copy the equations of `jaxpr` into `trace`, substituting variables; makes no tracers."""
     env: dict[Var, Any] = {}
     for v, x in zip(jaxpr.constvars + jaxpr.invars, [*jaxpr.consts, *args]):
-        env[v] = trace.lift(x).var
+        env[v] = trace.lift(x).atom
     for eqn in jaxpr.eqns:
         invars = [v if type(v) is Literal else env[v] for v in eqn.invars]
         outvars = [Var(v.aval) for v in eqn.outvars]

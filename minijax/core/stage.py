@@ -22,19 +22,19 @@ from minijax.core.ir import NO_EFFECTS, DebugInfo, Jaxpr, JaxprEqn, Literal, Var
 from minijax.core.primitive import Primitive, infer
 from minijax.core.trace import Trace, Tracer, check_escaped, entered, state
 
-_aval, _var = attrgetter("aval"), attrgetter("var")
+_aval, _var = attrgetter("aval"), attrgetter("atom")
 _SCALARS = (bool, int, float, complex, np.generic)
 
 
 class JaxprTracer(Tracer):
     """A variable (or literal) of the jaxpr being built."""
 
-    __slots__ = ("var",)
+    __slots__ = ("atom",)
 
     def __init__(self, trace: Trace, aval: Any, var: Any):
         self._trace = trace
         self.aval = aval
-        self.var = var
+        self.atom = var
 
     def __repr__(self) -> str:
         return f"JitTracer({self.aval})"
@@ -107,11 +107,11 @@ class JaxprTrace(Trace):
 
     def finish(self, inputs: Sequence[JaxprTracer], outs: Sequence[Any]) -> tuple[Jaxpr, list]:
         """The jaxpr with live captured values as leading inputs, and those values."""
-        outvars = [self.lift(x).var for x in outs]
+        outvars = [self.lift(x).atom for x in outs]
         eqns, live = sweep(self.eqns, outvars)
-        kept = [entry for entry in self.consts.values() if entry[0].var in live]
+        kept = [entry for entry in self.consts.values() if entry[0].atom in live]
         effects = NO_EFFECTS.union(*[e.effects for e in eqns if e.effects])
-        jaxpr = Jaxpr((), [e[0].var for e in kept] + [t.var for t in inputs], outvars, eqns, (),
+        jaxpr = Jaxpr((), [e[0].atom for e in kept] + [t.atom for t in inputs], outvars, eqns, (),
                       effects, self.debug)
         return jaxpr, [e[1] for e in kept]
 

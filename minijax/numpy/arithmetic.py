@@ -19,9 +19,9 @@ from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.floats import _isnan, _signbit
 from minijax.numpy.promotion import (
-    COMPLEX, FLOATING, INTEGER, UNSIGNED, as_array, check_array_like, common_dtype, constant_for, convert,
-    dtype_of, inexact_operand, inexact_operands, numeric_operands, operands, promote_shapes, scalar,
-    strong)
+    COMPLEX, FLOATING, INTEGER, UNSIGNED, as_array, check_array_like, common_dtype, constant_for,
+    convert, dtype_of, inexact_operand, inexact_operands, numeric_operands, operands,
+    promote_shapes, scalar, strong)
 from minijax.numpy.ufuncs import pick
 from minijax.runtime.call import fused
 

@@ -384,8 +384,24 @@ def arange(start: ArrayLike, stop: ArrayLike | None = None, step: ArrayLike | No
 
     The arguments must be concrete numbers.  The dtype is that to which they promote.
     """
-    if dtype is not None:
-        dtype = dtypes.check_user_dtype(dtype, "arange")
+    dtype = None if dtype is None else dtypes.check_user_dtype(dtype, "arange")
+    device = out_sharding if device is None else device
+    if type(start) is int and stop is None and step is None:  # by far the most frequent call
+        aval = ShapedArray((max(start, 0),), dtypes.default_int() if dtype is None else dtype)
+        line = None
+    else:
+        aval, line = _range_line(start, stop, step, dtype)
+    if aval.dtype == np.bool_:
+        raise TypeError(errors.describe(
+            "iota does not accept dtype bool. Accepted dtypes are subtypes of integer, floating, "
+            "complexfloating.", fix="jnp.arange(n) and a comparison"))
+    if state.trace.staging:
+        return _staged_range(aval, line)
+    return _put(_host_range(aval, line), aval, device, True)
+
+
+def _range_line(start: Any, stop: Any, step: Any, dtype: Any) -> tuple[ShapedArray, Any]:
+    """The type of a range, and its (first, step) unless these are 0 and 1."""
     if start is None:
         raise TypeError("must be real number, not NoneType")
     given = {"start": start, "stop": stop, "step": step}
@@ -397,18 +413,10 @@ def arange(start: ArrayLike, stop: ArrayLike | None = None, step: ArrayLike | No
         if dtype in COMPLEX:
             raise ValueError("Passing complex start/stop/step to jnp.arange is no longer "
                              "supported starting in JAX v0.10.0.")
-    if dtype == np.bool_:
-        raise TypeError(errors.describe(
-            "iota does not accept dtype bool. Accepted dtypes are subtypes of integer, floating, "
-            "complexfloating.", fix="jnp.arange(n) and a comparison"))
     first, last, by = given.get("start", 0), given["stop"], given.get("step", 1)
     size = max(int(np.ceil((last - first) / by)), 0) if by else _zero_step()
-    aval = ShapedArray((size,), dtype)
-    device = out_sharding if device is None else device
     simple = "start" not in given and "step" not in given
-    if state.trace.staging:
-        return _staged_range(aval, None if simple else (first, by))
-    return _put(_host_range(aval, None if simple else (first, by)), aval, device, True)
+    return ShapedArray((size,), dtype), None if simple else (first, by)
 
 
 def _zero_step() -> int:
@@ -436,6 +444,8 @@ def _bound(name: str, x: Any) -> Any:
 
 def _host_range(aval: ShapedArray, line: tuple | None) -> np.ndarray:
     dtype = aval.dtype
+    if line is None and dtype.kind in "iu" and dtype.itemsize > 2:
+        return np.arange(aval.size, dtype=dtype)
     steps = np.arange(aval.size, dtype=np.int64)
     if line is None:
         return steps.astype(dtype)

@@ -7,6 +7,7 @@ end points eager calls compile nothing.
     meshgrid(x, y, indexing="ij"), indices((2, 3))
 """
 
+import functools
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,6 +29,9 @@ from minijax.numpy.promotion import (
     scalar, shape_of, strong)
 from minijax.runtime.call import fused
 
+# Longer results are not worth the memory of remembering them.
+_CACHED = 1024
+
 # --- Evenly spaced numbers ---------------------------------------------------------------------
 
 
@@ -43,8 +47,10 @@ def linspace(start: ArrayLike, stop: ArrayLike, num: int = 50, endpoint: bool = 
     dtype = None if dtype is None else dtypes.check_user_dtype(dtype, "linspace")
     numbers = (int, float, bool)
     if type(start) in numbers and type(stop) in numbers and not state.trace.staging:
-        values, step = _linspace_host(start, stop, num, bool(endpoint), dtype)
-        values = _put(values, ShapedArray((num,), values.dtype), device, True)
+        real = dtypes.default_float()
+        host = _linspace_host if num <= _CACHED else _linspace_host.__wrapped__
+        values, step = host(start, stop, num, bool(endpoint), dtype, real)
+        values = _put(values, ShapedArray((num,), values.dtype), device)
         return (values, array(step)) if retstep else values
     values, step = _linspace(start, stop, num, bool(endpoint), dtype, axis)
     if device is not None:
@@ -60,9 +66,10 @@ def _count(num: Any) -> int:
     return num
 
 
-def _linspace_host(start: Any, stop: Any, num: int, endpoint: bool, dtype: Any) -> tuple:
-    """What `_linspace_body` computes, by NumPy in the default float dtype."""
-    real = dtypes.default_float()
+@functools.lru_cache(maxsize=64)
+def _linspace_host(start: float, stop: float, num: int, endpoint: bool, dtype: Any,
+                   real: Any) -> tuple[np.ndarray, Any]:
+    """What `_linspace_body` computes, by NumPy in the dtype `real`."""
     start, stop = np.asarray(start, real), np.asarray(stop, real)
     parts = num - 1 if endpoint else num
     step = (stop - start) / real.type(parts) if parts > 0 else real.type(np.nan)

@@ -268,20 +268,15 @@ def get(x: Any, form: tuple, operands: Sequence[Any], *, mode: Any = None, fill_
         if inside or not filling:
             return _slice(x, form, operands, wrap)
         indices_are_sorted = unique_indices = True
-    plan = _plan(x.shape, form, operands, wrap)
-    if not all(plan.batch_shape):
-        out = _zeros_like(x, plan.shape)
+    how = plan(x.shape, form, operands, wrap)
+    if not all(how.batch_shape):
+        out = structural.zeros(get_aval(x).update(shape=how.shape))
     else:
-        dnums = lax.GatherDimensionNumbers(plan.offset_dims, plan.collapsed, plan.index_map)
-        out = lax.gather(x, plan.indices, dnums, plan.slice_sizes, fill_value=fill_value,
+        dnums = lax.GatherDimensionNumbers(how.offset_dims, how.collapsed, how.index_map)
+        out = lax.gather(x, how.indices, dnums, how.slice_sizes, fill_value=fill_value,
                          mode=mode or lax.GatherScatterMode.PROMISE_IN_BOUNDS,
                          indices_are_sorted=indices_are_sorted, unique_indices=unique_indices)
-    return lax.expand_dims(out, plan.new_axes) if plan.new_axes else out
-
-
-def _zeros_like(x: Any, shape: tuple[int, ...]) -> Any:
-    zero = structural.convert_element_type(np.zeros((), x.dtype)[()], x.dtype, x.weak_type)
-    return structural.broadcast_in_dim(zero, shape, ())
+    return lax.expand_dims(out, how.new_axes) if how.new_axes else out
 
 
 def _slice(x: Any, form: tuple, operands: Sequence[Any], wrap: bool) -> Any:
@@ -398,7 +393,8 @@ class Plan(NamedTuple):
     indices: Any
 
 
-def _plan(shape: Sequence[int], form: tuple, operands: Sequence[Any], wrap: bool) -> Plan:
+def plan(shape: Sequence[int], form: tuple, operands: Sequence[Any], wrap: bool = True) -> Plan:
+    """What a gather from, or a scatter to, `x[index]` needs to know; x has this shape."""
     picks, ranges, order = _read_form(shape, form, operands, wrap)
     arrays = [np.shape(v) for _, v in picks]
     flags = [(1,) if item is TRUE else (0,) for item in form if item is TRUE or item is FALSE]
@@ -511,11 +507,6 @@ def _column(value: Any, axes: tuple[int, ...], shape: tuple[int, ...]) -> Any:
             own[axis] = size
         return np.ascontiguousarray(np.broadcast_to(value.reshape(own), shape))
     return structural.broadcast_in_dim(value, shape, axes)
-
-
-def plan(shape: Sequence[int], form: tuple, operands: Sequence[Any], wrap: bool = True) -> Plan:
-    """What a scatter to `x[index]` needs to know; x has this shape."""
-    return _plan(shape, form, operands, wrap)
 
 
 # --- x[index] ----------------------------------------------------------------------------------

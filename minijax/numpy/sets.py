@@ -247,147 +247,26 @@ def _isin(element: Any, test: Any, invert: bool, method: str) -> Any:
 # --- Operations on two sets --------------------------------------------------------------------
 
 
-def _flat(name: str, *arrays: Any) -> list:
-    arrays = promotion.promote(*[promotion.operand(name, x, i) for i, x in enumerate(arrays)])
-    return [structural.reshape(x, (x.size,)) for x in map(promotion.as_array, arrays)]
-
-
-def _on_host(name: str, size: int | None, *arrays: Any, **options: Any) -> Any:
-    """NumPy's answer for two arrays that lie in host memory, if the size is free; else None."""
-    if size is not None:
-        return None
-    values = [host.elements(x) for x in arrays]
-    dtype = promotion.common_dtype(*arrays)[0]
-    if any(v is None for v in values) or dtype.kind not in "biufc":
-        return None
-    found = getattr(np, name)(*[v.astype(dtype) for v in values], **options)
-    if isinstance(found, tuple):
-        first, *places = found
-        index = position_dtype()
-        return host.array(first, arrays[0]), *[host.array(p.astype(index), arrays[0])
-                                               for p in places]
-    return host.array(found, arrays[0])
-
-
-def _size(name: str, size: int | None, *arrays: Any) -> None:
-    """ConcretizationTypeError if the size is neither given nor to be computed."""
-    if size is None:
-        for x in arrays:
-            if not is_concrete(x):
-                raise errors.ConcretizationTypeError(x, _NEED_SIZE.format(name))
-
-
 def union1d(ar1: ArrayLike, ar2: ArrayLike, *, size: int | None = None,
             fill_value: ArrayLike | None = None) -> Any:
     """The sorted distinct elements of both arrays."""
-    promotion.check_array_like("union1d", ar1, ar2)
-    _size("union1d", size, ar1, ar2)
-    found = _on_host("union1d", size, ar1, ar2)
-    if found is not None:
-        return found
-    return unique(_joined(ar1, ar2), size=size, fill_value=fill_value)
-
-
-@fused
-def _joined(x: Any, y: Any) -> Any:
-    return lax.concatenate(_flat("concatenate", x, y), 0)
+    return _combined("union1d", (ar1, ar2), size, fill_value)
 
 
 def setdiff1d(ar1: ArrayLike, ar2: ArrayLike, assume_unique: bool = False, *,
               size: int | None = None, fill_value: ArrayLike | None = None) -> Any:
     """The distinct elements of the first array that the second lacks (padded with 0)."""
+    fill_value = 0 if fill_value is None else fill_value
+    if not assume_unique:
+        return _combined("setdiff1d", (ar1, ar2), size, fill_value)
     promotion.check_array_like("setdiff1d", ar1, ar2)
-    _size("setdiff1d", size, ar1, ar2)
-    found = _on_host("setdiff1d", size, ar1, ar2, assume_unique=assume_unique)
-    if found is not None:
-        return found
-    if size is None:
-        x = ar1 if assume_unique else unique(ar1)
-        return selection.extract(isin(x, ar2, invert=True), x)
-    if not assume_unique:
-        ar1 = unique(ar1, size=np.size(ar1)) if np.size(ar1) else ar1
-    mask = isin(ar1, ar2, invert=True)
-    if not assume_unique:
-        mask = _without_repeats(ar1, mask)
-    fill = 0 if fill_value is None else fill_value
-    return _extended(mask, ar1, fill, size)
-
-
-@fused
-def _without_repeats(x: Any, mask: Any) -> Any:
-    """The mask without the padding of `unique`, which repeats the first element at the end."""
-    x, = _flat("setdiff1d", x)
-    if x.size < 2:
-        return mask
-    rising = lax.ne(lax.slice_in_dim(x, 1, None), lax.slice_in_dim(x, 0, x.size - 1))
-    first = lax.broadcast(lax.index_in_dim(x, 0, keepdims=False), (x.size - 1,))
-    fresh = lax.bitwise_and(rising, lax.ne(lax.slice_in_dim(x, 1, None), first))
-    keep = lax.concatenate((structural.broadcast_in_dim(np.True_, (1,), ()), fresh), 0)
-    return lax.bitwise_and(mask, keep)
-
-
-@fused(static_argnums=3)
-def _extended(mask: Any, x: Any, fill: Any, size: int) -> Any:
-    """The elements where the mask is true, padded or cut to `size`."""
-    x, = _flat("setdiff1d", x)
-    mask = structural.reshape(mask, (x.size,))
-    places = selection._nonzero.body(mask, size, x.size)[0]
-    if not x.size:
-        return structural.broadcast_in_dim(promotion.convert(fill, x.dtype), (size,), ())
-    return selection._get_or_fill.body(x, places, fill, 0)
+    return selection.extract(isin(ar1, ar2, invert=True), ar1, size=size, fill_value=fill_value)
 
 
 def setxor1d(ar1: ArrayLike, ar2: ArrayLike, assume_unique: bool = False, *,
              size: int | None = None, fill_value: ArrayLike | None = None) -> Any:
     """The sorted elements that are in exactly one of the two arrays."""
-    promotion.check_array_like("setxor1d", ar1, ar2)
-    _size("setxor1d", size, ar1, ar2)
-    found = _on_host("setxor1d", size, ar1, ar2, assume_unique=assume_unique)
-    if found is not None:
-        return found
-    values, single, total = _in_one_only(ar1, ar2)
-    count = int(total) if size is None else operator.index(size)
-    return _packed(values, single, fill_value, count)
-
-
-@fused
-def _in_one_only(x: Any, y: Any) -> tuple:
-    """Both arrays' elements, sorted; where one starts that the other lacks; how many do."""
-    x, y = _flat("setxor1d", x, y)
-    both = lax.concatenate((x, y), 0)
-    if not both.size:
-        return both, structural.broadcast_in_dim(np.False_, (0,), ()), np.zeros((), np.int32)
-    owner = np.concatenate([np.zeros(x.size, np.int32), np.ones(y.size, np.int32)])
-    values, owner = lax.sort((both, owner), num_keys=1)
-    n = both.size
-    new = lax.concatenate((structural.broadcast_in_dim(np.True_, (1,), ()), lax.ne(
-        lax.slice_in_dim(values, 1, None), lax.slice_in_dim(values, 0, n - 1))), 0)
-    group = lax.cumsum(structural.convert_element_type(new, np.dtype(np.int32)))
-    column = structural.broadcast_in_dim(lax.sub(group, np.int32(1)), (n, 1), (0,))
-    dnums = lax.ScatterDimensionNumbers((), (0,), (0,))
-    has = [lax.scatter_add(structural.broadcast_in_dim(np.int32(0), (n,), ()), column, part, dnums)
-           for part in (lax.sub(np.int32(1), owner), owner)]
-    one_only = lax.ne(*[lax.gt(count, np.int32(0)) for count in has])
-    single = lax.bitwise_and(new, indexing.getitem_traced(one_only, lax.sub(group, np.int32(1))))
-    return values, single, structural.reduce_sum(
-        structural.convert_element_type(single, np.dtype(np.int32)), (0,))
-
-
-@fused(static_argnums=3)
-def _packed(values: Any, mask: Any, fill_value: Any, size: int) -> Any:
-    """The values where the mask is true, then `fill_value` (default: the first of them)."""
-    n = values.shape[0]
-    places = selection._nonzero.body(mask, size, n)[0]
-    if not size:
-        return lax.slice_in_dim(values, 0, 0)
-    if fill_value is None:
-        fill_value = 0 if not n else indexing.getitem_traced(
-            values, lax.min(lax.index_in_dim(places, 0, keepdims=False),
-                            places.dtype.type(n - 1)))
-    if not n:
-        return structural.broadcast_in_dim(promotion.convert(fill_value, values.dtype), (size,),
-                                           ())
-    return selection._get_or_fill.body(values, places, fill_value, 0)
+    return _combined("setxor1d", (ar1, ar2), size, fill_value, assume_unique=assume_unique)
 
 
 def intersect1d(ar1: ArrayLike, ar2: ArrayLike, assume_unique: bool = False,
@@ -397,50 +276,93 @@ def intersect1d(ar1: ArrayLike, ar2: ArrayLike, assume_unique: bool = False,
 
     Padding is with `fill_value` (default: the smallest), and positions with the arrays' sizes.
     """
-    promotion.check_array_like("intersect1d", ar1, ar2)
-    _size("intersect1d", size, ar1, ar2)
-    found = _on_host("intersect1d", size, ar1, ar2, return_indices=return_indices)
-    if found is not None:
-        return found
-    common, first, second, total = _in_both(ar1, ar2)
-    count = int(total) if size is None else operator.index(size)
-    out = _gathered(common, first, second, fill_value, (count, np.size(ar1), np.size(ar2)))
-    return out if return_indices else out[0]
+    return _combined("intersect1d", (ar1, ar2), size, fill_value, return_indices=return_indices)
 
 
-@fused
-def _in_both(x: Any, y: Any) -> tuple:
-    """Sorted elements of the first array, where each starts and is shared, and how many are.
+def _combined(name: str, arrays: tuple[Any, Any], size: int | None, fill_value: Any,
+              **options: bool) -> Any:
+    """The set operation `name`: NumPy's if the size is free, else one program."""
+    promotion.check_array_like(name, *arrays)
+    if size is None:
+        found = _on_host(name, arrays, options)
+        if found is not None:
+            return found
+        for x in arrays:
+            if not is_concrete(x):
+                raise errors.ConcretizationTypeError(x, _NEED_SIZE.format(name))
+        size = int(_groups(*arrays, name)[-1])
+    out = _pick(name, operator.index(size), fill_value, *arrays)
+    return out if options.get("return_indices") else out[0]
 
-    Returns (values, positions in x, positions in y, count); positions of others are negative.
+
+def _on_host(name: str, arrays: tuple[Any, Any], options: dict[str, bool]) -> Any:
+    """NumPy's answer for two arrays that lie in host memory; else None."""
+    values = [host.elements(x) for x in arrays]
+    dtype = promotion.common_dtype(*arrays)[0]
+    if any(v is None for v in values) or dtype.kind not in "biufc":
+        return None
+    found = getattr(np, name)(*[v.astype(dtype) for v in values], **options)
+    if not isinstance(found, tuple):
+        return host.array(found, arrays[0])
+    first, *places = found
+    return host.array(first, arrays[0]), *[host.array(p.astype(position_dtype()), arrays[0])
+                                           for p in places]
+
+
+_WANTED = {
+    "union1d": lax.bitwise_or,
+    "intersect1d": lax.bitwise_and,
+    "setxor1d": lax.bitwise_xor,
+    "setdiff1d": lambda x, y: lax.bitwise_and(x, lax.bitwise_not(y)),
+}
+
+
+@fused(static_argnums=2)
+def _groups(x: Any, y: Any, name: str) -> tuple:
+    """All elements in order, with each first one of its kind marked if it is in the result.
+
+    Returns (elements, marks, first places in x, first places in y, number of marks).
     """
-    x, y = _flat("intersect1d", x, y)
-    dtype = position_dtype()
-    if not x.size or not y.size:
-        nowhere = structural.broadcast_in_dim(dtype.type(-1), x.shape, ())
-        return x, nowhere, nowhere, np.zeros((), dtype)
-    values, first = lax.sort((x, lax.iota(dtype, x.size)), num_keys=1)
-    others, second = lax.sort((y, lax.iota(dtype, y.size)), num_keys=1)
-    place = sorting._searchsorted.body(others, values, "left", None, "scan")
-    place = lax.min(place, place.dtype.type(y.size - 1))
-    shared = lax.eq(indexing.getitem_traced(others, place), values)
-    new = lax.concatenate((structural.broadcast_in_dim(np.True_, (1,), ()), lax.ne(
-        lax.slice_in_dim(values, 1, None), lax.slice_in_dim(values, 0, x.size - 1))), 0)
-    shared = lax.bitwise_and(shared, new)
-    outside = structural.broadcast_in_dim(dtype.type(-1), x.shape, ())
-    return (values, lax.select(shared, first, outside),
-            lax.select(shared, indexing.getitem_traced(second, place), outside),
-            structural.reduce_sum(structural.convert_element_type(shared, dtype), (0,)))
-
-
-@fused(static_argnums=4)
-def _gathered(values: Any, first: Any, second: Any, fill_value: Any, options: tuple) -> tuple:
-    size, n, m = options
-    mask = lax.ge(first, first.dtype.type(0))
-    places = selection._nonzero.body(mask, size, n)[0]
+    arrays = promotion.promote(*[promotion.operand(name, z, i) for i, z in enumerate((x, y))])
+    x, y = [structural.reshape(z, (z.size,)) for z in map(promotion.as_array, arrays)]
+    both = lax.concatenate((x, y), 0)
+    n, dtype = both.size, position_dtype()
     if not n:
-        none = structural.broadcast_in_dim(first.dtype.type(0), (size,), ())
-        return _packed.body(values, mask, fill_value, size), none, none
-    pick = selection._get_or_fill.body
-    return (_packed.body(values, mask, fill_value, size), pick(first, places, n, 0),
-            pick(second, places, m, 0))
+        nowhere = structural.broadcast_in_dim(dtype.type(0), (0,), ())
+        return both, structural.broadcast_in_dim(np.False_, (0,), ()), nowhere, nowhere, nowhere
+    both, place = lax.sort((both, lax.iota(dtype, n)), num_keys=1)
+    new = lax.concatenate((structural.broadcast_in_dim(np.True_, (1,), ()), lax.ne(
+        lax.slice_in_dim(both, 1, None), lax.slice_in_dim(both, 0, n - 1))), 0)
+    group = lax.sub(lax.cumsum(structural.convert_element_type(new, dtype)), dtype.type(1))
+    column = structural.broadcast_in_dim(group, (n, 1), (0,))
+    outside = structural.broadcast_in_dim(dtype.type(n), (n,), ())
+    in_first = lax.lt(place, dtype.type(x.size))
+    firsts = []
+    for own, start in ((in_first, 0), (lax.bitwise_not(in_first), x.size)):
+        own_place = lax.select(own, lax.sub(place, dtype.type(start)), outside)
+        least = lax.scatter_min(outside, column, own_place,
+                                lax.ScatterDimensionNumbers((), (0,), (0,)))
+        firsts.append(indexing.getitem_traced(least, group))
+    marks = _WANTED[name](*[lax.lt(first, dtype.type(n)) for first in firsts])
+    marks = lax.bitwise_and(marks, new)
+    count = structural.reduce_sum(structural.convert_element_type(marks, dtype), (0,))
+    return both, marks, *firsts, count
+
+
+@fused(static_argnums=(0, 1))
+def _pick(name: str, size: int, fill_value: Any, x: Any, y: Any) -> tuple:
+    """The marked elements and their places in x and in y, padded or cut to `size`."""
+    values, marks, *firsts, _ = _groups.body(x, y, name)
+    n = values.shape[0]
+    places = selection._nonzero.body(marks, size, n)[0]
+    if not n:
+        zeros = structural.zeros(get_aval(values).update(shape=(size,)))
+        out = zeros if fill_value is None else structural.broadcast_in_dim(
+            promotion.convert(fill_value, values.dtype), (size,), ())
+        return out, places, places
+    if fill_value is None and size:
+        first = lax.min(lax.index_in_dim(places, 0, keepdims=False), places.dtype.type(n - 1))
+        fill_value = indexing.getitem_traced(values, first)
+    fills = (0 if fill_value is None else fill_value, np.size(x), np.size(y))
+    return tuple(selection._get_or_fill.body(part, places, fill, 0)
+                 for part, fill in zip((values, *firsts), fills))

@@ -83,15 +83,17 @@ def _share(percent: Any) -> Any:
 def median(a: ArrayLike, axis: int | tuple[int, ...] | None = None, out: None = None,
            overwrite_input: bool = False, keepdims: bool = False) -> Any:
     """The middle element over `axis`, or the mean of the two in the middle."""
-    promotion.check_array_like("median", a)
-    return quantile(a, 0.5, axis, out, overwrite_input, "midpoint", keepdims)
+    _refuse("median", out, overwrite_input)
+    options = (reductions.static_axis(axis), "midpoint", bool(keepdims), False)
+    return _quantile(a, 0.5, None, options)
 
 
 def nanmedian(a: ArrayLike, axis: int | tuple[int, ...] | None = None, out: None = None,
               overwrite_input: bool = False, keepdims: bool = False) -> Any:
     """`median` of the elements that are not NaN."""
-    promotion.check_array_like("nanmedian", a)
-    return nanquantile(a, 0.5, axis, out, overwrite_input, "midpoint", keepdims)
+    _refuse("nanmedian", out, overwrite_input)
+    options = (reductions.static_axis(axis), "midpoint", bool(keepdims), True)
+    return _quantile(a, 0.5, None, options)
 
 
 @fused(static_argnums=3)

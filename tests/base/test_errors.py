@@ -29,7 +29,7 @@ class Trace:
 
 class Tracer:
     def __init__(self, trace, var):
-        self._trace, self.var = trace, var
+        self._trace, self.atom = trace, var
         self.aval = ShapedArray((3,), np.dtype("float32"))
 
 

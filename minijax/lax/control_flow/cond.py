@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minijax.base import config, dtypes, errors, tree
-from minijax.base.util import fun_name, merge, partition, trace_cache, weak_cache
+from minijax.base.util import merge, partition, trace_cache, weak_cache
 from minijax.core import (AxisData, Jaxpr, JaxprEqn, Literal, Primitive, ShapedArray, Zero, aval_of,
                           batch_jaxpr, broadcast_in_dim, convert_element_type, dce_jaxpr,
-                          eval_jaxpr, instantiate, is_linear, jvp_jaxpr, linearize_jaxpr,
+                          eval_jaxpr, is_linear, jvp_jaxpr, linearize_jaxpr,
                           materialize, merge_tangents, to_concrete, trace_closed,
                           transpose_jaxpr, zeros)
 from minijax.lax import identity, logic
