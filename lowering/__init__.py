@@ -14,6 +14,7 @@ from lowering import (  # noqa: F401  (importing a module registers its rules)
     fft,
     gather,
     linalg,
+    linalg_cpu,
     random_bits,
     reduction,
     shapes,

@@ -14,7 +14,7 @@ TEST_FILES = sorted((ROOT / "tests").rglob("*.py")) + sorted((ROOT / "benchmarks
 
 # Code lines (no comments, docstrings, blank lines) that a package may have.
 CEILINGS = {"lowering": 3300, "minijax/base": 1700, "minijax/sharding": 900, "minijax/core": 2200,
-            "minijax/passes": 950, "minijax/lax": 6400, "minijax/runtime": 2600,
+            "minijax/passes": 950, "minijax/lax": 8000, "minijax/runtime": 2600,
             "minijax/api": 2900, "minijax/numpy": 8000, "minijax/random": 1200,
             "minijax/nn": 700, "minijax/scipy": 400, "minijax/examples": 400}
 

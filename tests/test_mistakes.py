@@ -56,6 +56,26 @@ def test_there_are_many():
     assert len(MISTAKES) > 80
 
 
+def wrong(x):
+    return x + jnp.ones(2)  # !
+
+
+@pytest.mark.parametrize("call", [
+    lambda: jax.jit(wrong)(x3), lambda: jax.jvp(wrong, (x3,), (x3,)), lambda: jax.vjp(wrong, x3),
+    lambda: jax.grad(lambda x: jnp.sum(wrong(x)))(x3), lambda: jax.vmap(wrong)(m23),
+    lambda: jax.make_jaxpr(wrong)(x3), lambda: jax.eval_shape(wrong, x3),
+    lambda: jax.vmap(jax.jit(jax.jacrev(wrong)))(m23), lambda: jax.hessian(wrong)(x3)])
+def test_tracebacks_show_the_lines_of_the_user(call):
+    with pytest.raises(TypeError) as raised:
+        call()
+    entries = [(entry.path.name, entry.lineno + 1) for entry in raised.traceback]
+    assert entries[-1] == ("test_mistakes.py", line_of(wrong))
+    internal = [name for name, _ in entries if name != "test_mistakes.py"]
+    assert len(internal) <= 2, internal
+    assert raised.value.__cause__ is None and (
+        raised.value.__context__ is None or raised.value.__suppress_context__)
+
+
 # --- Values that are not known while a function is traced --------------------------------------
 
 BOOL = "Attempted boolean conversion of traced array with shape bool[]."
@@ -263,14 +283,15 @@ def item_assignment_under_jit():
     f(x3)
 
 
-@mistake(ValueError, "INVALID_ARGUMENT: Invalid buffer passed to Execute() as argument 0", at=False)
+@mistake(RuntimeError, "Array has been deleted with shape=float32[4].", "x = f(x)",
+         because="it was donated to a jitted function")
 def a_donated_array_used_again():
     x = jnp.arange(4.0) + 1
     jax.jit(lambda x: x + 1, donate_argnums=0)(x)
-    x + 1
+    jax.jit(lambda x: x - 3)(x)
 
 
-@mistake(RuntimeError, "Array has been deleted with shape=float32[4].", at=False)
+@mistake(RuntimeError, "Array has been deleted with shape=float32[4].", "x.copy()")
 def a_donated_array_printed():
     x = jnp.arange(4.0) + 1
     jax.jit(lambda x: x + 1, donate_argnums=0)(x)
@@ -557,6 +578,11 @@ def shapes_that_do_not_broadcast_under_jit():
     jax.jit(lambda x: x + jnp.ones(2))(x3)
 
 
+@mistake(TypeError, "add got incompatible shapes for broadcasting: (3,), (2,).")
+def shapes_that_do_not_broadcast_under_vmap():
+    jax.vmap(lambda x: x + jnp.ones(2))(jnp.ones((4, 3)))
+
+
 @mistake(TypeError, "dot_general requires contracting dimensions to have the same shape, got (3,) "
          "and (2,).")
 def dot_of_wrong_shapes():
@@ -656,6 +682,20 @@ def sin_of_a_list():
 @mistake(TypeError, "lax.add requires arguments to have the same dtypes, got float32, int32.")
 def dtypes_that_differ_in_lax():
     lax.add(x3, jnp.arange(3))
+
+
+SIN = ("Error interpreting argument to sin as a JAX value. The problematic value is of type "
+       "<class 'list'> and was passed to sin at position 0.")
+
+
+@mistake(TypeError, SIN, "jnp.asarray")
+def a_list_as_an_operand_in_lax():
+    lax.sin([1.0, 2.0])
+
+
+@mistake(TypeError, SIN, "jnp.asarray")
+def a_list_as_an_operand_in_lax_under_jit():
+    jax.jit(lambda x: lax.sin([x, x]))(1.0)
 
 
 @mistake(ValueError, "array split does not result in an equal division: rest is 1",

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from minijax import core
-from minijax.api.flatten import Call, canonical_argnums, check_callable, fun_name, wraps
+from minijax.api.flatten import (Call, boundary, canonical_argnums, check_callable, fun_name,
+                                 wraps)
 from minijax.api.vmap import vmap
 from minijax.base import dtypes, errors, tree
 from minijax.core import Linear, Zero, aval_of
@@ -36,6 +37,7 @@ def grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False,
     both = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int, reduce_axes)
 
     @wraps(fun, "grad")
+    @boundary
     def grad_fun(*args: Any, **kwargs: Any) -> Any:
         value, gradient = both(*args, **kwargs)
         return (gradient, value[1]) if has_aux else gradient
@@ -49,6 +51,7 @@ def value_and_grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: boo
     check_callable(fun)
 
     @wraps(fun, "value_and_grad")
+    @boundary
     def value_and_grad_fun(*args: Any, **kwargs: Any) -> Any:
         several = isinstance(argnums, (tuple, list))
         last = max(argnums, default=-1) if several else operator.index(argnums)
@@ -174,6 +177,7 @@ def _check_output_dtype(dtype: Any, name: str, holomorphic: bool, direct: str = 
 # --- jvp, vjp, linearize -----------------------------------------------------------------------
 
 
+@boundary
 def jvp(fun: Callable, primals: Sequence[Any], tangents: Sequence[Any],
         has_aux: bool = False) -> tuple:
     """The value of `fun` at `primals` and its derivative in the direction `tangents`.
@@ -282,6 +286,7 @@ def _check_cotangent(ct: Any, aval: Any) -> None:
         fix="a cotangent has the shape and dtype of its output, e.g. jnp.ones_like(out)"))
 
 
+@boundary
 def vjp(fun: Callable, *primals: Any, has_aux: bool = False,
         reduce_axes: Sequence[Any] = ()) -> tuple:
     """The value of `fun` at `primals` and its pullback.
@@ -305,6 +310,7 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False,
     return out, pullback
 
 
+@boundary
 def linearize(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     """The value of `fun` at `primals` and its derivative there, as a linear function."""
     check_callable(fun)
@@ -372,6 +378,7 @@ def linear_transpose(fun: Callable, *primals: Any, reduce_axes: Sequence[Any] = 
             fix="convert the integer argument to float"))
 
     @wraps(fun, "transpose")
+    @boundary
     def transposed(ct: Any) -> tuple:
         cts, ct_tree = tree.flatten(ct)
         if ct_tree != call.out_tree:
@@ -403,6 +410,7 @@ def jacfwd(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = Fals
     check_callable(fun)
 
     @wraps(fun, "jacfwd")
+    @boundary
     def jacobian_fun(*args: Any, **kwargs: Any) -> Any:
         nums = canonical_argnums(argnums, len(args))
         picked = args[nums] if type(nums) is int else tuple([args[i] for i in nums])
@@ -449,6 +457,7 @@ def jacrev(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = Fals
     check_callable(fun)
 
     @wraps(fun, "jacrev")
+    @boundary
     def jacobian_fun(*args: Any, **kwargs: Any) -> Any:
         nums = canonical_argnums(argnums, len(args))
         picked = args[nums] if type(nums) is int else tuple([args[i] for i in nums])

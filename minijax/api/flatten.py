@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minijax.base import errors, tree
+from minijax.base import errors, source, tree
 
 
 class Call:
@@ -90,6 +90,17 @@ def wraps(fun: Any, prefix: str) -> Callable[[Callable], Callable]:
                 pass
         return wrapper
     return decorate
+
+
+def boundary(fun: Callable) -> Callable:
+    """`fun`, whose errors show the user's frames only (see jax_traceback_filtering)."""
+    @functools.wraps(fun)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return fun(*args, **kwargs)
+        except Exception as error:
+            raise source.hide_internal_frames(error)
+    return call
 
 
 def canonical_argnums(argnums: int | Sequence[int], num_args: int) -> int | tuple[int, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minijax import core
-from minijax.api.flatten import check_callable, wraps
+from minijax.api.flatten import boundary, check_callable, wraps
 from minijax.base import dtypes, errors
 from minijax.runtime import arguments, stages
 from minijax.runtime.call import Options, weakly_keyable
@@ -74,6 +74,7 @@ core.register_aval(ShapeDtypeStruct, lambda x: core.ShapedArray(
     x.shape, dtypes.canonicalize_dtype(x.dtype, allow_extended_dtype=True), x.weak_type))
 
 
+@boundary
 def eval_shape(fun: Callable, *args: Any, **kwargs: Any) -> Any:
     """The result of `fun(*args, **kwargs)` as ShapeDtypeStructs, computed without arithmetic.
 
@@ -95,6 +96,7 @@ def make_jaxpr(fun: Callable, static_argnums: int | Sequence[int] = (),
     options = Options(arguments.resolve(fun, static_argnums))
 
     @wraps(fun, "make_jaxpr")
+    @boundary
     def make_jaxpr_fun(*args: Any, **kwargs: Any) -> Any:
         with _named_axes(axis_env):
             traced = stages.trace(fun, options, args, kwargs)

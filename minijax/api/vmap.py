@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minijax import core
-from minijax.api.flatten import Call, check_callable, wraps
+from minijax.api.flatten import Call, boundary, check_callable, wraps
 from minijax.base import errors, tree
 from minijax.core import AxisData, aval_of
 from minijax.runtime.place import as_array
@@ -38,6 +38,7 @@ def vmap(fun: Callable, in_axes: Any = 0, out_axes: Any = 0, axis_name: Any = No
     _check_axis_leaves(out_axes, "out_axes")
 
     @wraps(fun, "")
+    @boundary
     def vmap_fun(*args: Any, **kwargs: Any) -> Any:
         if type(in_axes) is tuple and len(in_axes) != len(args):
             raise ValueError(errors.describe(

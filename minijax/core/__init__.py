@@ -4,8 +4,8 @@ It knows no operation but the six that transformations themselves need (structur
 nothing of devices: `EvalTrace.run` and `jit_p.impl` are set by the runtime.
 """
 
-from minijax.core.avals import (AbstractToken, ShapedArray, Zero, abstract_token, get_aval,
-                                is_valid, register_aval, zero_tangent)
+from minijax.core.avals import (AbstractToken, ShapedArray, Zero, abstract_token, check_operands,
+                                get_aval, is_valid, register_aval, zero_tangent)
 from minijax.core.dce import dce_call, dce_jaxpr
 from minijax.core.ir import (ClosedJaxpr, DebugInfo, DropVar, Jaxpr, JaxprEqn, Literal, Var,
                              axes_of, eval_jaxpr, jaxpr_as_fun, literal_value, subjaxprs)

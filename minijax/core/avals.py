@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -161,6 +161,16 @@ def _shown(x: Any) -> str:
 def is_valid(x: Any) -> bool:
     """Whether `x` has an abstract value."""
     return any(kind in _aval_of for kind in type(x).__mro__) or hasattr(x, "__jax_array__")
+
+
+def check_operands(name: str, args: Sequence[Any]) -> None:
+    """TypeError that says which operand of the operation `name` is no array, if one is not."""
+    for i, x in enumerate(args):
+        if not is_valid(x):
+            raise TypeError(errors.describe(
+                f"Error interpreting argument to {name} as a JAX value. The problematic value is "
+                f"of type {type(x)} and was passed to {name} at position {i}.",
+                fix="convert it first: jnp.asarray(x)")) from None
 
 
 def _numpy_aval(x: Any) -> ShapedArray:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minijax.base.source import capture
-from minijax.core.avals import get_aval, register_aval
+from minijax.core.avals import check_operands, get_aval, register_aval
 from minijax.core.dce import sweep
 from minijax.core.ir import NO_EFFECTS, DebugInfo, Jaxpr, JaxprEqn, Literal, Var
 from minijax.core.primitive import Primitive, infer
@@ -70,7 +70,11 @@ class JaxprTrace(Trace):
 
     def record(self, primitive: Primitive, args: Sequence[Any], params: dict) -> Any:
         """Append an equation and return tracers for its results."""
-        xs = [x if type(x) is JaxprTracer and x._trace is self else self.lift(x) for x in args]
+        try:
+            xs = [x if type(x) is JaxprTracer and x._trace is self else self.lift(x) for x in args]
+        except TypeError:
+            check_operands(primitive.name, args)
+            raise
         avals, effects = infer(primitive, tuple(map(_aval, xs)), params)
         source = state.source or capture()
         if primitive.multiple_results:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from minijax.base import errors
 from minijax.base.util import trace_cache
 from minijax.core.ir import Jaxpr, axes_of, eval_jaxpr
-from minijax.core.primitive import Primitive, missing_rule
+from minijax.core.primitive import Primitive, infer, missing_rule
 from minijax.core.stage import trace_closed
 from minijax.core.structural import materialize
 from minijax.core.trace import Trace, Tracer, aval_of, entered, state, visible_axes
@@ -96,6 +96,11 @@ class BatchTrace(Trace):
         state.trace = self.parent
         try:
             out, dim = primitive.vmap(self.axis, vals, dims, **params)
+        except (TypeError, ValueError) as error:
+            of_element = _error_of_element(primitive, args, params, type(error))
+            if of_element is None:
+                raise
+            raise of_element from None
         finally:
             state.trace = outer
         if primitive.multiple_results:
@@ -104,6 +109,18 @@ class BatchTrace(Trace):
 
     def describe(self) -> str:
         return "vmap"
+
+
+def _error_of_element(primitive: Primitive, args: Sequence[Any], params: dict,
+                      cls: type[Exception]) -> Exception | None:
+    """The error in terms of the shapes that the user's function sees, not of the batched ones."""
+    try:
+        infer(primitive, tuple(map(aval_of, args)), params)
+    except cls as error:
+        return error
+    except Exception:
+        pass
+    return None
 
 
 def batch(fun: Callable[..., Sequence[Any]], axis: AxisData, args: Sequence[Any],

@@ -67,6 +67,7 @@ from minijax.lax.incomplete import (
     betainc, igamma, igamma_grad_a, igamma_grad_a_p, igamma_p, igammac, igammac_p,
     random_gamma_grad, regularized_incomplete_beta_p,
 )
+from minijax.lax import linalg
 from minijax.lax.logic import (
     and_p, bitwise_and, bitwise_not, bitwise_or, bitwise_xor, clamp, clamp_p, clz, clz_p, eq,
     eq_p, eq_to_p, ge, ge_p, gt, gt_p, is_finite, is_finite_p, le, le_p, le_to_p, lt, lt_p,
@@ -153,6 +154,8 @@ __all__ = [
     # incomplete
     "betainc", "igamma", "igamma_grad_a", "igamma_grad_a_p", "igamma_p", "igammac", "igammac_p",
     "random_gamma_grad", "regularized_incomplete_beta_p",
+    # linalg
+    "linalg",
     # logic
     "and_p", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "clamp", "clamp_p",
     "clz", "clz_p", "eq", "eq_p", "eq_to_p", "ge", "ge_p", "gt", "gt_p", "is_finite",

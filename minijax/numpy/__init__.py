@@ -92,6 +92,7 @@ from minijax.numpy.statistics import (  # noqa: E402
 
 from minijax.numpy import dtypes_api as _dtypes_api, methods as _methods  # noqa: E402
 from minijax.numpy.ufunc_class import frompyfunc, ufunc  # noqa: E402
+from minijax.numpy.vectorizing import vectorize  # noqa: E402
 
 if hasattr(_dtypes_api, "int1"):
     int1, uint1 = _dtypes_api.int1, _dtypes_api.uint1

@@ -287,11 +287,11 @@ def hypot(x1: ArrayLike, x2: ArrayLike, /) -> Array:
             "jnp.hypot is not well defined for complex-valued inputs. Please convert to real "
             "values first, such as by using abs(x)", fix="jnp.hypot(abs(x), abs(y))"))
     x, y = lax.abs(x), lax.abs(y)
-    inf = scalar(np.inf, dtype)
+    inf = constant_for(x, np.inf)
     infinite = lax.bitwise_or(lax.eq(x, inf), lax.eq(y, inf))
     large, small = lax.max(x, y), lax.min(x, y)
-    zero = lax.eq(large, scalar(0, dtype))
-    one = scalar(1, dtype)
+    zero = lax.eq(large, constant_for(large, 0))
+    one = constant_for(large, 1)
     ratio = lax.div(small, pick(zero, one, large))
     length = lax.mul(large, lax.sqrt(lax.add(one, lax.square(ratio))))
     return pick(infinite, inf, lax.select(zero, large, length))
@@ -310,8 +310,8 @@ def copysign(x1: ArrayLike, x2: ArrayLike, /) -> Array:
 @fused
 def heaviside(x1: ArrayLike, x2: ArrayLike, /) -> Array:
     """0 for negative x1, 1 for positive x1, x2 for zero, nan for nan."""
-    x, y, dtype = inexact_operands("heaviside", x1, x2)
-    zero, one = scalar(0, dtype), scalar(1, dtype)
+    x, y, _ = inexact_operands("heaviside", x1, x2)
+    zero, one = constant_for(x, 0), constant_for(x, 1)
     rest = pick(lax.gt(x, zero), one, pick(_isnan(x), x, y))
     return pick(lax.lt(x, zero), zero, rest)
 

@@ -58,9 +58,6 @@ def array(object: Any, dtype: DTypeLike | None = None, *args: Any, copy: bool = 
         return _from_array(value, dtype, False, ndmin, device)
     if ndmin > value.ndim:
         value = value.reshape((1,) * (ndmin - value.ndim) + value.shape)
-    lift = getattr(state.trace, "lift", None)
-    if lift is not None and not value.ndim and device is None:
-        return lift(object if weak else value[()])
     return _put(value, ShapedArray(value.shape, value.dtype, weak), device)
 
 

@@ -25,7 +25,7 @@ from minijax.core import structural
 from minijax.lax.rules import ArrayLike
 from minijax.numpy import arithmetic, indexing, manipulation, reductions, ufuncs
 from minijax.numpy.at import _IndexUpdateHelper
-from minijax.numpy.promotion import as_array, broadcast, convert, operand, strong
+from minijax.numpy.promotion import as_array, broadcast, convert, operand, scalar, strong
 from minijax.numpy.ufuncs import pick
 from minijax.runtime.call import fused
 
@@ -48,12 +48,27 @@ class ufunc(metaclass=_UfuncMeta):
                  reduceat: Callable[..., Any] | None = None):
         self.__doc__ = func.__doc__
         self.__name__ = name or func.__name__
-        self.nin, self.nout = operator.index(nin), operator.index(nout)
-        self.nargs = nin if nargs is None else operator.index(nargs)
-        self.identity = identity
+        self._func = func
+        self._nin, self._nout = operator.index(nin), operator.index(nout)
+        self._nargs = self._nin if nargs is None else operator.index(nargs)
+        self._identity = identity
         self._call = call or _mapped(func, self.__name__)
         self._reduce, self._accumulate = reduce, accumulate
         self._at, self._reduceat = at, reduceat
+
+    nin = property(operator.attrgetter("_nin"), doc="Number of arguments.")
+    nout = property(operator.attrgetter("_nout"), doc="Number of results.")
+    nargs = property(operator.attrgetter("_nargs"), doc="Number of arguments.")
+    identity = property(operator.attrgetter("_identity"), doc="What changes no other value.")
+
+    def _key(self) -> tuple:
+        return self._func, self.__name__, self._nin, self._nout, self._nargs, self._identity
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is ufunc and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
 
     def __repr__(self) -> str:
         return f"<jnp.ufunc '{self.__name__}'>"
@@ -101,7 +116,9 @@ class ufunc(metaclass=_UfuncMeta):
         """The function applied to all pairs of elements of A and B."""
         self._check_binary("outer")
         left, right = operand("outer", A), operand("outer", B, 1)
-        return self._call(manipulation.reshape(left, np.shape(left) + (1,) * np.ndim(right)), right)
+        ones = (1,) * np.ndim(left), (1,) * np.ndim(right)
+        return self._call(manipulation.reshape(left, np.shape(left) + ones[1]),
+                          manipulation.reshape(right, ones[0] + np.shape(right)))
 
     def reduceat(self, a: ArrayLike, indices: Any, axis: int = 0,
                  dtype: DTypeLike | None = None, out: None = None) -> Array:
@@ -202,6 +219,10 @@ def _reduce(function: ufunc, a: ArrayLike, axis: int | None, dtype: Any, keepdim
 @fused(static_argnums=(0, 2, 3))
 def _accumulate(function: ufunc, a: ArrayLike, axis: int, dtype: Any) -> Array:
     rows = _rows("accumulate", a, axis, dtype)
+    if not rows.shape[0]:
+        row = lax.full(rows.shape[1:], 0, rows.dtype)
+        out = lax.full(rows.shape, 0, _start(function, rows, row).dtype)
+        return manipulation._moveaxis.body(out, 0, axis)
 
     def step(total: Any, row: Any) -> tuple[Any, Any]:
         new = function._call(total, row)
@@ -233,6 +254,8 @@ def _at(function: ufunc, a: Any, indices: Any, b: Any) -> Any:
 def _reduceat(function: ufunc, a: ArrayLike, indices: ArrayLike, axis: int, dtype: Any) -> Array:
     rows = _rows("reduceat", a, axis, dtype)
     starts = as_array(operand("reduceat", indices, 1))
+    if not starts.size:
+        return manipulation._moveaxis.body(lax.slice_in_dim(rows, 0, 0), 0, axis)
     size = rows.shape[0]
     end = lax.full((1,), size, starts.dtype)
     stops = lax.concatenate([lax.slice_in_dim(starts, 1, starts.size), end], 0)
@@ -270,7 +293,7 @@ def _bits(op: Callable, neutral: Any, combine: Callable) -> Callable:
         a = as_array(operand("reduce", a))
         a = a if dtype is None else strong(a, dtypes.check_user_dtype(dtype, "reduce"))
         if where is not None:
-            a = pick(where, a, neutral)
+            a = pick(where, a, scalar(neutral, a.dtype))
         axes = reductions.canonicalize_axes(axis, a.ndim)
         out = op(a, axes)
         out = reductions.keep_axes(out, axes, a.ndim) if keepdims else out

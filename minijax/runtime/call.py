@@ -20,8 +20,8 @@ import numpy as np
 
 from minijax.base import config, dtypes, errors, jaxlib, source, tree, util
 from minijax.core import (
-    UNSPECIFIED, Jaxpr, Tracer, close, get_aval, is_valid, jit_p, jit_params, staging_flag, state,
-    trace_to_jaxpr)
+    UNSPECIFIED, Jaxpr, Tracer, check_operands, close, get_aval, is_valid, jit_p, jit_params,
+    staging_flag, state, trace_to_jaxpr)
 from minijax.runtime import arguments, backend, place
 from minijax.runtime.arguments import CallDebug, Resolved
 from minijax.runtime.compile import Executable, Placement, compile_jaxpr
@@ -581,7 +581,11 @@ def _call_flat(options: FlatOptions, jaxpr_at: Callable, operands: tuple) -> tup
     for x in operands:
         if isinstance(x, Tracer):
             raise errors.UnexpectedTracerError(x)
-    avals = tuple(get_aval(x) for x in operands)
+    try:
+        avals = tuple(get_aval(x) for x in operands)
+    except TypeError:
+        check_operands(options.name, operands)
+        raise
     placement = _flat_placement(options, operands)
     executable = compile_jaxpr(
         jaxpr_at(avals), options.name, placement, options.donated, options.keep_unused,

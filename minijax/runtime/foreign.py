@@ -16,7 +16,7 @@ _GPU_LIBRARIES = ("gpu_solver", "gpu_linalg", "gpu_sparse", "gpu_prng")
 
 def prepare(code: bytes) -> None:
     """Make the targets known that a program (MLIR bytecode) calls on the CPU."""
-    if b"lapack_" in code:
+    if b"lapack_" in code or b"tridiagonal_solve_perturbed" in code:
         _prepare_lapack()
     if b"cpu_csr_sparse" in code:
         _prepare_sparse()

@@ -160,7 +160,10 @@ def _reshard(x: ArrayImpl, sharding: Any) -> ArrayImpl:
 def check_deleted(x: ArrayImpl) -> None:
     """Raise RuntimeError when the buffers of `x` are gone (deleted or donated)."""
     if x.is_deleted():
-        raise RuntimeError(f"Array has been deleted with shape={x.aval.str_short(False)}.")
+        raise RuntimeError(errors.describe(
+            f"Array has been deleted with shape={x.aval.str_short(False)}.",
+            because="it was donated to a jitted function, or deleted by x.delete()",
+            fix="use the result of that call, x = f(x), or pass a copy: f(x.copy())"))
 
 
 # ---------------------------------------------------------------------------- for executables

@@ -21,11 +21,12 @@ from minijax.passes.check import check_jaxpr
 
 from .sample import Sample, operands
 
-COMMON = {"f": ["float32"], "c": ["complex64"], "i": ["int32"], "u": ["uint8"], "b": ["bool"]}
-ALL = {"f": ["float16", "bfloat16", "float32", "float64"], "c": ["complex64", "complex128"],
+COMMON = {"f": ["float32"], "l": ["float32"], "c": ["complex64"], "i": ["int32"], "u": ["uint8"], "b": ["bool"]}
+ALL = {"f": ["float16", "bfloat16", "float32", "float64"], "l": ["float32", "float64"],
+       "c": ["complex64", "complex128"],
        "i": ["int8", "int16", "int32", "int64"], "u": ["uint8", "uint16", "uint32", "uint64"],
        "b": ["bool"]}
-WIDEST = {"f": "float64", "c": "complex128", "i": "int64", "u": "uint64", "b": "bool"}
+WIDEST = {"f": "float64", "l": "float64", "c": "complex128", "i": "int64", "u": "uint64", "b": "bool"}
 
 
 @functools.cache

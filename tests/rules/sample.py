@@ -16,8 +16,8 @@ class Sample:
     args: NumPy arrays, scalars, or shapes (tuples of ints) to be filled at random from `domain`.
       Float arrays are cast to each dtype under test; arrays of other kinds stay as they are when
       the class under test is inexact and are cast too otherwise, unless `keep` lists the operand.
-    dtypes: the classes of dtypes that the operation takes: "f" floating, "c" complex,
-      "i" signed, "u" unsigned, "b" bool.
+    dtypes: the classes of dtypes that the operation takes: "f" floating, "l" the floating ones
+      that LAPACK knows, "c" complex, "i" signed, "u" unsigned, "b" bool.
     grad: whether derivatives are checked; if not, `reason` says why.
     order: the highest order of derivative that is checked.
     keep: operands that are not cast.

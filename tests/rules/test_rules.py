@@ -39,7 +39,7 @@ def test_every_unchecked_derivative_has_a_reason():
     bare = [f"{name}-{i}" for name, entries in harness.samples().items()
             for i, _ in enumerate(entries)
             if not (s := harness.pick(name, i)[1]).grad and not s.reason
-            and set(s.dtypes) & {"f", "c"}]
+            and set(s.dtypes) & {"f", "l", "c"}]
     assert not bare, f"samples with grad=False and no reason: {bare}"
 
 

@@ -17,19 +17,19 @@ import numpy as np
 
 from minijax.base import errors
 from minijax.base.jaxlib import Array
-from minijax.core import Primitive, ShapedArray, Zero, aval_of, batch, zeros
-from minijax.lax.control_flow.loops import fori_loop
+from minijax.core import (Primitive, ShapedArray, Zero, aval_of, batch, nondifferentiable,
+                          zeros)
 from minijax.lax.control_flow.scan import scan
-from minijax.lax.elementwise import add, complex, div, imag, mul, neg, sqrt, sub
+from minijax.lax.elementwise import add, complex, div, imag, mul, sqrt, sub
 from minijax.lax.logic import choose, eq
 from minijax.lax.rules import FLOATING, ArrayLike, check_dtype, check_same_dtypes, scalar_like
-from minijax.lax.shapes import broadcasted_iota, concatenate
+from minijax.lax.shapes import concatenate
 from minijax.lax.slicing import dynamic_index_in_dim, slice_in_dim
 
 from minijax.lax.linalg.common import (adjoint, batched, check_matrices, check_square, diagonal,
                                        eye_like, matmul, scale_columns, shown, swapped,
                                        symmetrized, take_rows, tril, triu)
-from minijax.lax.linalg.solve import inverted, solve_factored, triangular_solve
+from minijax.lax.linalg.solve import solve_factored, triangular_solve
 
 # --- Cholesky ----------------------------------------------------------------------------------
 
@@ -186,15 +186,133 @@ def _pivots_shape(pivots: ShapedArray, *, permutation_size: int) -> ShapedArray:
     return pivots.update(shape=(*pivots.shape[:-1], permutation_size), weak_type=False)
 
 
-def _pivots_steps(pivots: Any, *, permutation_size: int) -> Any:
-    shape = (*aval_of(pivots).shape[:-1], permutation_size)
-    places = broadcasted_iota(np.dtype(np.int32), shape, len(shape) - 1)
+lu_pivots_to_permutation_p = Primitive("lu_pivots_to_permutation", shape=_pivots_shape,
+                                       vmap=batched, jvp=nondifferentiable)
 
-    def exchange(i: Any, permutation: Any) -> Any:
-        j = dynamic_index_in_dim(pivots, i, -1)
-        ith = dynamic_index_in_dim(permutation, i, -1)
-        jth = take_rows(_as_rows(permutation), _flat(j))
-        out = choose(eq(places, i), _wide(jth, shape), permutation, permutation)
-        return choose(eq(places, j), _wide(ith, shape), out, out)
+# --- QR ----------------------------------------------------------------------------------------
 
-    return fori_loop(np.int32(0), np.int32(aval_of(pivots).shape[-1]), exchange, places)
+
+def qr(x: ArrayLike, *, pivoting: bool = False, full_matrices: bool = True,
+       use_magma: bool | None = None) -> tuple[Array, ...]:
+    """(q, r) with q r = x [..., m, n], q unitary and r upper triangular.
+
+    q is [..., m, m], or [..., m, min(m, n)] unless `full_matrices`. With `pivoting`, (q, r, p)
+    where q r = x[..., p] and the diagonal of r descends. `use_magma` chooses a library on GPUs.
+    """
+    return tuple(qr_p.bind(x, pivoting=bool(pivoting), full_matrices=bool(full_matrices),
+                           use_magma=use_magma))
+
+
+def _qr_shape(x: ShapedArray, *, pivoting: bool, full_matrices: bool,
+              use_magma: bool | None) -> list[ShapedArray]:
+    check_matrices("qr", (x,), (2,))
+    x = x.strip_weak_type()
+    *outer, m, n = x.shape
+    k = m if full_matrices else min(m, n)
+    out = [x.update(shape=(*outer, m, k)), x.update(shape=(*outer, k, n))]
+    return [*out, ShapedArray((*outer, n), np.dtype(np.int32))] if pivoting else out
+
+
+def _qr_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, pivoting: bool,
+            **params: Any) -> tuple:
+    """dq = q w and dr = q^H dx - w r, with w skew; its lower part is that of q^H dx r^-1."""
+    q, r, *permutation = qr_p.bind(*primals, pivoting=pivoting, **params)
+    dx, = tangents
+    if pivoting:
+        dx = swapped(take_rows(swapped(dx), permutation[0]))
+    m, n = aval_of(dx).shape[-2:]
+    k = min(m, n)
+    q1, r1 = slice_in_dim(q, 0, k, axis=-1), slice_in_dim(r, 0, k, axis=-2)
+    turned = triangular_solve(slice_in_dim(r1, 0, k, axis=-1), slice_in_dim(dx, 0, k, axis=-1))
+    seen = matmul(adjoint(q1), turned)
+    low = tril(seen, -1)
+    skew = sub(low, adjoint(low))
+    if aval_of(q).dtype.kind == "c":  # the diagonal of r stays real
+        phases = imag(diagonal(seen))
+        phases = complex(scalar_like(phases, 0), phases)
+        skew = add(skew, scale_columns(eye_like(skew), phases))
+    dq = add(matmul(q1, sub(skew, seen)), turned)
+    dr = triu(sub(matmul(adjoint(q1), dx), matmul(skew, r1)))
+    if aval_of(q).shape[-1] > k:
+        dq = concatenate([dq, _complement_tangent(q1, dq)], aval_of(q).ndim - 1)
+        dr = concatenate([dr, zeros(aval_of(slice_in_dim(r, k, m, axis=-2)))], aval_of(r).ndim - 2)
+    rest = [Zero(aval_of(p).to_tangent_aval()) for p in permutation]
+    return [q, r, *permutation], [dq, dr, *rest]
+
+
+def _complement_tangent(q: Any, dq: Any) -> Any:
+    """The tangent of the columns that complete q [..., m, k] to a unitary matrix.
+
+    Reflectors make these a function of q: with blocks q = [t; b], they are e + (q - [1; 0]) z,
+    where e = [0; 1] and (t - 1)^H z = b^H.
+    """
+    m, k = aval_of(q).shape[-2:]
+    top, dtop = (slice_in_dim(x, 0, k, axis=-2) for x in (q, dq))
+    bottom, dbottom = (slice_in_dim(x, k, m, axis=-2) for x in (q, dq))
+    shifted = sub(top, eye_like(top))
+    z = solve(adjoint(shifted), adjoint(bottom))
+    dz = solve(adjoint(shifted), sub(adjoint(dbottom), matmul(adjoint(dtop), z)))
+    from_identity = concatenate([shifted, bottom], aval_of(q).ndim - 2)
+    return add(matmul(dq, z), matmul(from_identity, dz))
+
+
+qr_p = Primitive("qr", shape=_qr_shape, jvp=_qr_jvp, vmap=batched, multiple_results=True)
+
+# --- Products of reflectors --------------------------------------------------------------------
+
+
+def householder_product(a: ArrayLike, taus: ArrayLike) -> Array:
+    """The first n columns of the product of elementary reflectors, a [..., m, n] with m >= n.
+
+    Column i of `a` below the diagonal is the i-th vector, taus[..., i] its factor.
+    """
+    return householder_product_p.bind(a, taus)
+
+
+def _householder_shape(a: ShapedArray, taus: ShapedArray) -> ShapedArray:
+    check_matrices("householder_product", (a, taus), (2, 1))
+    m, n = a.shape[-2:]
+    fail = None
+    if m < n:
+        fail = ("The first argument to householder_product must have at least as many rows as "
+                f"columns, got shape {a.shape}")
+    elif taus.shape[-1] > min(m, n):
+        fail = ("The second argument to householder_product must not have more rows than the "
+                "minimum of the first argument's rows and columns.")
+    if fail:
+        raise ValueError(errors.describe(fail, because=f"the shapes are {shown((a, taus))}",
+                                         fix="pass a [..., m, n] with m >= n, taus [..., n]"))
+    return a.strip_weak_type()
+
+
+householder_product_p = Primitive("householder_product", shape=_householder_shape, vmap=batched)
+
+
+def ormqr(a: ArrayLike, taus: ArrayLike, c: ArrayLike, *, left: bool = True,
+          transpose: bool = False) -> Array:
+    """q c, or c q if not `left`, for q a product of reflectors (see `householder_product`).
+
+    With `transpose` the adjoint of q takes its place.
+    """
+    return ormqr_p.bind(a, taus, c, left=left, transpose=transpose)
+
+
+def _ormqr_shape(a: ShapedArray, taus: ShapedArray, c: ShapedArray, *, left: bool,
+                 transpose: bool) -> ShapedArray:
+    check_matrices("ormqr", (a, taus, c), (2, 1, 2))
+    m, n = a.shape[-2:]
+    side, size = ("rows", c.shape[-2]) if left else ("columns", c.shape[-1])
+    fail = None
+    if size != m:
+        fail = (f"ormqr with left={left} expects c to have the same number of {side} as the "
+                f"Householder matrix a. Got a shape {a.shape} and c shape {c.shape}.")
+    elif taus.shape[-1] > min(m, n):
+        fail = (f"ormqr expects at most {min(m, n)} factors for a of shape {a.shape}. Got taus "
+                f"shape {taus.shape}.")
+    if fail:
+        raise ValueError(errors.describe(
+            fail, fix="a [..., m, n], taus [..., n] and c [..., m, k] if left, else [..., k, m]"))
+    return c.strip_weak_type()
+
+
+ormqr_p = Primitive("ormqr", shape=_ormqr_shape, vmap=batched)
