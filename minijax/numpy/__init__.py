@@ -19,7 +19,7 @@ from minijax.numpy.arithmetic import (
 from minijax.numpy.choosing import piecewise, select, where
 from minijax.numpy.creation import (
     arange, array, asarray, astype, copy, empty, empty_like, frombuffer, fromstring, full,
-    full_like, ones, ones_like, zeros, zeros_like)
+    full_like, load, ones, ones_like, zeros, zeros_like)
 from minijax.numpy.diagonals import diag, diagflat, diagonal, eye, identity, tri, tril, triu
 from minijax.numpy.dtypes_api import (
     ComplexWarning, bfloat16, bool, bool_, can_cast, cdouble, character, complex64, complex128,

@@ -18,7 +18,7 @@ import numpy as np
 from minijax import lax
 from minijax.base import dtypes, errors, tree
 from minijax.base.dtypes import DTypeLike
-from minijax.base.jaxlib import Array, ArrayImpl, Device, Sharding
+from minijax.base.jaxlib import Array, ArrayImpl, Device, JaxRuntimeError, Sharding, _jax
 from minijax.core import ShapedArray, Tracer, get_aval, state, structural
 from minijax.lax.rules import ArrayLike
 from minijax.numpy.promotion import (
@@ -77,9 +77,19 @@ def copy(a: ArrayLike, order: str | None = None) -> Array:
 
 
 def _put(value: np.ndarray, aval: ShapedArray, device: Place, owned: bool = False) -> Array:
-    if device is None:
-        return place.from_numpy(value, aval, None, False, owned)
-    return place.from_numpy(value, aval, place.target_sharding(device), True, owned)
+    sharding = place.target_sharding(device)
+    try:
+        return place.from_numpy(value, aval, sharding, sharding is not None, owned)
+    except JaxRuntimeError:
+        if not owned:
+            raise
+        # A transfer guard forbids implicit transfers; what is made here is none in user terms.
+        guards = _jax.guard_lib.thread_local_state()
+        guards.explicit_device_put = True
+        try:
+            return place.from_numpy(value, aval, sharding, sharding is not None, owned)
+        finally:
+            guards.explicit_device_put = False
 
 
 def _from_array(x: Any, dtype: Any, copy: bool, ndmin: int, device: Place) -> Any:
@@ -266,20 +276,23 @@ def full(shape: Any, fill_value: ArrayLike, dtype: DTypeLike | None = None, *,
 def zeros_like(a: Any, dtype: DTypeLike | None = None, shape: Any = None, *,
                device: Place = None, out_sharding: Sharding | None = None) -> Array:
     """Zeros with the shape and dtype of a, unless others are given."""
+    device = _like_device(a, shape, out_sharding if device is None else device)
     shape, dtype, weak = _like("zeros_like", a, dtype, shape)
-    return _filled(shape, 0, dtype, weak, out_sharding if device is None else device)
+    return _filled(shape, 0, dtype, weak, device)
 
 
 def ones_like(a: Any, dtype: DTypeLike | None = None, shape: Any = None, *,
               device: Place = None, out_sharding: Sharding | None = None) -> Array:
     """Ones with the shape and dtype of a, unless others are given."""
+    device = _like_device(a, shape, out_sharding if device is None else device)
     shape, dtype, weak = _like("ones_like", a, dtype, shape)
-    return _filled(shape, 1, dtype, weak, out_sharding if device is None else device)
+    return _filled(shape, 1, dtype, weak, device)
 
 
 def empty_like(prototype: Any, dtype: DTypeLike | None = None, shape: Any = None, *,
                device: Place = None) -> Array:
     """Zeros with the shape and dtype of the prototype, unless others are given."""
+    device = _like_device(prototype, shape, device)
     shape, dtype, weak = _like("empty_like", prototype, dtype, shape)
     return _filled(shape, 0, dtype, weak, device)
 
@@ -287,8 +300,16 @@ def empty_like(prototype: Any, dtype: DTypeLike | None = None, shape: Any = None
 def full_like(a: Any, fill_value: ArrayLike, dtype: DTypeLike | None = None, shape: Any = None, *,
               device: Place = None) -> Array:
     """An array with fill_value in it and the shape and dtype of a, unless others are given."""
+    device = _like_device(a, shape, device)
     shape, dtype, weak = _like("full_like", a, dtype, shape)
     return _full("full_like", shape, fill_value, dtype, weak, device)
+
+
+def _like_device(a: Any, shape: Any, device: Place) -> Place:
+    """Where an array like `a` lives: with it, if that was committed to a place."""
+    if device is None and type(a) is ArrayImpl and a._committed and shape is None:
+        return a._sharding
+    return device
 
 
 def _like(name: str, a: Any, dtype: DTypeLike | None, shape: Any) -> tuple[Any, Any, bool]:
@@ -472,3 +493,12 @@ def frombuffer(buffer: Any, dtype: DTypeLike = float, count: int = -1, offset: i
 def fromstring(string: str, dtype: DTypeLike = float, count: int = -1, *, sep: str) -> Array:
     """The numbers in a text, which `sep` keeps apart."""
     return asarray(np.fromstring(string, dtypes.to_numpy_dtype(dtype), count, sep=sep))
+
+
+def load(file: Any, *args: Any, **kwargs: Any) -> Any:
+    """What `numpy.load` reads from a .npy or .npz file, an array of it as an array of ours."""
+    out = np.load(file, *args, **kwargs)
+    if not isinstance(out, np.ndarray):
+        return out
+    # NumPy writes bfloat16 as two bytes of no particular type.
+    return asarray(out.view(dtypes.bfloat16) if out.dtype == np.dtype("V2") else out)

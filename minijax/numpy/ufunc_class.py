@@ -48,7 +48,7 @@ class ufunc(metaclass=_UfuncMeta):
                  reduceat: Callable[..., Any] | None = None):
         self.__doc__ = func.__doc__
         self.__name__ = name or func.__name__
-        self._func = func
+        self._function = func
         self._nin, self._nout = operator.index(nin), operator.index(nout)
         self._nargs = self._nin if nargs is None else operator.index(nargs)
         self._identity = identity
@@ -56,6 +56,7 @@ class ufunc(metaclass=_UfuncMeta):
         self._reduce, self._accumulate = reduce, accumulate
         self._at, self._reduceat = at, reduceat
 
+    _func = property(operator.attrgetter("_function"), doc="The scalar function.")
     nin = property(operator.attrgetter("_nin"), doc="Number of arguments.")
     nout = property(operator.attrgetter("_nout"), doc="Number of results.")
     nargs = property(operator.attrgetter("_nargs"), doc="Number of arguments.")
