@@ -20,7 +20,7 @@ from minijax.base.jaxlib import Array
 from minijax.core import Primitive, ShapedArray, aval_of, jvp, linear
 from minijax.core.primitive import Deferred
 from minijax.lax import elementwise, logic, shapes
-from minijax.lax.rules import ArrayLike, check_dtype, fill_like
+from minijax.lax.rules import INEXACT, ArrayLike, check_dtype, fill_like
 from minijax.lax.slicing import slice_in_dim
 
 
@@ -51,7 +51,7 @@ def cumlogsumexp(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Ar
 
 def _cumulative_shape(name: str) -> Callable[..., ShapedArray]:
     def shape(x: ShapedArray, *, axis: int, reverse: bool) -> ShapedArray:
-        check_dtype(name, x.dtype, ("number",))
+        check_dtype(name, x.dtype, INEXACT if name == "cumlogsumexp" else ("number",))
         if axis < 0:
             raise ValueError(errors.describe(
                 "XLA operations do not allow negative axes",

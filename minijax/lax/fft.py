@@ -79,6 +79,8 @@ def _fft_shape(x: ShapedArray, *, fft_type: FftType, fft_lengths: tuple) -> Shap
                 f"{wanted}")
     elif fft_type == FftType.RFFT and x.dtype not in (np.float32, np.float64):
         fail = f"RFFT input must be float32 or float64, got {x.dtype.name}"
+    elif fft_type != FftType.RFFT and not dtypes.issubdtype(x.dtype, np.complexfloating):
+        fail = f"{fft_type.name} input must be complex, got {x.dtype.name}"
     if fail:
         raise ValueError(errors.describe(fail, fix="pad or cut the axes to the lengths first"))
     outer = x.shape[:x.ndim - n]

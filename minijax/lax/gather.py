@@ -333,6 +333,7 @@ def _gather_shape(operand: ShapedArray, indices: ShapedArray, *,
     if mode is GatherScatterMode.ONE_HOT:
         raise ValueError(errors.describe('gather has no mode "one_hot"',
                                          fix='use mode="clip", "fill" or "promise_in_bounds"'))
+    _check_offset_dims(dnums.offset_dims, indices.ndim - 1 + len(dnums.offset_dims))
     _check_indices("gather", operand, indices, dnums.start_index_map, "start_index_map")
     _check_dims("gather", "collapsed_slice_dims", dnums.collapsed_slice_dims, operand.ndim)
     _check_batching("gather", operand, indices, dnums.start_index_map, dnums.collapsed_slice_dims,
@@ -341,7 +342,6 @@ def _gather_shape(operand: ShapedArray, indices: ShapedArray, *,
     _check_slice_sizes(operand, slice_sizes, dnums)
     dropped = {*dnums.collapsed_slice_dims, *dnums.operand_batching_dims}
     window = [n for i, n in enumerate(slice_sizes) if i not in dropped]
-    _check_offset_dims(dnums.offset_dims, len(window), indices.ndim - 1 + len(dnums.offset_dims))
     batch = iter(indices.shape[:-1])
     inside = iter(window)
     rank = indices.ndim - 1 + len(window)
@@ -349,7 +349,7 @@ def _gather_shape(operand: ShapedArray, indices: ShapedArray, *,
     return ShapedArray(tuple(shape), operand.dtype, operand.weak_type)
 
 
-def _check_offset_dims(offset_dims: Sequence[int], window_rank: int, out_rank: int) -> None:
+def _check_offset_dims(offset_dims: Sequence[int], out_rank: int) -> None:
     fix = "name the result dimensions that run inside a slice, in increasing order"
     if list(offset_dims) != sorted(offset_dims):
         _fail(f"offset_dims in gather op must be sorted; got {offset_dims}", fix)
@@ -359,10 +359,6 @@ def _check_offset_dims(offset_dims: Sequence[int], window_rank: int, out_rank: i
         if not 0 <= d < out_rank:
             _fail(f"Offset dimension {i} in gather op is out of bounds; got {d}, but should have "
                   f"been in [0, {out_rank})", fix)
-    if len(offset_dims) != window_rank:
-        _fail("All components of the offset index in a gather op must either be a offset "
-              f"dimension or explicitly collapsed/batching; got offset_dims={offset_dims} for "
-              f"slices of rank {window_rank}.", fix)
 
 
 def _check_slice_sizes(operand: ShapedArray, slice_sizes: tuple,
@@ -371,15 +367,23 @@ def _check_slice_sizes(operand: ShapedArray, slice_sizes: tuple,
         _fail("Gather op must have one slice size for every input dimension; got: "
               f"len(slice_sizes)={len(slice_sizes)}, input_shape.rank={operand.ndim}",
               f"give {operand.ndim} slice sizes")
+    dropped = (*dnums.collapsed_slice_dims, *dnums.operand_batching_dims)
+    if len(slice_sizes) != len(dnums.offset_dims) + len(dropped):
+        _fail("All components of the offset index in a gather op must either be a offset "
+              f"dimension or explicitly collapsed/batching; got len(slice_sizes)="
+              f"{len(slice_sizes)}, offset_dims={dnums.offset_dims}, collapsed_slice_dims="
+              f"{dnums.collapsed_slice_dims}, operand_batching_dims="
+              f"{dnums.operand_batching_dims}.",
+              "name the result dimensions that run inside a slice, one for each that is kept")
     for i, (n, bound) in enumerate(zip(slice_sizes, operand.shape)):
         if not 0 <= n <= bound:
             _fail(f"Slice size at index {i} in gather op is out of range, must be within [0, "
                   f"{bound} + 1), got {n}.", "use slices no larger than the operand")
-    for kind, dims in (("collapse slice", dnums.collapsed_slice_dims),
-                       ("have operand batching", dnums.operand_batching_dims)):
+    for kind, most, dims in (("collapse slice", "1", dnums.collapsed_slice_dims),
+                             ("have operand batching", "0/1", dnums.operand_batching_dims)):
         for i, d in enumerate(dims):
             if slice_sizes[d] > 1:
-                _fail(f"Gather op can only {kind} dims with bound 1, but bound is "
+                _fail(f"Gather op can only {kind} dims with bound {most}, but bound is "
                       f"{slice_sizes[d]} for index {d} at position {i}.",
                       f"use slice size 1 in dimension {d}")
 

@@ -298,8 +298,9 @@ def empty_like(prototype: Any, dtype: DTypeLike | None = None, shape: Any = None
 
 
 def full_like(a: Any, fill_value: ArrayLike, dtype: DTypeLike | None = None, shape: Any = None, *,
-              device: Place = None) -> Array:
+              device: Place = None, out_sharding: Sharding | None = None) -> Array:
     """An array with fill_value in it and the shape and dtype of a, unless others are given."""
+    device = out_sharding if device is None else device
     device = _like_device(a, shape, device)
     shape, dtype, weak = _like("full_like", a, dtype, shape)
     return _full("full_like", shape, fill_value, dtype, weak, device)

@@ -82,6 +82,9 @@ def as_array(x: Any) -> Any:
 
 def strong(x: Any, dtype: Any = None) -> Any:
     """An operand as an array of the dtype (its own by default) that is not weak."""
+    aval = getattr(x, "aval", None)
+    if aval is not None and not aval.weak_type and (dtype is None or aval.dtype is dtype):
+        return x
     x = as_array(x if dtype is None else convert(x, dtype))
     return structural.convert_element_type(x, x.dtype)
 

@@ -22,7 +22,7 @@ from minijax.base.dtypes import DTypeLike
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axes, canonicalize_axis
 from minijax.core import structural
-from minijax.lax.rules import ArrayLike, scalar_like
+from minijax.lax.rules import ArrayLike
 from minijax.numpy.promotion import (
     BOOL, COMPLEX, FLOATING, INEXACT, SIGNED, UNSIGNED, as_array, broadcast, convert, dtype_of,
     inexact_dtype, operand, promote_inexact, scalar, shape_of, strong)
@@ -123,13 +123,13 @@ def _total(name: str, op: Callable, bool_op: Callable, combine: Callable, unit: 
         computed = _FLOAT32 if result in _HALF else result
     x = strong(a, computed)
     if where is not None:
-        x = pick(where, x, scalar_like(x, unit))
+        x = pick(where, x, scalar(unit, computed))
     out = (bool_op if computed is BOOL else op)(x, axes)
     if keepdims:
         out = keep_axes(out, axes, x.ndim)
     if initial is not None:
         out = combine(_initial(name, initial, computed), out)
-    return structural.convert_element_type(out, result)
+    return strong(out, result)
 
 
 @fused(static_argnums=(1, 2, 3, 6))
@@ -341,6 +341,15 @@ def _count(a: Any, axes: tuple[int, ...], where: Any, dtype: Any, keepdims: bool
     return _sum.body(mask, axes, dtype, keepdims)
 
 
+def _mean_over(a: Any, axes: tuple[int, ...], keepdims: bool, where: Any) -> Any:
+    """The mean in the dtype of `a`, which is strong."""
+    dtype = a.dtype
+    masked = a if where is None else pick(where, a, scalar(0, dtype))
+    total = lax.reduce_or(masked, axes) if dtype is BOOL else structural.reduce_sum(masked, axes)
+    total = keep_axes(total, axes, a.ndim) if keepdims else total
+    return lax.div(total, _count(a, axes, where, dtype, keepdims))
+
+
 @fused(static_argnums=(1, 2, 3))
 def _mean(a: ArrayLike, axis: Any = None, dtype: Any = None, keepdims: bool = False,
           where: Any = None) -> Array:
@@ -352,9 +361,7 @@ def _mean(a: ArrayLike, axis: Any = None, dtype: Any = None, keepdims: bool = Fa
         computed = _FLOAT32 if result in _HALF else result
     else:
         result = computed = dtypes.check_user_dtype(dtype, "mean")
-    total = _sum.body(a, axes, computed, keepdims, None, where)
-    count = _count(a, axes, where, computed, keepdims)
-    return structural.convert_element_type(lax.div(total, count), result)
+    return strong(_mean_over(strong(a, computed), axes, keepdims, where), result)
 
 
 def mean(a: ArrayLike, axis: Axis = None, dtype: DTypeLike | None = None, out: None = None,
@@ -379,19 +386,23 @@ def _variance(name: str, a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: boo
         result = dtypes.to_real(result)
     a = strong(a, computed)
     if mean is None:
-        mean = _mean.body(a, axes, computed, True, where)
+        mean = _mean_over(a, axes, True, where)
     gap = lax.sub(*_equal_ranks(a, convert(operand(name, mean), computed)))
     square = lax.real(lax.mul(gap, lax.conj(gap))) if computed in COMPLEX else lax.square(gap)
-    total = _sum.body(square, axes, square.dtype, keepdims, None, where)
-    count = _count(square, axes, where, square.dtype, keepdims)
-    freedom = lax.sub(count, scalar(ddof, square.dtype))
-    return _per_freedom(total, freedom, result)
-
-
-def _per_freedom(total: Any, freedom: Any, result: Any) -> Any:
-    """total / freedom, and nan where there are no degrees of freedom left."""
-    out = structural.convert_element_type(lax.div(total, freedom), result)
-    return pick(lax.gt(freedom, scalar_like(freedom, 0)), out, np.nan)
+    if where is not None:
+        total = _sum.body(square, axes, square.dtype, keepdims, None, where)
+        count = _count(square, axes, where, square.dtype, keepdims)
+        freedom = lax.sub(count, scalar(ddof, square.dtype))
+        out = structural.convert_element_type(lax.div(total, freedom), result)
+        return pick(lax.gt(freedom, scalar(0, square.dtype)), out, np.nan)
+    total = structural.reduce_sum(square, axes)
+    total = keep_axes(total, axes, square.ndim) if keepdims else total
+    freedom = math.prod([a.shape[i] for i in axes]) - ddof
+    out = structural.convert_element_type(
+        lax.div(total, scalar(freedom, square.dtype)), result)
+    if freedom > 0 and result in INEXACT:
+        return out
+    return pick(scalar(freedom > 0, BOOL), out, np.nan)  # no degrees of freedom: nan
 
 
 def _equal_ranks(x: Any, y: Any) -> tuple[Any, Any]:

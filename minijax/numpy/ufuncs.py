@@ -106,11 +106,11 @@ def truth(x: Any) -> Any:
 
 def pick(condition: Any, x: Any, y: Any) -> Any:
     """The body of `where`: x where the condition holds and y elsewhere, all broadcast."""
+    condition = truth(condition)
     mask, a = getattr(condition, "aval", None), getattr(x, "aval", None)
     if a is not None and a is getattr(y, "aval", None) and mask is not None:
-        if mask.dtype is BOOL and (mask.shape == a.shape or not mask.shape):
+        if mask.shape == a.shape or not mask.shape:
             return lax.select_n(condition, y, x)
-    condition = truth(condition)
     x, y = promote(x, y)
     shapes = shape_of(condition), shape_of(x), shape_of(y)
     shape = lax.broadcast_shapes(*shapes)
@@ -339,7 +339,8 @@ def static_integer(x: Any) -> int | None:
 
 @fused(static_argnums=(1,))
 def _integer_power(x: ArrayLike, y: int) -> Array:
-    return lax.integer_pow(convert(x, numeric_dtype(dtype_of(x))), y)
+    dtype = dtype_of(x)
+    return lax.integer_pow(convert(x, numeric_dtype(dtype)) if dtype is BOOL else x, y)
 
 
 @fused

@@ -31,6 +31,9 @@ def names(jax, jnp) -> dict:
         c=jnp.asarray(np.array([1 + 1j, 2 - 1j, -0.5j], np.complex64)),
         h=jnp.asarray(np.arange(12).reshape(3, 4)).astype(jnp.bfloat16),
         s=jnp.asarray(2.0),
+        w=jnp.arange(1.0, 4.0),
+        m=jnp.arange(6.0).reshape(2, 3),
+        n=jnp.arange(3),
         nan=float("nan"),
     )
 

@@ -21,12 +21,14 @@ from minijax.passes.check import check_jaxpr
 
 from .sample import Sample, operands
 
-COMMON = {"f": ["float32"], "l": ["float32"], "c": ["complex64"], "i": ["int32"], "u": ["uint8"], "b": ["bool"]}
+COMMON = {"f": ["float32"], "l": ["float32"], "c": ["complex64"], "i": ["int32"], "u": ["uint8"],
+          "b": ["bool"]}
 ALL = {"f": ["float16", "bfloat16", "float32", "float64"], "l": ["float32", "float64"],
        "c": ["complex64", "complex128"],
        "i": ["int8", "int16", "int32", "int64"], "u": ["uint8", "uint16", "uint32", "uint64"],
        "b": ["bool"]}
-WIDEST = {"f": "float64", "l": "float64", "c": "complex128", "i": "int64", "u": "uint64", "b": "bool"}
+WIDEST = {"f": "float64", "l": "float64", "c": "complex128", "i": "int64", "u": "uint64",
+          "b": "bool"}
 
 
 @functools.cache
@@ -67,6 +69,33 @@ def cases(widths: dict[str, list[str]]) -> Iterator[tuple[str, int, str]]:
 def pick(name: str, index: int) -> tuple[Primitive, Sample]:
     entry = samples()[name][index]
     return primitives()[name], entry() if callable(entry) else entry
+
+
+def uncovered(name: str) -> Iterator[str]:
+    """Classes of dtypes that no sample of a primitive has but its shape rule accepts."""
+    primitive = primitives()[name]
+    entries = [pick(name, i)[1] for i in range(len(samples()[name]))]
+    classes = {letter for s in entries for letter in s.dtypes}
+    if "l" in classes:  # linear algebra: float32 and float64 only
+        classes |= {"f"}
+    for letter in set("fciub") - classes:
+        dtype = numpy_dtype(COMMON[letter][0])
+        if any(accepts(primitive, s, dtype) for s in entries):
+            yield letter
+
+
+def accepts(primitive: Primitive, sample: Sample, dtype: np.dtype) -> bool:
+    """Whether the shape rule takes the sample's operands cast to `dtype`."""
+    if sample.around is not None:
+        return False
+    args = operands(sample, dtype)
+    if all(x.dtype != dtype for x in args):
+        return False
+    try:
+        core.trace_to_jaxpr(function(primitive, sample), [core.get_aval(x) for x in args])
+    except (TypeError, ValueError, AttributeError, NotImplementedError, OverflowError):
+        return False
+    return True
 
 
 def numpy_dtype(name: str) -> np.dtype:

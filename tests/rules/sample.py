@@ -68,8 +68,7 @@ def cast(x: np.ndarray, dtype: np.dtype, rng: np.random.Generator) -> np.ndarray
         return (x + 1j * rng.uniform(-1, 1, x.shape)).astype(dtype)
     if dtype.kind == "b":
         return x > np.median(x) if x.size else x.astype(bool)
-    if dtype.kind == "u":
-        return np.abs(np.round(3 * x)).astype(dtype)
-    if dtype.kind == "i":
-        return np.round(3 * x).astype(dtype)
+    if dtype.kind in "iu":
+        whole = np.nan_to_num(np.round(3 * x), posinf=100, neginf=-100)
+        return (np.abs(whole) if dtype.kind == "u" else whole).astype(dtype)
     return x.astype(dtype)

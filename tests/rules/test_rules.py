@@ -43,6 +43,18 @@ def test_every_unchecked_derivative_has_a_reason():
     assert not bare, f"samples with grad=False and no reason: {bare}"
 
 
+# Classes that a shape rule lets through because it looks at one operand only: the combining
+# jaxpr of a scatter decides, and the functions that users call refuse bools as its addition does.
+DECIDED_ELSEWHERE = {("scatter-add", "b"), ("scatter-sub", "b"), ("scatter-mul", "b"),
+                     ("cond", "i")}
+
+
+def test_samples_cover_every_class_of_dtypes_that_shape_rules_accept():
+    missing = [(name, letter) for name in sorted(harness.samples())
+               for letter in harness.uncovered(name)]
+    assert set(missing) <= DECIDED_ELSEWHERE
+
+
 @pytest.mark.parametrize("case", COMMON, ids=names)
 def test_execution(case):
     harness.check_execution(*harness.pick(*case[:2]), case[2])
