@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lowering.build import Value
+import numpy as np
+
+from lowering.build import Value, ir
 from lowering.module import INLINE_EQUATIONS, Context
 from lowering.rules import rule
 
@@ -35,8 +37,39 @@ def custom_vmap_call(ctx: Context, *args: Value, call: Any, **_: Any) -> list[Va
 
 
 @rule("composite")
-def composite(ctx: Context, *args: Value, jaxpr: Any, name: str, **_: Any) -> list[Value]:
-    return ctx.call(jaxpr, args, f"{name}/")
+def composite(ctx: Context, *args: Value, jaxpr: Any, name: str, version: int,
+              attributes: tuple) -> list[Value]:
+    decomposition = ctx.helper_name(
+        ("composite", name, jaxpr), name, [x.type for x in args], ctx.outs,
+        lambda *xs: ctx.call(jaxpr, xs, f"{name}/"))
+    described = {"name": ir.StringAttr.get(name), "decomposition": decomposition}
+    if version:
+        described["version"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), version)
+    given = {key: _attribute(ctx, value) for key, value in attributes if value is not None}
+    if given:
+        described["composite_attributes"] = ir.DictAttr.get(given)
+    made = ir.Operation.create("stablehlo.composite", ctx.outs, args, described, None, 0, ctx.loc)
+    return list(made.results)
+
+
+def _attribute(ctx: Context, value: Any) -> Any:
+    """What a composite says of one keyword argument."""
+    if isinstance(value, str):
+        return ir.StringAttr.get(value)
+    if isinstance(value, tuple):
+        return ir.ArrayAttr.get([_attribute(ctx, v) for v in value])
+    if isinstance(value, np.dtype):
+        return ir.TypeAttr.get(ctx.builder.elements[value])
+    if hasattr(value, "array"):
+        return ctx.builder.constant(value.array, value.array.shape)
+    scalar = np.asarray(value)
+    if scalar.dtype.kind not in "biuf" or scalar.ndim:
+        raise TypeError(f"No attribute handler defined for type: {type(value)}")
+    element = ctx.builder.elements[scalar.dtype]
+    if scalar.dtype.kind == "b":
+        return ir.BoolAttr.get(bool(value))
+    make = ir.FloatAttr if scalar.dtype.kind == "f" else ir.IntegerAttr
+    return make.get(element, scalar.item())
 
 
 @rule("remat2")

@@ -203,6 +203,14 @@ def _upper(ctx: Context, x: Value) -> Value:
     return ctx.select(mask, x, ctx.const_like(0, x))
 
 
+@cpu("geqrf")
+def geqrf(ctx: Context, a: Value) -> list[Value]:
+    x = ctx.in_avals[0]
+    tau = ((min(x.shape[-2:]),), x.dtype)
+    return lapack(ctx, "geqrf", [(a, 2)], [(x.shape[-2:], x.dtype), tau],
+                  {0: 0})
+
+
 @cpu("householder_product")
 def householder_product(ctx: Context, a: Value, taus: Value) -> Value:
     x = ctx.in_avals[0]

@@ -167,6 +167,10 @@ class Context(Emitter):
             raise rules.missing(eqn.primitive.name, self.platform)
         return self.call(jaxpr, operands, scope=f"{eqn.primitive.name}/")
 
+    def decomposed(self, *operands: Value) -> list[Value]:
+        """The equation in hand written in other operations, for rules that decline it."""
+        return self._expand(self.eqn, list(operands))
+
     def outline(self, jaxpr: Any, operands: Sequence[Value], name: str) -> list[Value]:
         """Call `jaxpr` as a private function, emitted the first time that this jaxpr is met."""
         inputs = [self.type(v.aval) for v in jaxpr.invars]
@@ -178,15 +182,20 @@ class Context(Emitter):
     def helper(self, key: Any, name: str, inputs: Sequence[Type], outputs: Sequence[Type],
                body: Callable[..., Sequence[Value]], operands: Sequence[Value]) -> list[Value]:
         """Call the private function made by `body` the first time that `key` is met."""
+        callee = self.helper_name(key, name, inputs, outputs, body)
+        results = self.op("func.call", operands, outputs, callee=callee)
+        return results if type(results) is list else [results]
+
+    def helper_name(self, key: Any, name: str, inputs: Sequence[Type], outputs: Sequence[Type],
+                    body: Callable[..., Sequence[Value]]) -> Any:
+        """The symbol of the private function made by `body` the first time that `key` is met."""
         found = self._functions.get(key)
         if found is None:
             outer = self.eqn, self.loc
             made = self.function(symbol(name), inputs, outputs, body, public=False)
             self.eqn, self.loc = outer
             found = self._functions[key] = made.attributes["sym_name"].value
-        results = self.op("func.call", operands, outputs,
-                          callee=ir.FlatSymbolRefAttr.get(found))
-        return results if type(results) is list else [results]
+        return ir.FlatSymbolRefAttr.get(found)
 
 
 def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Sequence[bool] = (),

@@ -87,6 +87,8 @@ def infer(primitive: Primitive, avals: tuple, params: dict) -> tuple[tuple, froz
     if primitive.effectful:
         out, effects = out
     result = (tuple(out) if primitive.multiple_results else (out,), frozenset(effects))
+    if primitive.axes is not None:  # the type may depend on the sizes of the axes in scope
+        cacheable = False
     if cacheable and not subjaxprs(params):  # a cache must not keep users' programs alive
         if len(primitive._types) >= _TYPE_CACHE_LIMIT:
             primitive._types.clear()

@@ -8,10 +8,11 @@ are written in these.
 """
 
 from minijax.lax.collectives import (
-    all_gather, all_gather_p, all_to_all, all_to_all_p, axis_index, axis_index_p, axis_size, pmax,
-    pmax_p, pmean, pmin, pmin_p, ppermute, ppermute_p, pshuffle, psum, psum_p, psum_scatter,
-    pswapaxes, reduce_scatter_p,
+    all_gather, all_gather_p, all_to_all, all_to_all_p, axis_index, axis_index_p, axis_size,
+    pbroadcast, pbroadcast_p, pmax, pmax_p, pmean, pmin, pmin_p, ppermute, ppermute_p, pshuffle,
+    psum, psum_p, psum_scatter, pswapaxes, reduce_scatter_p,
 )
+from minijax.lax.composite import composite
 from minijax.lax.control_flow.cond import (
     cond, cond_p, platform_dependent, switch,
 )
@@ -75,6 +76,12 @@ from minijax.lax.logic import (
     select_n_p, shift_left, shift_left_p, shift_right_arithmetic, shift_right_arithmetic_p,
     shift_right_logical, shift_right_logical_p, xor_p,
 )
+from minijax.lax.ragged import (
+    RaggedDotDimensionNumbers, ragged_dot, ragged_dot_general,
+)
+from minijax.lax.random_bits import (
+    RandomAlgorithm, rng_bit_generator, rng_bit_generator_p, rng_uniform, rng_uniform_p,
+)
 from minijax.lax.reduction import (
     argmax, argmax_p, argmin, argmin_p, reduce, reduce_and, reduce_and_p, reduce_max,
     reduce_max_p, reduce_min, reduce_min_p, reduce_or, reduce_or_p, reduce_p, reduce_prod,
@@ -84,7 +91,8 @@ from minijax.lax.shapes import (
     broadcast, broadcast_in_dim, broadcast_in_dim_p, broadcast_like, broadcast_shapes,
     broadcast_to_rank, broadcasted_iota, collapse, concatenate, concatenate_p, empty, empty_p,
     expand_dims, full, full_like, iota, iota_p, pad, pad_p, reshape, reshape_p, rev, rev_p,
-    split, split_p, squeeze, squeeze_p, stack, stack_p, tile, tile_p, transpose, transpose_p,
+    shape_as_value, split, split_p, squeeze, squeeze_p, stack, stack_p, tile, tile_p, transpose,
+    transpose_p,
     unstack, unstack_p,
 )
 from minijax.lax.slicing import (
@@ -106,14 +114,17 @@ from minijax.lax.types import (
 from minijax.lax.window import (
     padtype_to_pads, reduce_window, reduce_window_max_p, reduce_window_min_p, reduce_window_p,
     reduce_window_shape_tuple, reduce_window_sum_p, select_and_gather_add_p,
-    select_and_scatter_add_p,
+    select_and_scatter_add_p, select_and_scatter_p,
 )
 
 __all__ = [
     # collectives
     "all_gather", "all_gather_p", "all_to_all", "all_to_all_p", "axis_index", "axis_index_p",
-    "axis_size", "pmax", "pmax_p", "pmean", "pmin", "pmin_p", "ppermute", "ppermute_p",
+    "axis_size", "pbroadcast", "pbroadcast_p", "pmax", "pmax_p", "pmean", "pmin", "pmin_p",
+    "ppermute", "ppermute_p",
     "pshuffle", "psum", "psum_p", "psum_scatter", "pswapaxes", "reduce_scatter_p",
+    # composite
+    "composite",
     # control_flow
     "associative_scan", "cond", "cond_p", "custom_linear_solve", "custom_root", "custom_root_p",
     "fori_loop", "linear_solve_p", "map", "platform_dependent", "scan", "scan_p", "switch",
@@ -163,6 +174,11 @@ __all__ = [
     "or_p", "population_count", "population_count_p", "select", "select_n", "select_n_p",
     "shift_left", "shift_left_p", "shift_right_arithmetic", "shift_right_arithmetic_p",
     "shift_right_logical", "shift_right_logical_p", "xor_p",
+    # ragged
+    "RaggedDotDimensionNumbers", "ragged_dot", "ragged_dot_general",
+    # random_bits
+    "RandomAlgorithm", "rng_bit_generator", "rng_bit_generator_p", "rng_uniform",
+    "rng_uniform_p",
     # reduction
     "argmax", "argmax_p", "argmin", "argmin_p", "reduce", "reduce_and", "reduce_and_p",
     "reduce_max", "reduce_max_p", "reduce_min", "reduce_min_p", "reduce_or", "reduce_or_p",
@@ -172,7 +188,8 @@ __all__ = [
     "broadcast", "broadcast_in_dim", "broadcast_in_dim_p", "broadcast_like", "broadcast_shapes",
     "broadcast_to_rank", "broadcasted_iota", "collapse", "concatenate", "concatenate_p",
     "empty", "empty_p", "expand_dims", "full", "full_like", "iota", "iota_p", "pad", "pad_p",
-    "reshape", "reshape_p", "rev", "rev_p", "split", "split_p", "squeeze", "squeeze_p", "stack",
+    "reshape", "reshape_p", "rev", "rev_p", "shape_as_value", "split", "split_p", "squeeze",
+    "squeeze_p", "stack",
     "stack_p", "tile", "tile_p", "transpose", "transpose_p", "unstack", "unstack_p",
     # slicing
     "dynamic_index_in_dim", "dynamic_slice", "dynamic_slice_in_dim", "dynamic_slice_p",
@@ -192,5 +209,5 @@ __all__ = [
     # window
     "padtype_to_pads", "reduce_window", "reduce_window_max_p", "reduce_window_min_p",
     "reduce_window_p", "reduce_window_shape_tuple", "reduce_window_sum_p",
-    "select_and_gather_add_p", "select_and_scatter_add_p",
+    "select_and_gather_add_p", "select_and_scatter_add_p", "select_and_scatter_p",
 ]

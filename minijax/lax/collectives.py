@@ -9,6 +9,7 @@ into a local one; names of enclosing axes stay in the parameters for the traces 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,17 +17,19 @@ import numpy as np
 
 from minijax.base import errors, tree
 from minijax.base.jaxlib import Array
-from minijax.core import (Primitive, ShapedArray, aval_of, axis_data, linear, materialize,
-                          move_axis, nondifferentiable)
+from minijax.base.util import canonicalize_axis
+from minijax.core import (Primitive, ShapedArray, aval_of, axis_data, batch,
+                          convert_element_type, linear, materialize, move_axis, nondifferentiable)
 from minijax.lax.elementwise import add, div, mul
 from minijax.lax.gather import index_take
-from minijax.lax.logic import select
+from minijax.lax.logic import eq, select
 from minijax.lax.reduction import reduce_max, reduce_min, reduce_sum
 from minijax.lax.rules import scalar_like
-from minijax.lax.shapes import broadcast_in_dim, full_like, iota, reshape
+from minijax.lax.shapes import broadcast_in_dim, full_like, iota, reshape, squeeze
+from minijax.lax.slicing import index_in_dim
 
-__all__ = ["all_gather", "all_to_all", "axis_index", "axis_size", "pmax", "pmean", "pmin",
-           "ppermute", "pshuffle", "psum", "psum_scatter", "pswapaxes"]
+__all__ = ["all_gather", "all_to_all", "axis_index", "axis_size", "pbroadcast", "pmax", "pmean",
+           "pmin", "ppermute", "pshuffle", "psum", "psum_scatter", "pswapaxes"]
 
 AxisName = Any
 
@@ -35,27 +38,31 @@ def _names(axis_name: AxisName) -> tuple:
     return axis_name if isinstance(axis_name, tuple) else (axis_name,)
 
 
-def _single(name: str, axis_name: AxisName) -> Any:
-    """The one axis name that operations which move data take."""
+def _bound(axis_name: AxisName) -> tuple:
+    """The names as a tuple, after the check that each is the name of an axis."""
     names = _names(axis_name)
-    if len(names) != 1:
-        raise NotImplementedError(errors.describe(
-            f"{name} over several axes {names} at once", fix="communicate over one axis after the "
-            "other"))
-    axis_data(names[0])
-    return names[0]
+    for name in names:
+        axis_data(name)
+    return names
 
 
 def _no_groups(name: str, groups: Any) -> None:
     if groups is not None:
         raise NotImplementedError(errors.describe(
-            f"axis_index_groups not supported with {name} under vmap",
+            f"axis_index_groups not supported in vmap collectives, here {name}.",
             fix="split the mapped axis with a reshape and two vmaps"))
 
 
 def axis_size(axis_name: AxisName) -> int:
     """The size of a named axis, or the product of the sizes of several."""
     return math.prod(axis_data(name).size for name in _names(axis_name))
+
+
+def _in_groups(names: AxisName, groups: Any) -> tuple[int, tuple | None]:
+    """How many positions communicate with each other, and the groups of them as tuples."""
+    if groups is None:
+        return axis_size(names), None
+    return len(groups[0]), tuple(map(tuple, groups))
 
 
 # --- Reductions over an axis -------------------------------------------------------------------
@@ -95,39 +102,50 @@ pmax_p = _reduction("pmax", reduce_max, lambda x, n: x)
 pmin_p = _reduction("pmin", reduce_min, lambda x, n: x)
 
 
-def _reduce(primitive: Primitive, x: Any, axis_name: AxisName, groups: Any) -> Any:
-    names = _names(axis_name)
-    for name in names:
-        axis_data(name)
-    params = dict(axes=names, axis_index_groups=groups)
-    return tree.map(lambda leaf: primitive.bind(leaf, **params), x)
+def _reduce(primitive: Primitive, local: Callable, x: Any, axis_name: AxisName,
+            groups: Any) -> Any:
+    """The reduction of each leaf; integers among the names are axes of the leaf itself."""
+    places = tuple(a for a in _names(axis_name) if type(a) is int)
+    names = _bound(tuple(a for a in _names(axis_name) if type(a) is not int))
+    _, groups = _in_groups((), groups)
+
+    def reduced(leaf: Any) -> Any:
+        if places:
+            rank = aval_of(leaf).ndim
+            leaf = local(leaf, tuple(canonicalize_axis(a, rank) for a in places))
+        return primitive.bind(leaf, axes=names, axis_index_groups=groups) if names else leaf
+    return tree.map(reduced, x)
+
+
+def _number(x: Any) -> Any:
+    """Booleans as integers, which have a sum."""
+    return convert_element_type(x, np.dtype(np.int32)) if aval_of(x).dtype == np.bool_ else x
 
 
 def psum(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
     """The sum over the named axis (or axes) of each leaf; of a Python number, a Python number."""
     scalars = tree.leaves(x)
     if all(type(leaf) in (bool, int, float, complex) for leaf in scalars):
-        size = axis_size(axis_name)
+        size, _ = _in_groups(axis_name, axis_index_groups)
         return tree.map(lambda leaf: size * leaf, x)
-    return _reduce(psum_p, x, axis_name, axis_index_groups)
+    return _reduce(psum_p, reduce_sum, tree.map(_number, x), axis_name, axis_index_groups)
 
 
 def pmean(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
-    """The mean over the named axis (or axes) of each leaf."""
+    """The mean over the named axis (or axes) of each leaf; that of integers is a float."""
     size = psum(1, axis_name, axis_index_groups=axis_index_groups)
     total = psum(x, axis_name, axis_index_groups=axis_index_groups)
-    return tree.map(lambda v: v / size if type(v) in (int, float, complex)
-                    else div(v, scalar_like(v, size)), total)
+    return tree.map(lambda v: v / size, total)
 
 
 def pmax(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
     """The maximum over the named axis (or axes) of each leaf."""
-    return _reduce(pmax_p, x, axis_name, axis_index_groups)
+    return _reduce(pmax_p, reduce_max, x, axis_name, axis_index_groups)
 
 
 def pmin(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
     """The minimum over the named axis (or axes) of each leaf."""
-    return _reduce(pmin_p, x, axis_name, axis_index_groups)
+    return _reduce(pmin_p, reduce_min, x, axis_name, axis_index_groups)
 
 
 # --- The index ---------------------------------------------------------------------------------
@@ -156,20 +174,27 @@ def axis_index(axis_name: AxisName) -> Array:
 # --- Moving data along an axis -----------------------------------------------------------------
 
 
-def _movement(name: str, shape: Callable, mapped: Callable, transpose: Callable) -> Primitive:
+def _movement(name: str, shape: Callable, mapped: Callable, transpose: Callable,
+              one_by_one: Callable) -> Primitive:
     """A linear collective; `mapped(axis, x, **params)` gets `x` with the axis in front.
 
-    It returns the value and the place of the axis, or None if the value is equal along it.
+    It returns the value and the place of the axis, or None if the value is equal along it. User
+    functions call `shape` for its checks, because under vmap no rule does.
+    `one_by_one(x, **params)` writes the collective over several axes in ones over single axes.
     """
     def vmap(axis: Any, args: Sequence[Any], dims: Sequence[Any], **params: Any) -> tuple:
-        if params["axis_name"] == axis.name:
-            _no_groups(name, params.get("axis_index_groups"))
-            return mapped(axis, materialize(args[0], dims[0], axis.size), **params)
-        out = primitive_over_batch(primitive, args[0], dims[0], axis.size, params)
-        return out, 0
+        (x,), (dim,) = args, dims
+        names = _names(params["axis_name"])
+        if axis.name not in names:
+            return primitive_over_batch(primitive, x, dim, axis.size, params), 0
+        _no_groups(name, params.get("axis_index_groups"))
+        if len(names) > 1:
+            outs, out_dims = batch(lambda x: [one_by_one(x, **params)], axis, args, dims)
+            return outs[0], out_dims[0]
+        return mapped(axis, materialize(x, dim, axis.size), **params)
 
     primitive = Primitive(name, shape=shape, jvp=linear, transpose=transpose, vmap=vmap,
-                          axes=lambda params: (params["axis_name"],))
+                          axes=lambda params: _names(params["axis_name"]))
     return primitive
 
 
@@ -180,6 +205,17 @@ def primitive_over_batch(primitive: Primitive, x: Any, dim: int, size: int, para
     """The collective over an outer axis, on an operand with one more axis in front."""
     shifted = {k: v + 1 if k in _AXIS_PARAMS else v for k, v in params.items()}
     return primitive.bind(move_axis(x, dim, 0), **shifted)
+
+
+def _ppermute_shape(x: ShapedArray | None, *, axis_name: AxisName,
+                    perm: tuple) -> ShapedArray | None:
+    size = axis_size(axis_name)
+    for side in zip(*perm):
+        if len(set(side)) != len(side) or any(not 0 <= i < size for i in side):
+            raise ValueError(errors.describe(
+                f"ppermute sources and destinations must be unique and in range({size}), "
+                f"got {perm}", fix="name each source and each destination at most once"))
+    return x
 
 
 def _ppermute_mapped(axis: Any, x: Any, *, axis_name: Any, perm: tuple) -> tuple:
@@ -194,23 +230,25 @@ def _ppermute_mapped(axis: Any, x: Any, *, axis_name: Any, perm: tuple) -> tuple
     return out, 0
 
 
+def _ppermute_one_by_one(x: Any, *, axis_name: tuple, perm: tuple) -> Any:
+    raise NotImplementedError(errors.describe(
+        f"ppermute over several axes {axis_name} at once under vmap",
+        fix="permute along one axis after the other"))
+
+
 ppermute_p = _movement(
-    "ppermute", lambda x, **_: x, _ppermute_mapped,
+    "ppermute", _ppermute_shape, _ppermute_mapped,
     lambda ct, x, *, axis_name, perm: ppermute_p.bind(
-        ct, axis_name=axis_name, perm=tuple((dst, src) for src, dst in perm)))
+        ct, axis_name=axis_name, perm=tuple((dst, src) for src, dst in perm)),
+    _ppermute_one_by_one)
 
 
 def ppermute(x: Any, axis_name: AxisName, perm: Sequence[tuple[int, int]]) -> Any:
     """Send values along the axis, from src to dst for each pair; zeros where nothing arrives."""
-    name = _single("ppermute", axis_name)
-    perm = tuple((int(src), int(dst)) for src, dst in perm)
-    size = axis_data(name).size
-    for side in zip(*perm):
-        if len(set(side)) != len(side) or any(not 0 <= i < size for i in side):
-            raise ValueError(errors.describe(
-                f"ppermute sources and destinations must be unique and in range({size}), "
-                f"got {perm}", fix="name each source and each destination at most once"))
-    return tree.map(lambda leaf: ppermute_p.bind(leaf, axis_name=name, perm=perm), x)
+    names = _bound(axis_name)
+    perm = tuple((operator.index(src), operator.index(dst)) for src, dst in perm)
+    _ppermute_shape(None, axis_name=names, perm=perm)
+    return tree.map(lambda leaf: ppermute_p.bind(leaf, axis_name=names, perm=perm), x)
 
 
 def pshuffle(x: Any, axis_name: AxisName, perm: Sequence[int]) -> Any:
@@ -220,6 +258,36 @@ def pshuffle(x: Any, axis_name: AxisName, perm: Sequence[int]) -> Any:
         raise ValueError(errors.describe(
             f"`perm` does not represent a permutation: {perm}", fix=f"name each of 0..{size - 1}"))
     return ppermute(x, axis_name, [(src, dst) for dst, src in enumerate(perm)])
+
+
+def _pbroadcast_one_by_one(x: Any, *, axis_name: tuple, source: int) -> Any:
+    for name in reversed(axis_name):
+        source, place = divmod(source, axis_data(name).size)
+        x = pbroadcast_p.bind(x, axis_name=(name,), source=place)
+    return x
+
+
+def _pbroadcast_transpose(ct: Any, x: Any, *, axis_name: Any, source: int) -> Any:
+    total = psum(ct, axis_name)
+    here = eq(axis_index(axis_name), np.int32(source))
+    return select(broadcast_in_dim(here, aval_of(total).shape, ()), total, full_like(total, 0))
+
+
+pbroadcast_p = _movement(
+    "pbroadcast", lambda x, **_: x,
+    lambda axis, x, *, source, **_: (index_in_dim(x, source, 0, keepdims=False), None),
+    _pbroadcast_transpose, _pbroadcast_one_by_one)
+
+
+def pbroadcast(x: Any, axis_name: AxisName, source: int) -> Any:
+    """The value at position `source` of the named axis, everywhere along it."""
+    size = axis_size(axis_name)
+    source = operator.index(source)
+    if not 0 <= source < size:
+        raise ValueError(errors.describe(
+            f"pbroadcast source must be in range({size}), got {source}",
+            fix="name a position along the axis"))
+    return tree.map(lambda leaf: pbroadcast_p.bind(leaf, axis_name=axis_name, source=source), x)
 
 
 def _all_gather_shape(x: ShapedArray, *, all_gather_dimension: int, axis_size: int, tiled: bool,
@@ -238,35 +306,56 @@ def _all_gather_mapped(axis: Any, x: Any, *, all_gather_dimension: int, tiled: b
     return (_merge(out, all_gather_dimension) if tiled else out), None
 
 
-def _merge(x: Any, at: int) -> Any:
-    """Make the axes `at` and `at + 1` one."""
+def _merge(x: Any, at: int, count: int = 2) -> Any:
+    """Make the `count` axes from `at` on one."""
     shape = aval_of(x).shape
-    return reshape(x, (*shape[:at], shape[at] * shape[at + 1], *shape[at + 2:]))
+    merged = math.prod(shape[at:at + count])
+    return reshape(x, (*shape[:at], merged, *shape[at + count:]))
 
 
-def _cut(x: Any, at: int, parts: int) -> Any:
-    """Make the axis `at` two, the first of size `parts`."""
+def _cut(x: Any, at: int, *parts: int) -> Any:
+    """Make the axis `at` several, of the sizes `parts` and what remains."""
     shape = aval_of(x).shape
-    return reshape(x, (*shape[:at], parts, shape[at] // parts, *shape[at + 1:]))
+    rest = shape[at] // math.prod(parts)
+    return reshape(x, (*shape[:at], *parts, rest, *shape[at + 1:]))
+
+
+def _sizes(names: Sequence[Any]) -> list[int]:
+    return [axis_data(name).size for name in names]
 
 
 def _all_gather_transpose(ct: Any, x: Any, *, all_gather_dimension: int, **params: Any) -> Any:
     return reduce_scatter_p.bind(ct, scatter_dimension=all_gather_dimension, **params)
 
 
+def _all_gather_one_by_one(x: Any, *, all_gather_dimension: int, axis_name: tuple, tiled: bool,
+                           **params: Any) -> Any:
+    for name in reversed(axis_name):
+        x = all_gather_p.bind(x, all_gather_dimension=all_gather_dimension, axis_name=(name,),
+                              tiled=False, **{**params, "axis_size": axis_data(name).size})
+    return _merge(x, all_gather_dimension, len(axis_name) + tiled)
+
+
 all_gather_p = _movement("all_gather", _all_gather_shape, _all_gather_mapped,
-                         _all_gather_transpose)
+                         _all_gather_transpose, _all_gather_one_by_one)
 
 
 def all_gather(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None, axis: int = 0,
-               tiled: bool = False) -> Any:
-    """All values along the named axis, stacked at `axis` (or concatenated, with `tiled`)."""
-    name = _single("all_gather", axis_name)
-    size = axis_data(name).size
+               tiled: bool = False, to: str = "varying") -> Any:
+    """All values along the named axis, stacked at `axis` (or concatenated, with `tiled`).
+
+    Over several axes the positions are in row-major order. `to` can only be "varying".
+    """
+    if to != "varying":
+        raise ValueError(errors.describe(
+            f"Got unexpected `to` value for `jax.lax.all_gather`: {to!r}. Allowed `to` values "
+            "are: {'varying'}", fix='leave out `to`'))
+    names = _bound(axis_name)
+    size, axis_index_groups = _in_groups(names, axis_index_groups)
 
     def gather(leaf: Any) -> Any:
-        rank = aval_of(leaf).ndim + (not tiled)
-        return all_gather_p.bind(leaf, all_gather_dimension=axis % max(rank, 1), axis_name=name,
+        place = canonicalize_axis(axis, aval_of(leaf).ndim + (not tiled))
+        return all_gather_p.bind(leaf, all_gather_dimension=place, axis_name=names,
                                  axis_index_groups=axis_index_groups, axis_size=size, tiled=tiled)
     return tree.map(gather, x)
 
@@ -300,29 +389,44 @@ def _reduce_scatter_transpose(ct: Any, x: Any, *, scatter_dimension: int, **para
     return all_gather_p.bind(ct, all_gather_dimension=scatter_dimension, **params)
 
 
+def _reduce_scatter_one_by_one(x: Any, *, scatter_dimension: int, axis_name: tuple, tiled: bool,
+                               **params: Any) -> Any:
+    sizes = _sizes(axis_name)
+    x = _cut(x, scatter_dimension, *sizes)
+    for name, size in zip(axis_name, sizes):
+        x = reduce_scatter_p.bind(x, scatter_dimension=scatter_dimension, axis_name=(name,),
+                                  tiled=False, **{**params, "axis_size": size})
+    return x if tiled else squeeze(x, (scatter_dimension,))
+
+
 reduce_scatter_p = _movement("reduce_scatter", _reduce_scatter_shape, _reduce_scatter_mapped,
-                             _reduce_scatter_transpose)
+                             _reduce_scatter_transpose, _reduce_scatter_one_by_one)
 
 
 def psum_scatter(x: Any, axis_name: AxisName, *, scatter_dimension: int = 0,
                  axis_index_groups: Any = None, tiled: bool = False) -> Any:
     """The sum over the named axis, of which each position keeps its part."""
-    name = _single("psum_scatter", axis_name)
-    size = axis_data(name).size
-    return tree.map(lambda leaf: reduce_scatter_p.bind(
-        leaf, scatter_dimension=scatter_dimension % aval_of(leaf).ndim, axis_name=name,
-        axis_index_groups=axis_index_groups, axis_size=size, tiled=tiled), x)
+    names = _bound(axis_name)
+    size, axis_index_groups = _in_groups(names, axis_index_groups)
+
+    def scatter(leaf: Any) -> Any:
+        params = dict(
+            scatter_dimension=canonicalize_axis(scatter_dimension, aval_of(leaf).ndim),
+            axis_name=names, axis_index_groups=axis_index_groups, axis_size=size, tiled=tiled)
+        _reduce_scatter_shape(aval_of(leaf), **params)
+        return reduce_scatter_p.bind(leaf, **params)
+    return tree.map(scatter, x)
 
 
 def _all_to_all_shape(x: ShapedArray, *, split_axis: int, concat_axis: int, axis_name: Any,
-                      tiled: bool, **_: Any) -> ShapedArray:
-    size = axis_data(axis_name).size
+                      axis_index_groups: tuple | None, tiled: bool) -> ShapedArray:
+    size, _ = _in_groups(axis_name, axis_index_groups)
     shape = list(x.shape)
     if tiled:
         if shape[split_axis] % size:
             raise ValueError(errors.describe(
-                f"all_to_all operand dimension {split_axis} of size {shape[split_axis]} must be "
-                f"divisible by the axis size {size}", fix="pad the operand"))
+                f"The size of all_to_all split_axis ({shape[split_axis]}) has to be divisible "
+                f"by the size of the named axis {axis_name} ({size})", fix="pad the operand"))
         shape[split_axis] //= size
         shape[concat_axis] *= size
     else:
@@ -351,18 +455,36 @@ def _all_to_all_transpose(ct: Any, x: Any, *, split_axis: int, concat_axis: int,
     return all_to_all_p.bind(ct, split_axis=concat_axis, concat_axis=split_axis, **params)
 
 
+def _all_to_all_one_by_one(x: Any, *, split_axis: int, concat_axis: int, axis_name: tuple,
+                           tiled: bool, **params: Any) -> Any:
+    sizes = _sizes(axis_name)
+    x = _cut(x, split_axis, *sizes)  # one axis for the receivers along each name, and the rest
+    if not tiled:
+        x = squeeze(x, (split_axis + len(sizes),))
+    for place, name in enumerate(axis_name):
+        x = all_to_all_p.bind(x, split_axis=split_axis + place, concat_axis=split_axis + place,
+                              axis_name=name, tiled=False, **params)
+    x = move_axis(_merge(x, split_axis, len(sizes)), split_axis, concat_axis)
+    return _merge(x, concat_axis) if tiled else x
+
+
 all_to_all_p = _movement("all_to_all", _all_to_all_shape, _all_to_all_mapped,
-                         _all_to_all_transpose)
+                         _all_to_all_transpose, _all_to_all_one_by_one)
 
 
 def all_to_all(x: Any, axis_name: AxisName, split_axis: int, concat_axis: int, *,
                axis_index_groups: Any = None, tiled: bool = False) -> Any:
     """Cut each value along `split_axis`, send part i to position i, join along `concat_axis`."""
-    name = _single("all_to_all", axis_name)
-    return tree.map(lambda leaf: all_to_all_p.bind(
-        leaf, split_axis=split_axis % aval_of(leaf).ndim,
-        concat_axis=concat_axis % aval_of(leaf).ndim, axis_name=name,
-        axis_index_groups=axis_index_groups, tiled=tiled), x)
+    _, groups = _in_groups(axis_name, axis_index_groups)
+
+    def exchange(leaf: Any) -> Any:
+        aval = aval_of(leaf)
+        params = dict(split_axis=canonicalize_axis(split_axis, aval.ndim),
+                      concat_axis=canonicalize_axis(concat_axis, aval.ndim), axis_name=axis_name,
+                      axis_index_groups=groups, tiled=tiled)
+        _all_to_all_shape(aval, **params)
+        return all_to_all_p.bind(leaf, **params)
+    return tree.map(exchange, x)
 
 
 def pswapaxes(x: Any, axis_name: AxisName, axis: int, *, axis_index_groups: Any = None) -> Any:

@@ -149,16 +149,48 @@ def broadcast_like(arr: ArrayLike, like_arr: ArrayLike) -> Array:
     return broadcast_in_dim(arr, want.shape, tuple(range(offset, want.ndim)))
 
 
-def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
-    """The shape to which NumPy broadcasts arrays of the given shapes; ValueError if none."""
-    rank = max([len(s) for s in shapes])
-    padded = [(1,) * (rank - len(s)) + tuple(s) for s in shapes]
-    result = tuple([next((n for n in sizes if n != 1), 1) for sizes in zip(*padded)])
+def _indices(shape: Sequence[int]) -> tuple[int, ...]:
+    """The shape as a tuple; TypeError unless it is a sequence of integers, none negative."""
+    try:
+        sizes = tuple([operator.index(n) for n in shape])
+    except TypeError:
+        raise TypeError(errors.describe(
+            "Shapes must be 1D sequences of concrete values of integer type, got "
+            f"{shape}.", fix="use a tuple of integers")) from None
+    if any(n < 0 for n in sizes):
+        raise TypeError(errors.describe(
+            "Only non-negative indices are allowed when broadcasting static shapes, but got "
+            f"shape {shape!r}.", fix="use x.shape, which has no -1"))
+    return sizes
+
+
+def _broadcast_now(*shapes: Sequence[int]) -> tuple[int, ...]:
+    sizes = [_indices(s) for s in shapes]
+    rank = max([len(s) for s in sizes], default=0)
+    padded = [(1,) * (rank - len(s)) + s for s in sizes]
+    result = tuple([next((n for n in axis if n != 1), 1) for axis in zip(*padded)])
     if any(n not in (1, m) for s in padded for n, m in zip(s, result)):
         raise ValueError(errors.describe(
-            f"Incompatible shapes for broadcasting: shapes={[tuple(s) for s in shapes]}",
+            f"Incompatible shapes for broadcasting: shapes={sizes}",
             fix="axes are matched from the last; sizes must be equal or 1"))
     return result
+
+
+_broadcast_cached = lru_cache(maxsize=4096)(_broadcast_now)
+
+
+def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
+    """The shape to which NumPy broadcasts arrays of the given shapes; ValueError if none."""
+    try:
+        return _broadcast_cached(*shapes)
+    except TypeError:  # also raised for lists, which have no hash
+        pass
+    return _broadcast_now(*shapes)
+
+
+def shape_as_value(shape: Sequence[int]) -> Array:
+    """The sizes in `shape` as a vector of integers."""
+    return stage(np.array(shape, np.int32))
 
 
 # --- One array, another shape ------------------------------------------------------------------

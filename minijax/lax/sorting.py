@@ -152,6 +152,11 @@ def _top_k_shape(x: ShapedArray, *, k: int, axis: int) -> list[ShapedArray]:
     if dtypes.issubdtype(x.dtype, np.complexfloating):
         raise ValueError(errors.describe("top_k is not compatible with complex inputs.",
                                          fix="rank by jnp.abs(x)"))
+    if x.shape[axis] > np.iinfo(np.int32).max:
+        raise ValueError(errors.describe(
+            "top_k returns int32 indices, which will overflow for array dimensions larger than "
+            f"the maximum int32 ({np.iinfo(np.int32).max}). Got shape={list(x.shape)} and "
+            f"axis={axis}", fix="take the top k of parts of the array first"))
     if k > x.shape[axis]:
         raise ValueError(errors.describe(
             "k argument to top_k must be no larger than size along axis; got "

@@ -532,3 +532,37 @@ def _reduce_window_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | Non
 
 reduce_window_p = Primitive("reduce_window", shape=_reduce_window_shape, multiple_results=True,
                             jvp=_reduce_window_jvp, vmap=_reduce_window_vmap)
+
+
+# --- select_and_scatter with any computations --------------------------------------------------
+
+
+def _select_and_scatter_shape(operand: ShapedArray, source: ShapedArray, start: ShapedArray, *,
+                              window_dimensions: tuple, window_strides: tuple, padding: tuple,
+                              **_: Any) -> ShapedArray:
+    ones = (1,) * len(window_dimensions)
+    window = Window(window_dimensions, window_strides, padding, ones, ones)
+    _check_window("select_and_scatter", operand.shape, window)
+    if source.shape != window.out_shape(operand.shape):
+        raise TypeError(errors.describe(
+            f"select_and_scatter source must have the shape of the windows, got {source.shape} "
+            f"for {window.out_shape(operand.shape)}.", fix="give one value for each window"))
+    return ShapedArray(operand.shape, operand.dtype, operand.weak_type)
+
+
+def _select_and_scatter_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *,
+                             window_dimensions: tuple, window_strides: tuple, padding: tuple,
+                             **params: Any) -> tuple:
+    operand, source = [materialize(x, d, axis.size) for x, d in zip(args, dims[:2])]
+    if dims[2] is not None:
+        raise NotImplementedError(errors.describe(
+            "Batching rule for 'select_and_scatter' over the initial value not implemented",
+            fix="use one initial value for all"))
+    out = select_and_scatter_p.bind(
+        operand, source, args[2], window_dimensions=(1, *window_dimensions),
+        window_strides=(1, *window_strides), padding=((0, 0), *padding), **params)
+    return out, 0
+
+
+select_and_scatter_p = Primitive("select_and_scatter", shape=_select_and_scatter_shape,
+                                 vmap=_select_and_scatter_vmap)

@@ -14,7 +14,7 @@ import numpy as np
 
 from minijax import random
 from minijax.base import dtypes, errors
-from minijax.numpy import creation, ufuncs
+from minijax.numpy import creation, linalg, manipulation, ufuncs
 
 Axes = int | Sequence[int]
 
@@ -226,11 +226,66 @@ def he_normal(in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (),
                             dtype)
 
 
+# --- Orthogonal --------------------------------------------------------------------------------
+
+
+def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> Initializer:
+    """Uniform among matrices with orthonormal columns (or rows, if those are fewer).
+
+    `column_axis` is the axis of the columns, all others together are the rows.
+    """
+    default = dtype
+
+    def init(key: Any, shape: Sequence[int], dtype: Any = None, out_sharding: Any = None) -> Any:
+        dtype = _chosen(dtype, default)
+        shape = creation.shape_tuple(shape)
+        if len(shape) < 2:
+            raise ValueError(errors.describe(
+                "orthogonal initializer requires at least a 2D shape", fix="use normal(stddev)"))
+        columns = shape[column_axis]
+        rows = math.prod(shape) // columns
+        q, r = linalg.qr(random.normal(key, (max(rows, columns), min(rows, columns)), dtype))
+        # the factors with a positive diagonal are the ones that are uniformly distributed
+        q = ufuncs.multiply(q, ufuncs.sign(linalg.diagonal(r)))
+        q = q.T if rows < columns else q
+        others = [n for i, n in enumerate(shape) if i != column_axis % len(shape)]
+        q = manipulation.moveaxis(q.reshape(*others, columns), -1, column_axis)
+        return _scaled(q, scale, dtype)
+
+    return init
+
+
+def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> Initializer:
+    """Kernels of convolutions, 0 but for an orthogonal matrix at their centre (Xiao et al., 2018).
+
+    Shapes have 3 to 5 axes, the last two being inputs and outputs, at least as many of these.
+    """
+    default = dtype
+
+    def init(key: Any, shape: Sequence[int], dtype: Any = None, out_sharding: Any = None) -> Any:
+        dtype = _chosen(dtype, default)
+        shape = creation.shape_tuple(shape)
+        if len(shape) not in (3, 4, 5):
+            raise ValueError(errors.describe(
+                "Delta orthogonal initializer requires a 3D, 4D or 5D shape",
+                fix="pass the shape of a kernel, (*spatial, inputs, outputs)"))
+        if shape[-1] < shape[-2]:
+            raise ValueError(errors.describe(
+                "`fan_in` must be less or equal than `fan_out`.", because=f"the shape is {shape}",
+                fix="use orthogonal()"))
+        matrix = orthogonal(scale, column_axis, dtype)(key, shape[-2:])
+        centre = tuple((n - 1) // 2 for n in shape[:-2])
+        return creation.zeros(shape, dtype).at[centre].set(matrix)
+
+    return init
+
+
 xavier_uniform, xavier_normal = glorot_uniform, glorot_normal
 kaiming_uniform, kaiming_normal = he_uniform, he_normal
 
 __all__ = [
-    "Initializer", "constant", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform",
-    "kaiming_normal", "kaiming_uniform", "lecun_normal", "lecun_uniform", "normal", "ones",
-    "truncated_normal", "uniform", "variance_scaling", "xavier_normal", "xavier_uniform", "zeros",
+    "Initializer", "constant", "delta_orthogonal", "glorot_normal", "glorot_uniform", "he_normal",
+    "he_uniform", "kaiming_normal", "kaiming_uniform", "lecun_normal", "lecun_uniform", "normal",
+    "ones", "orthogonal", "truncated_normal", "uniform", "variance_scaling", "xavier_normal",
+    "xavier_uniform", "zeros",
 ]

@@ -91,6 +91,8 @@ from minijax.numpy.statistics import (  # noqa: E402
 # --- constants, printing, and what attaches operators and methods ------------------------------
 
 from minijax.numpy import dtypes_api as _dtypes_api, methods as _methods  # noqa: E402
+from minijax.numpy.index_tricks import (  # noqa: E402
+    c_, index_exp, mgrid, ogrid, r_, s_)
 from minijax.numpy.ufunc_class import frompyfunc, ufunc  # noqa: E402
 from minijax.numpy.vectorizing import vectorize  # noqa: E402
 

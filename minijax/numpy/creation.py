@@ -19,6 +19,7 @@ from minijax import lax
 from minijax.base import dtypes, errors, tree
 from minijax.base.dtypes import DTypeLike
 from minijax.base.jaxlib import Array, ArrayImpl, Device, JaxRuntimeError, Sharding, _jax
+from minijax.base.source import warn
 from minijax.core import ShapedArray, Tracer, get_aval, state, structural
 from minijax.lax.rules import ArrayLike
 from minijax.numpy.promotion import (
@@ -51,10 +52,10 @@ def array(object: Any, dtype: DTypeLike | None = None, *args: Any, copy: bool = 
     if dtype is not None:
         dtype = dtypes.check_user_dtype(dtype, "array")
     device = out_sharding if device is None else device
-    if isinstance(object, (ArrayImpl, Tracer)):
+    if isinstance(object, (Array, Tracer)):
         return _from_array(object, dtype, copy, ndmin, device)
     value, weak = _host_value(object, dtype)
-    if isinstance(value, (ArrayImpl, Tracer)):
+    if isinstance(value, (Array, Tracer)):
         return _from_array(value, dtype, False, ndmin, device)
     if ndmin > value.ndim:
         value = value.reshape((1,) * (ndmin - value.ndim) + value.shape)
@@ -195,11 +196,17 @@ def _common_dtype(leaves: Any) -> Any:
 def _from_arrays(values: Sequence, leaves: list, dtype: Any) -> Any:
     """Nested lists that hold arrays or tracers."""
     if dtype is None:
-        dtype = dtypes.lattice_result_type(*leaves)[0]
-    host = not any(isinstance(x, Tracer) for x in leaves) and not state.trace.staging
-    if host and sum(np.size(x) for x in leaves) <= _HOST_LIMIT:
+        dtype = leaves[0].dtype if _is_extended(leaves[0]) else dtypes.lattice_result_type(
+            *leaves)[0]
+    host = not state.trace.staging and not any(isinstance(x, Tracer) for x in leaves)
+    small = sum(map(np.size, leaves)) <= _HOST_LIMIT
+    if host and small and isinstance(dtype, np.dtype):
         return np.array(tree.map(np.asarray, values)).astype(dtype, copy=False)
     return _stacked(values, dtype)
+
+
+def _is_extended(x: Any) -> bool:
+    return isinstance(getattr(x, "dtype", None), dtypes.ExtendedDType)
 
 
 @fused(static_argnums=(1,))
@@ -222,6 +229,10 @@ def astype(x: ArrayLike, dtype: DTypeLike | None, /, *, copy: bool = False,
     aval = getattr(x, "aval", None)
     if aval is not None and aval.dtype == target and not aval.weak_type:
         return _from_array(x, None, copy, 0, device)
+    if target not in COMPLEX and target != np.bool_ and x.dtype.kind == "c":
+        warn("Casting from complex to real dtypes will soon raise a ValueError. Please first use "
+             "jnp.real or jnp.imag to take the real/imaginary component of your input.",
+             DeprecationWarning)
     return _from_array(_astype(x, target), None, False, 0, device)
 
 

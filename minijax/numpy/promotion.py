@@ -266,6 +266,11 @@ def operands(name: str, x: Any, y: Any) -> tuple[Any, Any, Any]:
         if value is not None:
             return value, y, b.dtype
     x, y = operand(name, x), operand(name, y, 1)
+    given = dtype_of(x), dtype_of(y)
+    if given[0] != given[1] and any(isinstance(d, dtypes.ExtendedDType) for d in given):
+        raise TypeError(errors.describe(
+            f"{name} does not accept dtypes {given[0]}, {given[1]}.",
+            fix="jax.random.key_data(key) gives the numbers of a key"))
     x, y = promote_shapes(name, *promote(x, y))
     return x, y, dtype_of(x)
 

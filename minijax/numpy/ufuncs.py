@@ -76,8 +76,11 @@ def comparison(name: str, op: Op, doc: str, *, ordered: bool = True) -> Callable
     """A function of two operands that gives bools; complex numbers compare real parts first."""
     def body(x: ArrayLike, y: ArrayLike, /) -> Array:
         x, y, dtype = operands(name, x, y)
-        if ordered and dtype in COMPLEX:
-            return _lexicographic(op, x, y)
+        if ordered:
+            return _lexicographic(op, x, y) if dtype in COMPLEX else op(x, y)
+        if not isinstance(dtype, np.dtype):  # keys have hidden axes: ranks must be equal
+            shape = lax.broadcast_shapes(shape_of(x), shape_of(y))
+            return op(broadcast(x, shape), broadcast(y, shape))
         return op(x, y)
 
     return declare(body, name, doc)

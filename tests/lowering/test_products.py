@@ -141,26 +141,3 @@ def test_rng_bit_generator_advances_its_state():
 def test_rng_uniform_stays_in_range():
     got = run_one("rng_uniform", [F(2), F(3)], ("float32", 50), shape=(50,))
     assert (got >= 2).all() and (got < 3).all() and got.std() > 0.1
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
-def test_cholesky(dtype):
-    a = rng.normal(size=(2, 4, 4)) + (1j * rng.normal(size=(2, 4, 4)) if dtype != np.float64 else 0)
-    a = (a @ a.conj().swapaxes(1, 2) + np.eye(4)).astype(dtype)
-    got = np.tril(run_one("cholesky", [a], (dtype, 2, 4, 4)))
-    np.testing.assert_allclose(got, np.linalg.cholesky(a), rtol=1e-10, atol=1e-12)
-
-
-@pytest.mark.parametrize("left, lower, transpose, conjugate", [
-    (True, True, False, False), (True, False, True, False), (False, True, True, True),
-    (False, False, False, True)])
-def test_triangular_solve(left, lower, transpose, conjugate):
-    a = rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3)) + 3 * np.eye(3)
-    b = rng.normal(size=(3, 3)) + 0j
-    x = run(one("triangular_solve", [aval("complex128", 3, 3)] * 2, ("complex128", 3, 3),
-                left_side=left, lower=lower, transpose_a=transpose, conjugate_a=conjugate,
-                unit_diagonal=False), a, b)[0]
-    t = np.tril(a) if lower else np.triu(a)
-    t = t.conj() if conjugate else t
-    t = t.T if transpose else t
-    np.testing.assert_allclose(t @ x if left else x @ t, b, atol=1e-12)

@@ -123,3 +123,26 @@ def test_grids_as_numpy():
     for axis in (0, 1, -1):
         np.testing.assert_allclose(jnp.linspace(x, x + 1, 5, axis=axis),
                                    np.linspace(x, x + 1, 5, axis=axis), rtol=1e-6)
+
+
+def test_arrays_written_with_brackets():
+    for ours, theirs in [
+        (jnp.mgrid[0:3, 1:9:4], np.mgrid[0:3, 1:9:4]), (jnp.mgrid[0:1:5j], np.mgrid[0:1:5j]),
+        (jnp.r_[0:3, 7, [1, 2]], np.r_[0:3, 7, [1, 2]]), (jnp.c_[[1, 2], [3, 4]], [[1, 3], [2, 4]]),
+        (jnp.r_["0,2", [1, 2], [3, 4]], [[1, 2], [3, 4]]), (jnp.r_["c", [1, 2]], [[1], [2]])]:
+        np.testing.assert_allclose(ours, theirs)
+    for ours, theirs in zip(jnp.ogrid[0:3, 0:2], np.ogrid[0:3, 0:2]):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(ValueError, match="could not understand directive"):
+        jnp.r_["what", [1]]
+    with pytest.raises(jax.errors.ConcretizationTypeError, match="slice start of jnp.mgrid"):
+        jax.jit(lambda n: jnp.mgrid[n:5])(1)
+
+
+def test_files(tmp_path):
+    path = tmp_path / "x.npy"
+    for x in (jnp.arange(3), jnp.ones(2, jnp.bfloat16)):
+        jnp.save(path, x)
+        y = jnp.load(path)
+        assert isinstance(y, jax.Array) and y.dtype == x.dtype
+        np.testing.assert_array_equal(y, x)

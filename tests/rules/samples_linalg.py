@@ -115,6 +115,7 @@ SAMPLES = {
         Sample((matrix(2, 4),), qr(True), dtypes=BOTH),
         Sample((matrix(4, 3),), qr(False, pivoting=True), dtypes=BOTH),
     ],
+    "geqrf": [unchecked((matrix(2, 3, 4),), {})],
     "householder_product": [unchecked(((4, 3), (3,)), {}), unchecked(((2, 3, 3), (2, 2)), {})],
     "ormqr": [
         unchecked(((4, 3), (3,), (4, 2)), dict(left=True, transpose=False)),

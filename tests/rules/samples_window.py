@@ -3,6 +3,7 @@
 import numpy as np
 
 from minijax import lax
+from minijax.core import ShapedArray, trace_to_jaxpr
 from minijax.lax.computation import binary_jaxpr
 
 from .sample import Sample
@@ -60,11 +61,23 @@ def scattered():
     ]
 
 
+def any_selection():
+    scalar = ShapedArray((), np.dtype(np.float64))
+    largest, _ = trace_to_jaxpr(lambda x, y: [lax.ge(x, y)], [scalar, scalar])
+    params = dict(undilated((2, 3), (1, 2), ((0, 0), (1, 0))), select_jaxpr=largest,
+                  select_consts=(), scatter_jaxpr=binary_jaxpr(lax.add, scalar.dtype),
+                  scatter_consts=())
+    return Sample(((4, 6), (3, 3)), params, grad=False, keep=(0, 1),
+                  reason="select_and_scatter_add is the differentiable one",
+                  around=lambda bind: lambda x, source: bind(x, source, np.float64(0)))
+
+
 SAMPLES = {
     "reduce_window_sum": windows(("f", "c", "i", "u")),
     "reduce_window_max": windows(("f", "i", "u", "b")),
     "reduce_window_min": windows(("f", "i", "u", "b")),
     "reduce_window": [lambda: generic()[0], lambda: generic()[1]],
     "select_and_gather_add": [lambda: selected()[0], lambda: selected()[1]],
+    "select_and_scatter": [any_selection],
     "select_and_scatter_add": scattered(),
 }

@@ -21,6 +21,7 @@ from minijax.core import (Primitive, ShapedArray, Zero, aval_of, batch, nondiffe
                           zeros)
 from minijax.lax.control_flow.scan import scan
 from minijax.lax.elementwise import add, complex, div, imag, mul, sqrt, sub
+from minijax.lax.identity import stop_gradient
 from minijax.lax.logic import choose, eq
 from minijax.lax.rules import FLOATING, ArrayLike, check_dtype, check_same_dtypes, scalar_like
 from minijax.lax.shapes import concatenate
@@ -159,7 +160,7 @@ lu_p = Primitive("lu", shape=_lu_shape, jvp=_lu_jvp, vmap=batched, multiple_resu
 
 def solve(a: Any, b: Any) -> Any:
     """The x [..., n, k] with a x = b for square a [..., n, n]."""
-    factors, _, permutation = lu_p.bind(a)
+    factors, _, permutation = lu_p.bind(stop_gradient(a))
     return solve_factored(a, factors, permutation, b)
 
 
@@ -259,6 +260,20 @@ def _complement_tangent(q: Any, dq: Any) -> Any:
 qr_p = Primitive("qr", shape=_qr_shape, jvp=_qr_jvp, vmap=batched, multiple_results=True)
 
 # --- Products of reflectors --------------------------------------------------------------------
+
+
+def geqrf(a: ArrayLike) -> tuple[Array, Array]:
+    """(a, taus): r above the diagonal of `a`, the vectors of the reflectors below."""
+    return tuple(geqrf_p.bind(a))
+
+
+def _geqrf_shape(a: ShapedArray) -> list[ShapedArray]:
+    check_matrices("geqrf", (a,), (2,))
+    a = a.strip_weak_type()
+    return [a, a.update(shape=(*a.shape[:-2], min(a.shape[-2:])))]
+
+
+geqrf_p = Primitive("geqrf", shape=_geqrf_shape, vmap=batched, multiple_results=True)
 
 
 def householder_product(a: ArrayLike, taus: ArrayLike) -> Array:

@@ -1,6 +1,6 @@
-"""Linear algebra that needs no factorization: norms, products, powers, traces.
+"""Products of matrices and vectors, powers, traces and diagonals of matrices.
 
-    norm(x, axis=-1), matrix_power(a, 10), multi_dot([a, b, c])
+    matrix_power(a, 10), multi_dot([a, b, c])
 """
 
 from __future__ import annotations
@@ -13,114 +13,13 @@ import numpy as np
 
 from minijax import lax
 from minijax.base import errors
-from minijax.base.util import canonicalize_axes, canonicalize_axis
+from minijax.base.util import canonicalize_axis
 from minijax.core import structural
 from minijax.lax.rules import ArrayLike
 
-from minijax.numpy import einsums, products, promotion, reductions, ufuncs
+from minijax.numpy import einsums, products, promotion
+from minijax.numpy.linalg.factoring import inv
 from minijax.runtime.call import fused
-
-_FROBENIUS = (None, "f", "fro")
-
-
-# --- Norms -------------------------------------------------------------------------------------
-
-
-def norm(x: ArrayLike, ord: int | str | None = None, axis: None | tuple[int, ...] | int = None,
-         keepdims: bool = False) -> Any:
-    """The norm of vectors (one axis) or matrices (two axes); by default 2-norm, Frobenius norm.
-
-    ord of vectors: a number, inf, -inf, 0; of matrices: "fro", 1, -1, inf, -inf.
-    """
-    return _norm(x, _hashable(ord), reductions.static_axis(axis), bool(keepdims))
-
-
-def _hashable(ord: Any) -> Any:
-    return ord if ord is None or isinstance(ord, (str, int, float)) else float(ord)
-
-
-@fused(static_argnums=(1, 2, 3))
-def _norm(x: Any, ord: Any, axis: Any, keepdims: bool) -> Any:
-    x = promotion.as_array(promotion.inexact_operand("norm", x))
-    if axis is None and ord is None:
-        return _two_norm(x, tuple(range(x.ndim)), keepdims)
-    axes = canonicalize_axes(axis, x.ndim)
-    if len(axes) == 1:
-        return _vector_norm(x, ord, axes, keepdims)
-    if len(axes) == 2:
-        return _matrix_norm(x, ord, axes, keepdims)
-    raise ValueError(errors.describe(
-        f"Improper number of axes for norm: {axis=}. Pass one axis to compute a vector-norm, or "
-        "two axes to compute a matrix-norm.".replace("axis=None", f"axis={axes}"),
-        fix="norm(x, axis=-1)"))
-
-
-def _two_norm(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    if x.dtype in promotion.COMPLEX:
-        squares = lax.real(lax.mul(x, lax.conj(x)))
-    else:
-        squares = lax.mul(x, x)
-    return lax.sqrt(_sum(squares, axes, keepdims))
-
-
-def _sum(x: Any, axes: Any, keepdims: bool) -> Any:
-    return reductions._sum.body(x, axes, None, keepdims)
-
-
-def _vector_norm(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    if ord is None or ord == 2:
-        return _two_norm(x, axes, keepdims)
-    if isinstance(ord, str):
-        raise ValueError(errors.describe(f"Invalid order '{ord}' for vector norm.",
-                                         fix="a number, jnp.inf, -jnp.inf or None"))
-    if ord == np.inf:
-        return reductions._max.body(lax.abs(x), axes, keepdims, 0)
-    if ord == -np.inf:
-        return reductions._min.body(lax.abs(x), axes, keepdims)
-    real = lax.abs(x).dtype
-    if ord == 0:
-        return reductions._sum.body(ufuncs.not_equal.body(x, 0), axes, real, keepdims)
-    if ord == 1:
-        return _sum(lax.abs(x), axes, keepdims)
-    total = _sum(ufuncs.power(lax.abs(x), float(ord)), axes, keepdims)
-    return ufuncs.power(total, 1.0 / float(ord))
-
-
-def _matrix_norm(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    if ord in _FROBENIUS:
-        return _two_norm(x, axes, keepdims)
-    rows, columns = axes
-    if ord in (1, -1):
-        summed, kept = rows, columns
-    elif ord in (np.inf, -np.inf):
-        summed, kept = columns, rows
-    else:
-        raise ValueError(errors.describe(f"Invalid order '{ord}' for matrix norm.",
-                                         fix="'fro', 1, -1, jnp.inf or -jnp.inf"))
-    sums = _sum(lax.abs(x), (summed,), True)
-    if ord > 0:
-        out = reductions._max.body(sums, (kept,), True, 0)
-    else:
-        out = reductions._min.body(sums, (kept,), True)
-    return out if keepdims else lax.squeeze(out, tuple(sorted(axes)))
-
-
-def vector_norm(x: ArrayLike, /, *, axis: int | tuple[int, ...] | None = None,
-                keepdims: bool = False, ord: int | str = 2) -> Any:
-    """The norm of vectors along one or several axes (None: of all elements)."""
-    return _vector_norms(x, _hashable(ord), reductions.static_axis(axis), bool(keepdims))
-
-
-@fused(static_argnums=(1, 2, 3))
-def _vector_norms(x: Any, ord: Any, axis: Any, keepdims: bool) -> Any:
-    x = promotion.as_array(promotion.inexact_operand("vector_norm", x))
-    return _vector_norm(x, ord, canonicalize_axes(axis, x.ndim), keepdims)
-
-
-def matrix_norm(x: ArrayLike, /, *, keepdims: bool = False, ord: str | int = "fro") -> Any:
-    """The norm of the matrices in the last two axes."""
-    return norm(x, ord, (-2, -1), keepdims)
-
 
 # --- Products ----------------------------------------------------------------------------------
 
@@ -190,13 +89,8 @@ def multi_dot(arrays: Sequence[ArrayLike], *, precision: Any = None) -> Any:
 
 
 def matrix_power(a: ArrayLike, n: int) -> Any:
-    """Square matrices multiplied n times with themselves; n >= 0."""
-    n = operator.index(n)
-    if n < 0:
-        raise ValueError(errors.describe(f"matrix_power: the exponent {n} is negative",
-                                         because="that needs the inverse of the matrix",
-                                         fix="matrix_power(inverse, -n)"))
-    return _matrix_power(a, n)
+    """Square matrices multiplied n times with themselves; their inverses if n < 0."""
+    return _matrix_power(a, operator.index(n))
 
 
 @fused(static_argnums=1)
@@ -213,6 +107,8 @@ def _matrix_power(a: Any, n: int) -> Any:
     if n == 0:
         eye = np.eye(a.shape[-1], dtype=np.int8).astype(a.dtype)
         return structural.broadcast_in_dim(eye, a.shape, (a.ndim - 2, a.ndim - 1))
+    if n < 0:
+        a, n = inv.body(a), -n
     out = None
     square = a
     while n:
@@ -252,9 +148,3 @@ def matrix_transpose(x: ArrayLike, /) -> Any:
             f"matrix_transpose requires at least 2 dimensions; got ndim={x.ndim}",
             fix="add an axis with x[None]"))
     return lax.transpose(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
-
-
-__all__ = [
-    "cross", "diagonal", "matmul", "matrix_norm", "matrix_power", "matrix_transpose", "multi_dot",
-    "norm", "outer", "tensordot", "trace", "vecdot", "vector_norm",
-]
