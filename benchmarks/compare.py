@@ -19,11 +19,12 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
-def run(python: str, impl: str, group: str) -> dict[str, tuple[float, str]]:
+def run(python: str, impl: str, group: str, layers: int | None) -> dict[str, tuple[float, str]]:
     """The rows of one run in a process of its own."""
     env = {**os.environ, "PYTHONPATH": str(HERE.parent) if impl == "minijax" else ""}
-    out = subprocess.run([python, str(HERE / "rows.py"), group, "--impl", impl], env=env,
-                         capture_output=True, text=True)
+    command = [python, str(HERE / "rows.py"), group, "--impl", impl]
+    command += ["--layers", str(layers)] if layers else []
+    out = subprocess.run(command, env=env, capture_output=True, text=True)
     if out.returncode:
         sys.exit(f"{impl} failed:\n{out.stderr[-2000:]}")
     return {name: (value, unit) for name, value, unit in map(json.loads, out.stdout.splitlines())}
@@ -35,9 +36,11 @@ def main() -> None:
     parser.add_argument("--python", default=sys.executable, help="with minijax's dependencies")
     parser.add_argument("--jax-python", default=sys.executable, help="with jax installed")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--layers", type=int, help="of the transformer in trace and step")
     options = parser.parse_args()
-    rounds = [(run(options.jax_python, "jax", options.group),
-               run(options.python, "minijax", options.group)) for _ in range(options.rounds)]
+    rounds = [(run(options.jax_python, "jax", options.group, options.layers),
+               run(options.python, "minijax", options.group, options.layers))
+              for _ in range(options.rounds)]
     print(f"{'':36s} {'JAX':>10s} {'minijax':>10s} {'':7s} ratio")
     ratios = []
     for name, (_, unit) in rounds[0][0].items():

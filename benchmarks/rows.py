@@ -178,9 +178,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("group", choices=GROUPS)
     parser.add_argument("--impl", default="minijax")
+    parser.add_argument("--layers", type=int, help="of the transformer in trace and step")
     options = parser.parse_args()
     jax = importlib.import_module(options.impl)
-    for name, value, unit in GROUPS[options.group](jax):
+    size = {"layers": options.layers} if options.layers else {}
+    for name, value, unit in GROUPS[options.group](jax, **size):
         print(json.dumps([name, value, unit]), flush=True)
 
 

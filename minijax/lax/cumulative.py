@@ -51,7 +51,9 @@ def cumlogsumexp(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Ar
 
 def _cumulative_shape(name: str) -> Callable[..., ShapedArray]:
     def shape(x: ShapedArray, *, axis: int, reverse: bool) -> ShapedArray:
-        check_dtype(name, x.dtype, INEXACT if name == "cumlogsumexp" else ("number",))
+        check_dtype(name, x.dtype, ("number",))
+        if name == "cumlogsumexp":
+            check_dtype(name, x.dtype, INEXACT)
         if axis < 0:
             raise ValueError(errors.describe(
                 "XLA operations do not allow negative axes",

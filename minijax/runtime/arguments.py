@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from types import FunctionType
 from typing import Any, NamedTuple
 
-from minijax.base import errors, tree
+from minijax.base import errors, jaxlib, tree
 
 _VARARGS, _VARKEYWORDS = 0x04, 0x08
 
@@ -40,6 +40,8 @@ class Resolved(NamedTuple):
 
 def parameters_of(fun: Callable) -> Parameters | None:
     """The parameters of any callable; None when they cannot be found out."""
+    while type(fun) is jaxlib.PjitFunction:  # its __signature__ would ask inspect again, per level
+        fun = fun.__wrapped__
     if type(fun) is FunctionType and not hasattr(fun, "__wrapped__"):
         return _of_code(fun.__code__)  # inspect.signature takes 20 times as long
     try:

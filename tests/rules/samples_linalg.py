@@ -106,7 +106,7 @@ SAMPLES = {
     ],
     "lu_pivots_to_permutation": [
         Sample((np.array([[2, 1, 2], [1, 3, 3]], np.int32),), dict(permutation_size=4),
-               grad=False, reason="integers", keep=(0,)),
+               grad=False, reason="integers", dtypes=("i",), keep=(0,)),
     ],
     "qr": [
         Sample((SQUARE,), qr(True), dtypes=BOTH),
