@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lowering import rules
-from lowering.build import Emitter, Module, Type, Value, builder, ir, stripped_bytecode
+from lowering.build import Emitter, Module, Type, Value, builder, ir, moved, stripped_bytecode
 
 # A jit of at most this many equations is copied to its caller: a call and a function cost more.
 INLINE_EQUATIONS = 6
@@ -39,6 +39,10 @@ class Lowered(NamedTuple):
     def bytecode(self) -> bytes:
         """The module as MLIR bytecode without locations: equal programs give equal bytes."""
         return stripped_bytecode(self.module)
+
+    def for_compiler(self) -> Module:
+        """A copy of the module that a compiler may work on while other threads lower programs."""
+        return moved(self.module)
 
 
 class Context(Emitter):

@@ -20,7 +20,7 @@ from minijax.base import errors, tree
 from minijax.base.util import trace_cache, weak_cache
 from minijax.core import (AxisData, Jaxpr, JaxprEqn, Literal, Primitive, Var, Zero, aval_of,
                           batch_jaxpr, dce_call, eval_jaxpr, is_linear, jit_p, jvp_jaxpr,
-                          linearize_jaxpr, merge_tangents, move_axis, pointwise,
+                          linearize_jaxpr, merge_tangents, move_axis, pointwise, reach_call,
                           transpose_jaxpr)
 from minijax.core.dce import sweep
 from minijax.lax.control_flow.common import trace_body
@@ -316,6 +316,7 @@ def _decompose(*args: Any, jaxpr: Jaxpr, **_: Any) -> list:
 remat_p = Primitive(
     "remat2", shape=_shape, multiple_results=True, effectful=True, jvp=_jvp,
     linearize=_linearize, transpose=_transpose, vmap=_vmap, dce=dce_call(),
+    reach=reach_call,
     decompose=_decompose)
 
 

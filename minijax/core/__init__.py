@@ -14,6 +14,7 @@ from minijax.core.jvp import JVPTrace, JVPTracer, jvp, jvp_jaxpr
 from minijax.core.linearize import (LinearTrace, Linearized, forward_residuals, linearize,
                                     linearize_jaxpr)
 from minijax.core.primitive import Primitive, infer, missing_rule
+from minijax.core.reach import cut, reach_call, reached_outputs
 from minijax.core.stage import JaxprTrace, JaxprTracer, close, trace_closed, trace_to_jaxpr
 from minijax.core.structural import (add_any_p, add_tangents, align, broadcast_in_dim,
                                      broadcast_in_dim_p, convert_element_type,

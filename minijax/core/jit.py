@@ -15,6 +15,7 @@ from minijax.core.ir import Jaxpr, JaxprEqn, Literal, Var
 from minijax.core.jvp import jvp_jaxpr
 from minijax.core.linearize import forward_residuals, linearize_jaxpr
 from minijax.core.primitive import Primitive
+from minijax.core.reach import reach_call
 from minijax.core.stage import JaxprTrace, JaxprTracer
 from minijax.core.structural import move_axis
 from minijax.core.transpose import Linear, transpose_jaxpr
@@ -135,4 +136,5 @@ def inline_jaxpr(trace: JaxprTrace, jaxpr: Jaxpr, args: Sequence[Any]) -> list:
 
 
 jit_p = Primitive("jit", shape=_shape, multiple_results=True, effectful=True, jvp=_jvp,
-                  linearize=_linearize, transpose=_transpose, vmap=_vmap, dce=_dce, stage=_stage)
+                  linearize=_linearize, transpose=_transpose, vmap=_vmap, dce=_dce,
+                  reach=reach_call, stage=_stage)

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from minijax.base import dtypes
 from minijax.base.util import trace_cache, weak_cache
 from minijax.core.avals import Zero
-from minijax.core.ir import Jaxpr, Literal, Var, eval_jaxpr
+from minijax.core.ir import Jaxpr, JaxprEqn, Literal, Var, eval_jaxpr
 from minijax.core.jvp import JVPTrace, JVPTracer, split_outputs
-from minijax.core.primitive import Primitive
+from minijax.core.primitive import Primitive, infer
+from minijax.core.reach import separate
 from minijax.core.stage import JaxprTrace, JaxprTracer, close, trace_to_jaxpr
 from minijax.core.structural import instantiate as instantiate_zero
 from minijax.core.trace import Trace, aval_of, entered, state
@@ -32,8 +33,32 @@ class LinearTrace(JaxprTrace):
     def process_primitive(self, primitive: Primitive, args: Sequence[Any], params: dict) -> Any:
         for x in args:
             if type(x) is JaxprTracer and x._trace is self:
-                return super().process_primitive(primitive, args, params)
-        return self.parent.process_primitive(primitive, args, params)
+                break
+        else:
+            return self.parent.process_primitive(primitive, args, params)
+        if primitive.reach is not None:
+            linear = [type(x) is JaxprTracer and x._trace is self for x in args]
+            reached = primitive.reach(linear, **params)
+            if not all(reached):
+                return self._process_mixed(primitive, args, params, reached)
+        return JaxprTrace.process_primitive(self, primitive, args, params)
+
+    def _process_mixed(self, primitive: Primitive, args: Sequence[Any], params: dict,
+                       reached: Sequence[bool]) -> list:
+        """Run what gives the results that no tangent reaches, record the rest."""
+        avals = tuple(map(aval_of, args))
+        out_avals, effects = infer(primitive, avals, params)
+        operands, results = list(map(Var, avals)), list(map(Var, out_avals))
+        values = dict(zip(operands, args))
+        eqn = JaxprEqn(primitive, operands, results, params, effects, None)
+        for part in separate(eqn, reached):
+            xs = [values[v] for v in part.invars]
+            if any(type(x) is JaxprTracer and x._trace is self for x in xs):
+                outs = JaxprTrace.process_primitive(self, primitive, xs, part.params)
+            else:
+                outs = self.parent.process_primitive(primitive, xs, part.params)
+            values.update(zip(part.outvars, outs))
+        return [values[v] for v in results]
 
     def describe(self) -> str:
         return "grad"

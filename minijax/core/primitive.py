@@ -16,7 +16,7 @@ from minijax.core.ir import NO_EFFECTS, subjaxprs
 from minijax.core.trace import state
 
 _RULES = ("jvp", "transpose", "vmap", "batch", "decompose", "linearize", "impl", "stage", "dce",
-          "split", "discharge", "physical", "place", "show")
+          "reach", "discharge", "physical", "place", "show")
 
 
 class Deferred:
@@ -41,7 +41,8 @@ class Primitive:
     decompose: the operation in terms of others, for platforms without a lowering rule.
     impl: runs the operation on arrays (default: compile and run).
     stage: (trace, args, params), records the operation in a jaxpr in a way of its own.
-    dce: (eqn, used_outputs) to (new eqn or None, used_inputs).
+    dce: (eqn, used_outputs) to the eqn for these outputs, or None.
+    reach: (marks, **params) to marks of the results that depend on the marked operands.
     physical: the operation on the words of random keys; default: it only moves its elements.
     axes: params to the names of the axes the operation communicates over.
     """

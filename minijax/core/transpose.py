@@ -13,6 +13,7 @@ from minijax.base import errors, source
 from minijax.base.util import trace_cache
 from minijax.core.avals import Zero, register_aval
 from minijax.core.ir import Jaxpr, JaxprEqn, Literal, Var
+from minijax.core.reach import cut
 from minijax.core.stage import trace_closed
 from minijax.core.structural import add_tangents, instantiate
 from minijax.core.trace import state
@@ -72,12 +73,8 @@ def backward_pass(jaxpr: Jaxpr, args: Sequence[Any], cts: Sequence[Any]) -> list
 
 
 def _run_nonlinear(jaxpr: Jaxpr, values: dict, linear: set) -> list[JaxprEqn]:
-    linear_eqns = []
-    for eqn in jaxpr.eqns:
-        if not linear.isdisjoint(eqn.invars):
-            linear_eqns.append(eqn)
-            linear.update(eqn.outvars)
-            continue
+    known, linear_eqns = cut(jaxpr, linear)
+    for eqn in known:
         state.source = eqn.source
         operands = [v.val if type(v) is Literal else values[v] for v in eqn.invars]
         out = eqn.primitive.bind(*operands, **eqn.params)

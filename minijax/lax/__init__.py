@@ -9,7 +9,7 @@ are written in these.
 
 from minijax.lax.collectives import (
     all_gather, all_gather_p, all_to_all, all_to_all_p, axis_index, axis_index_p, axis_size,
-    pbroadcast, pbroadcast_p, pmax, pmax_p, pmean, pmin, pmin_p, ppermute, ppermute_p, pshuffle,
+    pbroadcast, pmax, pmax_p, pmean, pmin, pmin_p, ppermute, ppermute_p, pshuffle,
     psum, psum_p, psum_scatter, pswapaxes, reduce_scatter_p,
 )
 from minijax.lax.composite import composite
@@ -120,7 +120,7 @@ from minijax.lax.window import (
 __all__ = [
     # collectives
     "all_gather", "all_gather_p", "all_to_all", "all_to_all_p", "axis_index", "axis_index_p",
-    "axis_size", "pbroadcast", "pbroadcast_p", "pmax", "pmax_p", "pmean", "pmin", "pmin_p",
+    "axis_size", "pbroadcast", "pmax", "pmax_p", "pmean", "pmin", "pmin_p",
     "ppermute", "ppermute_p",
     "pshuffle", "psum", "psum_p", "psum_scatter", "pswapaxes", "reduce_scatter_p",
     # composite

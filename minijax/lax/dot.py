@@ -168,14 +168,14 @@ def dot_general(lhs: ArrayLike, rhs: ArrayLike, dimension_numbers: DotDimensionN
 def batch_matmul(lhs: ArrayLike, rhs: ArrayLike, precision: PrecisionLike = None) -> Array:
     """Products of matrices in the last two dimensions, for each index of the others."""
     ndim, other = aval_of(lhs).ndim, aval_of(rhs).ndim
+    if min(ndim, other) < 2:
+        raise ValueError(errors.describe(
+            f"Arguments to batch_matmul must be at least 2D, got {ndim}, {other}",
+            fix="use lax.dot for vectors"))
     if ndim != other:
         raise ValueError(errors.describe(
             f"Arguments to batch_matmul must have same ndim, got {ndim}, {other}",
             fix="use jnp.matmul, which broadcasts batch dimensions"))
-    if ndim < 2:
-        raise ValueError(errors.describe(
-            f"Arguments to batch_matmul must be at least 2D, got {ndim}, {other}",
-            fix="use lax.dot for vectors"))
     batch = tuple(range(ndim - 2))
     return dot_general(lhs, rhs, (((ndim - 1,), (ndim - 2,)), (batch, batch)), precision)
 

@@ -303,7 +303,7 @@ def _integer_pow_shape(x: ShapedArray, *, y: int) -> ShapedArray:
     if y < 0 and dtypes.issubdtype(x.dtype, np.integer):
         raise TypeError(errors.describe(
             "Integers cannot be raised to negative powers, got "
-            f"integer_pow({x.str_short(short_dtypes=False)}, {y})",
+            f"integer_pow({x}, {y})",
             fix="convert to a float dtype first"))
     return out
 

@@ -48,8 +48,9 @@ def stop_gradient(x: Any) -> Any:
     return tree.map(stop_gradient_p.bind, x)
 
 
+# On tangents (in a rule that is mapped over the branches of a cond) it is the identity.
 stop_gradient_p = Primitive("stop_gradient", shape=_same, jvp=nondifferentiable, vmap=pointwise,
-                            decompose=lambda x: x)
+                            transpose=lambda ct, x: ct, decompose=lambda x: x)
 
 
 def optimization_barrier(operand: Any, /) -> Any:

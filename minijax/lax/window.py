@@ -94,7 +94,8 @@ def _explicit(shape: Sequence[int], window_dimensions: Sequence[int],
         ones if given is None else tuple(map(index, given))
         for given in (window_strides, base_dilation, window_dilation)]
     if isinstance(padding, str):
-        if any(len(v) != len(shape) for v in (window, strides, base, spread)):
+        if any(len(v) != len(shape) or min(v, default=1) < 1
+               for v in (window, strides, base, spread)):
             pads = ((0, 0),) * len(window)
             _check_window("reduce_window", shape, Window(window, strides, pads, base, spread))
         padding = padtype_to_pads([dilated(n, b) for n, b in zip(shape, base)],

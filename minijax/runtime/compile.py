@@ -295,18 +295,19 @@ def _load(program: Program, devices: tuple[Any, ...], options: Any) -> Any:
     code = program.lowered.bytecode()
     foreign.prepare(code)
     if callbacks:
-        return _compile(client, program.module, devices, options, callbacks)
+        return _compile(client, program, devices, options, callbacks)
     key = (hashlib.sha256(code).digest(), client, devices, options.SerializeAsString())
     loaded = _texts.get(key)
     if loaded is None:
-        loaded = _texts.put(key, _compile(client, program.module, devices, options, ()))
+        loaded = _texts.put(key, _compile(client, program, devices, options, ()))
     return loaded
 
 
-def _compile(client: Any, module: Any, devices: tuple, options: Any, callbacks: Sequence) -> Any:
+def _compile(client: Any, program: Program, devices: tuple, options: Any,
+             callbacks: Sequence) -> Any:
     return client.compile_and_load(
-        module, jaxlib.DeviceList(devices), options, host_callbacks=list(callbacks)
-    )
+        program.lowered.for_compiler(), jaxlib.DeviceList(devices), options,
+        host_callbacks=list(callbacks))
 
 
 def clear_caches() -> None:

@@ -1,4 +1,4 @@
-"""Composites: their module text, attributes, pytrees and errors; also the compiler's random bits."""
+"""Composites: module text, attributes, trees, errors; also the compiler's random bits."""
 
 import numpy as np
 import pytest

@@ -570,3 +570,11 @@ def test_associative_scan_of_matrices_and_flags():
     assert lax.associative_scan(jnp.logical_or, flags).tolist() == [False, True, True]
     total = jax.jit(jax.grad(lambda x: jnp.sum(lax.associative_scan(jnp.multiply, x))))
     close(total(V + 2), jax.grad(lambda x: jnp.sum(jnp.cumprod(x)))(V + 2))
+
+
+def test_a_carry_that_changes_dtype_is_not_weak():
+    assert not lax.fori_loop(0, 3, lambda i, c: c + 1.0, 0).weak_type
+    assert not lax.while_loop(lambda c: c < 3, lambda c: c + 1.0, 0).weak_type
+    carry, ys = lax.scan(lambda c, _: (c + 1.0, c), 0, None, length=2)
+    assert not carry.weak_type and not ys.weak_type
+    assert lax.fori_loop(0, 3, lambda i, c: c + i, 0).weak_type

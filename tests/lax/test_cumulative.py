@@ -67,3 +67,16 @@ def test_log_sum_exp_at_infinity():
 def test_transpose_of_cumsum_runs_backwards():
     grad = jax.grad(lambda x: jnp.sum(lax.cumsum(x) * jnp.arange(3.0)))(np.zeros(3, np.float32))
     np.testing.assert_array_equal(grad, [3, 3, 2])
+
+
+@pytest.mark.parametrize("name", ["cumsum", "cummax", "cummin", "cumprod"])
+@pytest.mark.parametrize("shape, axis", [((120_001,), 0), ((300, 400), 1), ((400, 300), 0),
+                                         ((9000, 20), 1), ((7000, 33), 1)])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_large_arrays(name, shape, axis, reverse):
+    """On CPU these are lowered as a prefix, not as windows."""
+    x = np.random.default_rng(0).choice([-1, 1], shape).astype(np.float32)
+    loop = {"cumsum": np.cumsum, "cumprod": np.cumprod, "cummax": np.maximum.accumulate,
+            "cummin": np.minimum.accumulate}[name]
+    want = np.flip(loop(np.flip(x, axis), axis), axis) if reverse else loop(x, axis)
+    np.testing.assert_array_equal(getattr(lax, name)(x, axis, reverse), want)

@@ -108,3 +108,9 @@ def test_approximate_extremes():
         lax.approx_max_k(np.arange(4), 2)
     with pytest.raises(ValueError, match="k must be smaller than the size of reduction_dim 5"):
         lax.approx_max_k(X, 9)
+
+
+def test_top_k_of_more_elements_than_int32_can_number():
+    big = jax.ShapeDtypeStruct((2 ** 31 + 1,), np.float16)
+    with pytest.raises(ValueError, match="top_k returns int32 indices, which will overflow"):
+        jax.eval_shape(lambda x: lax.top_k(x, 2), big)

@@ -160,17 +160,17 @@ def promote_weak(values: Sequence[Any], avals: Sequence[Any],
     for i, (before, after) in enumerate(zip(avals, out_avals)):
         if not before.weak_type or before.dtype == after.dtype:
             continue
-        dtype, weak = dtypes.promote_avals((before, after))
+        dtype, _ = dtypes.promote_avals((before, after))
         if dtype != before.dtype:
-            values[i] = _converted(values[i], dtype, weak)
+            values[i] = _converted(values[i], dtype)
             changed = True
     return values, changed
 
 
-def _converted(x: Any, dtype: Any, weak: bool) -> Any:
-    if dtypes.is_python_scalar(x) and not weak:
+def _converted(x: Any, dtype: Any) -> Any:
+    if dtypes.is_python_scalar(x):
         return np.asarray(x).astype(dtype)[()]
-    return convert_element_type(x, dtype, weak)
+    return convert_element_type(x, dtype)
 
 
 def same_type(one: Any, other: Any) -> bool:

@@ -18,8 +18,8 @@ from minijax.base import config, dtypes, errors, tree
 from minijax.base.util import merge, partition, trace_cache, weak_cache
 from minijax.core import (AxisData, Jaxpr, JaxprEqn, Literal, Primitive, ShapedArray, Zero, aval_of,
                           batch_jaxpr, broadcast_in_dim, convert_element_type, dce_jaxpr,
-                          eval_jaxpr, is_linear, jvp_jaxpr, linearize_jaxpr,
-                          materialize, merge_tangents, to_concrete, trace_closed,
+                          eval_jaxpr, is_linear, jvp_jaxpr, linearize_jaxpr, materialize,
+                          merge_tangents, reached_outputs, to_concrete, trace_closed,
                           transpose_jaxpr, zeros)
 from minijax.lax import identity, logic
 from minijax.lax.control_flow.common import (Body, difference, leaf_paths, pad_inputs, rearrange,
@@ -521,5 +521,10 @@ def _dce(eqn: JaxprEqn, used: Sequence[bool]) -> JaxprEqn | None:
                        effects=frozenset().union(*[b.effects for b, _ in results]))
 
 
+def _reach(marks: Sequence[bool], *, branches: tuple, **_: Any) -> list[bool]:
+    results = [reached_outputs(branch, marks[1:]) for branch in branches]
+    return [any(found) for found in zip(*results)]
+
+
 cond_p = Primitive("cond", shape=_shape, multiple_results=True, effectful=True, jvp=_jvp,
-                   linearize=_linearize, transpose=_transpose, vmap=_vmap, dce=_dce)
+                   linearize=_linearize, transpose=_transpose, vmap=_vmap, dce=_dce, reach=_reach)

@@ -18,9 +18,10 @@ from typing import Any, NamedTuple, TypeVar
 from minijax.base import config, errors, tree
 from minijax.base.util import merge, partition, split_list, trace_cache, weak_cache
 from minijax.core import (AxisData, DropVar, Jaxpr, JaxprEqn, Literal, Primitive, ShapedArray,
-                          Var, Zero, add_tangents, aval_of, batch_jaxpr, dce_jaxpr, eval_jaxpr,
-                          instantiate, is_linear, jvp_jaxpr, linearize_jaxpr, materialize,
-                          merge_tangents, trace_closed, transpose_jaxpr, zeros)
+                          Var, Zero, add_tangents, aval_of, batch_jaxpr, cut, dce_jaxpr,
+                          eval_jaxpr, instantiate, is_linear, jvp_jaxpr, linearize_jaxpr,
+                          materialize, merge_tangents, reached_outputs, trace_closed,
+                          transpose_jaxpr, zeros)
 from minijax.core.dce import sweep
 from minijax.lax import identity, shapes, slicing
 from minijax.lax.control_flow.common import (Body, check_carry, interleave, leading_size,
@@ -457,20 +458,17 @@ def _linear_marks(loop: _Loop, linear: tuple) -> tuple[bool, ...]:
     consts, carry, xs = loop.inputs(linear)
     while True:
         marks = (*consts, *carry, *xs)
-        reached = _reached(loop.jaxpr, marks)
-        grown = [a or o in reached for a, o in zip(carry, loop.jaxpr.outvars)]
+        grown = [a or b for a, b in zip(carry, reached_outputs(loop.jaxpr, marks))]
         if grown == carry:
             return marks
         carry = grown
 
 
-def _reached(jaxpr: Jaxpr, marks: Sequence[bool]) -> set:
-    """The variables that depend on the marked inputs."""
-    found = {v for v, mark in zip(jaxpr.invars, marks) if mark}
-    for eqn in jaxpr.eqns:
-        if not found.isdisjoint(eqn.invars):
-            found.update(eqn.outvars)
-    return found
+def _reach(marks: Sequence[bool], *, jaxpr: Jaxpr, num_consts: int, num_carry: int,
+           **_: Any) -> list[bool]:
+    loop = _Loop(jaxpr, num_consts, num_carry)
+    marks = _linear_marks(loop, tuple(marks))
+    return [*loop.inputs(marks)[1], *reached_outputs(jaxpr, marks)[num_carry:]]
 
 
 class _Parts(NamedTuple):
@@ -483,9 +481,8 @@ class _Parts(NamedTuple):
 
 def _cut_body(jaxpr: Jaxpr, num_consts: int, num_carry: int, marks: tuple) -> _Parts:
     loop = _Loop(jaxpr, num_consts, num_carry)
-    reached = _reached(jaxpr, marks)
-    linear_eqns = [e for e in jaxpr.eqns if not reached.isdisjoint(e.invars)]
-    known_eqns = [e for e in jaxpr.eqns if reached.isdisjoint(e.invars)]
+    reached = {v for v, mark in zip(jaxpr.invars, marks) if mark}
+    known_eqns, linear_eqns = cut(jaxpr, reached)
     out_linear = (*loop.inputs(marks)[1], *[v in reached for v in jaxpr.outvars[num_carry:]])
     known_outs, linear_outs = partition(out_linear, jaxpr.outvars)
     known_in, _ = partition(marks, jaxpr.invars)
@@ -563,4 +560,4 @@ def _dce(eqn: JaxprEqn, used: Sequence[bool]) -> JaxprEqn | None:
 
 
 scan_p = Primitive("scan", shape=_shape, multiple_results=True, effectful=True, jvp=_jvp,
-                   linearize=_linearize, transpose=_transpose, vmap=_vmap, dce=_dce)
+                   linearize=_linearize, transpose=_transpose, vmap=_vmap, dce=_dce, reach=_reach)

@@ -19,7 +19,8 @@ from minijax.base import config, errors, source, tree
 from minijax.base.util import merge, partition, split_list, trace_cache, weak_cache
 from minijax.core import (AxisData, Jaxpr, JaxprEqn, Primitive, Zero, aval_of, batch_jaxpr,
                           batched_aval, dce_jaxpr, eval_jaxpr, instantiate, jvp_jaxpr,
-                          materialize, merge_tangents, move_axis, state, trace_closed)
+                          materialize, merge_tangents, move_axis, reached_outputs, state,
+                          trace_closed)
 from minijax.lax import identity
 from minijax.lax.control_flow.common import (Body, check_carry, flat_result, interleave,
                                              pad_inputs, promote_weak, rearrange, trace_body,
@@ -152,9 +153,9 @@ def _jvp_bodies(body: Jaxpr, cond: Jaxpr, body_nconsts: int, cond_nconsts: int, 
 _jvp_bodies = trace_cache(_jvp_bodies)
 
 
-def _run_with_tangents(primals: Sequence[Any], tangents: Sequence[Any], cond_nconsts: int,
-                       cond_jaxpr: Jaxpr, body_nconsts: int, body_jaxpr: Jaxpr) -> tuple:
-    """The results of the loop over values and tangents, and the marks of those with one."""
+def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, cond_nconsts: int,
+         cond_jaxpr: Jaxpr, body_nconsts: int, body_jaxpr: Jaxpr) -> tuple[list, list]:
+    """Under reverse mode the loop over values and tangents is cut in two, see core/reach.py."""
     marks = [type(t) is not Zero for t in tangents]
     sizes = [cond_nconsts, body_nconsts]
     _, const_marks, carry_marks = split_list(marks, sizes)
@@ -168,24 +169,8 @@ def _run_with_tangents(primals: Sequence[Any], tangents: Sequence[Any], cond_nco
     results = while_p.bind(
         *cond_consts, *body_consts, *consts_dot, *carry, *carry_dot, cond_nconsts=cond_nconsts,
         cond_jaxpr=new_cond, body_nconsts=body_nconsts + len(consts_dot), body_jaxpr=new_body)
-    return results, carry_marks
-
-
-def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list, list]:
-    results, nonzero = _run_with_tangents(primals, tangents, **params)
-    outs = results[:len(nonzero)]
-    return outs, merge_tangents(results[len(nonzero):], nonzero, outs)
-
-
-def _linearize(primals: Sequence[Any], tangents: Sequence[Any],
-               **params: Any) -> tuple[list, list]:
-    """Run the loop, and, as the linear operation, run it once more beside its tangents."""
-    outs = while_p.bind(*primals, **params)
-    first = params["cond_nconsts"]
-    if all(type(t) is Zero for t in tangents[first:]):
-        return outs, merge_tangents([], [False] * len(outs), outs)
-    results, nonzero = _run_with_tangents(primals, tangents, **params)
-    return outs, merge_tangents(results[len(outs):], nonzero, outs)
+    outs = results[:len(carry_marks)]
+    return outs, merge_tangents(results[len(outs):], carry_marks, outs)
 
 
 def _transpose(cts: Sequence[Any], *args: Any, **_: Any) -> list:
@@ -284,5 +269,16 @@ def _dce(eqn: JaxprEqn, used: Sequence[bool]) -> JaxprEqn | None:
                        outvars=[eqn.outvars[i] for i in carries], params=params)
 
 
+def _reach(marks: Sequence[bool], *, cond_nconsts: int, body_nconsts: int, body_jaxpr: Jaxpr,
+           **_: Any) -> list[bool]:
+    _, consts, carry = split_list(marks, [cond_nconsts, body_nconsts])
+    while True:
+        found = reached_outputs(body_jaxpr, (*consts, *carry))
+        grown = [a or b for a, b in zip(carry, found)]
+        if grown == carry:
+            return carry
+        carry = grown
+
+
 while_p = Primitive("while", shape=_shape, multiple_results=True, effectful=True, jvp=_jvp,
-                    linearize=_linearize, transpose=_transpose, vmap=_vmap, dce=_dce)
+                    transpose=_transpose, vmap=_vmap, dce=_dce, reach=_reach)
