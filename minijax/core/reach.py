@@ -47,8 +47,17 @@ def reach_call(marks: Sequence[bool], *, jaxpr: Jaxpr, **_: Any) -> tuple[bool, 
 
 def separate(eqn: JaxprEqn, reached: Sequence[bool]) -> list[JaxprEqn]:
     """The equation cut in two: for the results that are not reached, and for those that are."""
-    parts = [eqn.primitive.dce(eqn, [not r for r in reached]), eqn.primitive.dce(eqn, reached)]
+    parts = [_part(eqn, [not r for r in reached]), _part(eqn, reached)]
     return [part for part in parts if part is not None]
+
+
+def _part(eqn: JaxprEqn, used: Sequence[bool]) -> JaxprEqn | None:
+    part = eqn.primitive.dce(eqn, used)
+    if part is None:
+        return None
+    # A loop keeps results that it needs itself; the other part gives their values.
+    wanted = {v for v, u in zip(eqn.outvars, used) if u}
+    return part.replace(outvars=[v if v in wanted else DropVar(v.aval) for v in part.outvars])
 
 
 def cut(jaxpr: Jaxpr, reached: set[Var]) -> tuple[list[JaxprEqn], list[JaxprEqn]]:

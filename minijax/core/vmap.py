@@ -118,8 +118,8 @@ def _error_of_element(primitive: Primitive, args: Sequence[Any], params: dict,
         infer(primitive, tuple(map(aval_of, args)), params)
     except cls as error:
         return error
-    except Exception:
-        pass
+    except Exception:  # of another class: then the error at hand says more
+        return None
     return None
 
 

@@ -401,6 +401,60 @@ def test_a_function_that_returns_its_input_and_constants():
         close(jax.vmap(g)(np.ones(2))[2], [[0.0, 1.0]] * 2)
 
 
+# --- Rules of the user's own that work on values and tangents together --------------------------
+
+# One polynomial, x^3 + x^2, with its value read once more after an inner program gave it.
+INNER = {
+    "plain": lambda x: x ** 3 + x ** 2,
+    "jit": lambda x: jax.jit(lambda y: y ** 2)(x) * (x + 1),
+    "checkpoint": lambda x: jax.checkpoint(lambda y: y ** 2)(x) * (x + 1),
+    "scan": lambda x: lax.scan(lambda c, _: (c * x, None), 1.0, None, length=2)[0] * (x + 1),
+    "cond": lambda x: lax.cond(x > 0, lambda y: y ** 2, lambda y: y, x) * (x + 1),
+    "custom_jvp": lambda x: cube(x) + x ** 2,
+    "nested": lambda x: jax.jit(lambda y: jax.jit(lambda z: z * z)(y) * (y + 1))(x),
+}
+
+
+def in_a_loop(rule):
+    def looped(primals, tangents):
+        outs = lax.scan(lambda c, _: (c, rule(*c)), (primals, tangents), None, length=1)[1]
+        return jax.tree.map(lambda x: x[0], outs)
+    return looped
+
+
+def in_a_batch(rule):
+    def batched(primals, tangents):
+        pairs = jax.tree.map(lambda x: jnp.stack([x, x]), (primals, tangents))
+        return jax.tree.map(lambda x: x[1], jax.vmap(rule)(*pairs))
+    return batched
+
+
+RULES = {
+    "as it is": lambda rule: rule,
+    "jit": jax.jit,
+    "jit of the tangent": lambda rule: lambda p, t: (rule(p, t)[0], jax.jit(rule)(p, t)[1]),
+    "checkpoint": jax.checkpoint,
+    "cond": lambda rule: lambda p, t: lax.cond(p[0] > 0, rule, lambda p, t: (p[0], t[0]), p, t),
+    "scan": in_a_loop,
+    "vmap": in_a_batch,
+}
+
+
+@pytest.mark.parametrize("inner", INNER)
+@pytest.mark.parametrize("rule", RULES)
+def test_rules_that_mix_values_and_tangents(inner, rule):
+    fun = jax.custom_jvp(INNER[inner])
+    fun.defjvp(RULES[rule](lambda primals, tangents: jax.jvp(INNER[inner], primals, tangents)))
+    x = 0.7
+    value, slope = x ** 3 + x ** 2, 3 * x ** 2 + 2 * x
+    close(jax.jvp(fun, (x,), (1.0,)), (value, slope))
+    close(jax.grad(lambda x: fun(x) ** 2)(x), 2 * value * slope)
+    close(jax.jit(jax.grad(lambda x: fun(x) ** 2))(x), 2 * value * slope)
+    if rule in ("as it is", "jit"):
+        close(jax.grad(jax.grad(fun))(x), 6 * x + 2)
+        close(jax.vmap(jax.grad(fun))(np.array([x, x])), [slope, slope])
+
+
 # --- Leaks -------------------------------------------------------------------------------------
 
 
