@@ -8,7 +8,7 @@ from minijax.core.avals import (AbstractToken, ShapedArray, Zero, abstract_token
                                 get_aval, is_valid, register_aval, zero_tangent)
 from minijax.core.dce import dce_call, dce_jaxpr
 from minijax.core.ir import (ClosedJaxpr, DebugInfo, DropVar, Jaxpr, JaxprEqn, Literal, Var,
-                             axes_of, eval_jaxpr, jaxpr_as_fun, literal_value, subjaxprs)
+                             axes_of, eval_jaxpr, jaxpr_as_fun, subjaxprs)
 from minijax.core.jit import UNSPECIFIED, inline_jaxpr, jit_p, jit_params, merge_tangents
 from minijax.core.jvp import JVPTrace, JVPTracer, jvp, jvp_jaxpr
 from minijax.core.linearize import (LinearTrace, Linearized, forward_residuals, linearize,

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from minijax.base.util import weak_cache
 from minijax.core.avals import ShapedArray
 from minijax.core.trace import state
@@ -189,8 +187,3 @@ def axes_of(primitive: Any, params: dict) -> frozenset:
 
 _named_axes = weak_cache(lambda jaxpr: NO_EFFECTS.union(
     *[axes_of(eqn.primitive, eqn.params) for eqn in jaxpr.eqns]))
-
-
-def literal_value(val: Any, aval: ShapedArray) -> Any:
-    """The NumPy scalar that a Literal stands for."""
-    return np.asarray(val, aval.dtype)[()]

@@ -20,7 +20,7 @@ from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axis
 from minijax.core import (Primitive, ShapedArray, aval_of, axis_data, batch,
                           convert_element_type, linear, materialize, move_axis, nondifferentiable)
-from minijax.lax.elementwise import add, div, mul
+from minijax.lax.elementwise import add, mul
 from minijax.lax.gather import index_take
 from minijax.lax.logic import eq, select
 from minijax.lax.reduction import reduce_max, reduce_min, reduce_sum
