@@ -6,11 +6,15 @@ the file of the same name declares.
 """
 
 from lowering import (  # noqa: F401  (importing a module registers its rules)
+    callbacks,
     calls,
+    collectives,
     control_flow,
     conv,
+    custom_call,
     dot,
     elementwise,
+    exported,
     fft,
     gather,
     linalg,
@@ -18,13 +22,15 @@ from lowering import (  # noqa: F401  (importing a module registers its rules)
     random_bits,
     reduction,
     shapes,
+    sharding,
     slicing,
     sorting,
     special,
     structural,
     window,
 )
+from lowering.build import portable_text
 from lowering.module import Context, Lowered, lower
-from lowering.rules import rule, set_rule
+from lowering.rules import rule, set_object_rule, set_rule
 
-__all__ = ["Context", "Lowered", "lower", "rule", "set_rule"]
+__all__ = ["Context", "Lowered", "lower", "rule", "set_object_rule", "set_rule"]

@@ -98,7 +98,8 @@ class Builder:
         self.elements = _element_types(context)
         self.dtypes = {element: dtype for dtype, element in self.elements.items()}
         self.elements[float0] = self.elements[np.dtype(bool)]
-        self.tensors: dict[tuple, Type] = {}
+        self.token = ir.Type.parse("!stablehlo.token", context)
+        self.tensors: dict[tuple, Type] = {((), None): self.token}  # a token has no dtype
         self.attributes: dict[tuple, Attribute] = {}
         self.dense: dict[tuple, Attribute] = {}
         self.locations: dict[Any, Any] = {}
@@ -216,6 +217,26 @@ def stripped_bytecode(module: Module) -> bytes:
         PassManager.parse("builtin.module(strip-debuginfo)").run(copy)
         copy.write_bytecode(buffer)
     return buffer.getvalue()
+
+
+def portable_bytes(module: Module) -> bytes:
+    """The module without locations, as a StableHLO artifact that versions of XLA promise to read."""
+    version = _stablehlo.get_version_from_compatibility_requirement(
+        _stablehlo.StablehloCompatibilityRequirement.WEEK_4)
+    with module.context:
+        copy = module.operation.clone()
+        PassManager.parse("builtin.module(strip-debuginfo)").run(copy)
+        return _stablehlo.serialize_portable_artifact(Module.parse(str(copy)), version)
+
+
+def from_portable(code: bytes, context: Any) -> Module:
+    """The module of a portable artifact."""
+    return _stablehlo.deserialize_portable_artifact(context, code)
+
+
+def portable_text(code: bytes) -> str:
+    """The text of a portable artifact."""
+    return str(from_portable(code, new_context()))
 
 
 class Emitter:

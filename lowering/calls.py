@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from lowering.build import Value, ir
+from lowering.custom_call import TYPED_FFI, attribute, custom_call
 from lowering.module import INLINE_EQUATIONS, Context
 from lowering.rules import rule
 
@@ -39,37 +39,31 @@ def custom_vmap_call(ctx: Context, *args: Value, call: Any, **_: Any) -> list[Va
 @rule("composite")
 def composite(ctx: Context, *args: Value, jaxpr: Any, name: str, version: int,
               attributes: tuple) -> list[Value]:
+    return named(ctx, name, jaxpr, args, attributes, version)
+
+
+@rule("scaled_dot")
+def scaled_dot(ctx: Context, *args: Value, dimension_numbers: tuple,
+               preferred_element_type: Any) -> list[Value]:
+    given = (("dimension_numbers", dimension_numbers),
+             ("preferred_element_type", preferred_element_type))
+    return named(ctx, "xla.scaled_dot", ctx.expand(ctx.eqn), args, given)
+
+
+def named(ctx: Context, name: str, jaxpr: Any, args: Sequence[Value], attributes: tuple,
+          version: int = 0) -> list[Value]:
+    """`jaxpr` as a function that the compiler may replace by its own of that name."""
     decomposition = ctx.helper_name(
         ("composite", name, jaxpr), name, [x.type for x in args], ctx.outs,
         lambda *xs: ctx.call(jaxpr, xs, f"{name}/"))
     described = {"name": ir.StringAttr.get(name), "decomposition": decomposition}
     if version:
         described["version"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), version)
-    given = {key: _attribute(ctx, value) for key, value in attributes if value is not None}
+    given = {key: attribute(ctx.builder, value) for key, value in attributes if value is not None}
     if given:
         described["composite_attributes"] = ir.DictAttr.get(given)
     made = ir.Operation.create("stablehlo.composite", ctx.outs, args, described, None, 0, ctx.loc)
     return list(made.results)
-
-
-def _attribute(ctx: Context, value: Any) -> Any:
-    """What a composite says of one keyword argument."""
-    if isinstance(value, str):
-        return ir.StringAttr.get(value)
-    if isinstance(value, tuple):
-        return ir.ArrayAttr.get([_attribute(ctx, v) for v in value])
-    if isinstance(value, np.dtype):
-        return ir.TypeAttr.get(ctx.builder.elements[value])
-    if hasattr(value, "array"):
-        return ctx.builder.constant(value.array, value.array.shape)
-    scalar = np.asarray(value)
-    if scalar.dtype.kind not in "biuf" or scalar.ndim:
-        raise TypeError(f"No attribute handler defined for type: {type(value)}")
-    element = ctx.builder.elements[scalar.dtype]
-    if scalar.dtype.kind == "b":
-        return ir.BoolAttr.get(bool(value))
-    make = ir.FloatAttr if scalar.dtype.kind == "f" else ir.IntegerAttr
-    return make.get(element, scalar.item())
 
 
 @rule("remat2")
@@ -78,9 +72,22 @@ def checkpoint(ctx: Context, *args: Value, jaxpr: Any, prevent_cse: Any = True,
                differentiated: bool = False, **_: Any) -> list[Value]:
     # Without the barrier the compiler would find that the forward pass has the values already,
     # and keep them, which is what checkpoint was asked to avoid.
-    if differentiated and prevent_cse:
+    if differentiated and prevent_cse is True:
         args = optimization_barrier(ctx, *args)
-    return ctx.call(jaxpr, args, "checkpoint/")
+    elif differentiated and prevent_cse and any(prevent_cse):
+        held = iter(optimization_barrier(ctx, *[x for x, p in zip(args, prevent_cse) if p]))
+        args = tuple(next(held) if p else x for x, p in zip(args, prevent_cse))
+    part = "checkpoint/rematted_computation/" if differentiated else "checkpoint/"
+    return ctx.call(jaxpr, args, part)
+
+
+@rule("dce_sink")
+def dce_sink(ctx: Context, x: Value, *, prevent_mlir_dce: bool) -> list[Value]:
+    if prevent_mlir_dce:
+        with ctx.loc:
+            custom_call("dce_sink", result_types=(), operands=(x,), has_side_effect=True,
+                        api_version=TYPED_FFI)
+    return []
 
 
 @rule("optimization_barrier")

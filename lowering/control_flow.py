@@ -5,6 +5,7 @@ Bodies read what they do not change from the surrounding block, so a loop carrie
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,9 @@ def while_(ctx: Context, *args: Value, cond_jaxpr: Any, body_jaxpr: Any, cond_nc
     cond_consts, body_consts = args[:cond_nconsts], args[cond_nconsts:start]
     lanes = cond_jaxpr.outvars[0].aval.shape
     outs = ctx.outs
+    effects = ctx.ordered(body_jaxpr, cond_jaxpr)
+    types = ctx.with_tokens(effects, outs)
+    operands = [*[ctx.tokens[e] for e in effects], *args[start:]]
 
     def cond(*state: Value) -> list[Value]:
         go, = ctx.call(cond_jaxpr, (*cond_consts, *state), "while/cond/")
@@ -33,10 +37,34 @@ def while_(ctx: Context, *args: Value, cond_jaxpr: Any, body_jaxpr: Any, cond_nc
         if not lanes:
             return after
         # A batched predicate: lanes that are done keep their state until all are.
-        go, = ctx.call(cond_jaxpr, (*cond_consts, *state), "while/cond/")
+        go, = ctx.call(cond_jaxpr, (*cond_consts, *state), "while/body_pred/")
         return [_keep_done(ctx, go, lanes, new, old) for new, old in zip(after, state)]
 
-    return ctx.region_op("stablehlo.while", args[start:], outs, [(outs, cond), (outs, body)])
+    if ctx.ordered(cond_jaxpr):
+        results = _while_with_ordered_test(ctx, args[start:], outs, effects, cond, body)
+    else:
+        results = ctx.region_op(
+            "stablehlo.while", operands, types,
+            [(types, lambda *state: cond(*state[len(effects):])),
+             (types, ctx.threaded(effects, body))])
+    return ctx.taken(effects, results)
+
+
+def _while_with_ordered_test(ctx: Context, start: Sequence[Value], outs: Sequence[Any],
+                             effects: Sequence[Any], cond: Any, body: Any) -> list[Value]:
+    """A loop that carries the outcome of its test: a condition can give no tokens."""
+    go, = cond(*start)
+    types = ctx.with_tokens(effects, [go.type, *outs])
+
+    def step(_: Value, *state: Value) -> list[Value]:
+        after = body(*state)
+        return [*cond(*after), *after]
+
+    state = [*[ctx.tokens[e] for e in effects], go, *start]
+    results = ctx.region_op(
+        "stablehlo.while", state, types,
+        [(types, lambda *state: [state[len(effects)]]), (types, ctx.threaded(effects, step))])
+    return results[:len(effects)] + results[len(effects) + 1:]
 
 
 def _keep_done(ctx: Context, go: Value, lanes: tuple[int, ...], new: Value, old: Value) -> Value:
@@ -53,9 +81,18 @@ def cond(ctx: Context, index: Value, *args: Value, branches: Sequence[Any],
         return ctx.call(branches[_platform_index(ctx, branches_platforms)], args)
     if len(branches) == 1:
         return ctx.call(branches[0], args)
-    bodies = [((), lambda branch=branch, i=i: ctx.call(branch, args, f"cond/branch_{i}/"))
-              for i, branch in enumerate(branches)]
-    return ctx.region_op("stablehlo.case", [ctx.convert(index, "int32")], ctx.outs, bodies)
+    effects = ctx.ordered(*branches)
+    outer, index, outs = ctx.tokens, ctx.convert(index, "int32"), ctx.with_tokens(effects, ctx.outs)
+
+    def body(i: int) -> list[Value]:
+        ctx.tokens = dict(outer)
+        results = ctx.call(branches[i], args, f"cond/branch_{i}_fun/")
+        return [*[ctx.tokens[e] for e in effects], *results]
+
+    bodies = [((), functools.partial(body, i)) for i in range(len(branches))]
+    results = ctx.region_op("stablehlo.case", [index], outs, bodies)
+    ctx.tokens = outer
+    return ctx.taken(effects, results)
 
 
 @rule("platform_index")
@@ -88,7 +125,7 @@ def scan(ctx: Context, *args: Value, jaxpr: Any, length: int, reverse: bool, num
         if outlined:
             results = ctx.outline(jaxpr, operands, "scan_body")
         else:
-            results = ctx.call(jaxpr, operands, "scan/body/")
+            results = ctx.call(jaxpr, operands, "while/body/")
         rows = results[num_carry:]
         return results[:num_carry], [_put(ctx, s, y, at) for s, y in zip(stacks, rows)]
 
@@ -102,11 +139,16 @@ def scan(ctx: Context, *args: Value, jaxpr: Any, length: int, reverse: bool, num
     whole = length - length % unroll
     if unroll < length:
         counter = ctx.tensor((), ctx.dtype_of(ctx.const(0, COUNTER)))
-        types = [counter, *outs]
-        state = ctx.region_op(
-            "stablehlo.while", [ctx.const(0, COUNTER), *carry, *stacks], types,
-            [(types, lambda i, *_: [ctx.compare("LT", i, ctx.const(whole, COUNTER))]),
-             (types, body)])
+        effects = ctx.ordered(jaxpr)
+        types = ctx.with_tokens(effects, [counter, *outs])
+        start = [*[ctx.tokens[e] for e in effects], ctx.const(0, COUNTER), *carry, *stacks]
+
+        def test(*state: Value) -> list[Value]:
+            return [ctx.compare("LT", state[len(effects)], ctx.const(whole, COUNTER))]
+
+        state = ctx.taken(effects, ctx.region_op(
+            "stablehlo.while", start, types,
+            [(types, test), (types, ctx.threaded(effects, body))]))
         carry, stacks = state[1:1 + num_carry], state[1 + num_carry:]
     for i in range(whole if unroll < length else 0, length):
         carry, stacks = step(ctx.const(i, COUNTER), carry, stacks)

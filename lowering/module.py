@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lowering import rules
-from lowering.build import Emitter, Module, Type, Value, builder, ir, moved, stripped_bytecode
+from lowering.build import (Module, Type, Value, builder, ir, moved, portable_bytes,
+                            stripped_bytecode)
+from lowering.tokens import TokenEmitter
 
 # A jit of at most this many equations is copied to its caller: a call and a function cost more.
 INLINE_EQUATIONS = 6
@@ -40,24 +42,30 @@ class Lowered(NamedTuple):
         """The module as MLIR bytecode without locations: equal programs give equal bytes."""
         return stripped_bytecode(self.module)
 
+    def portable(self) -> bytes:
+        """The module as a portable artifact, for programs that are stored."""
+        return portable_bytes(self.module)
+
     def for_compiler(self) -> Module:
         """A copy of the module that a compiler may work on while other threads lower programs."""
         return moved(self.module)
 
 
-class Context(Emitter):
+class Context(TokenEmitter):
     """What rules see: the verbs of `Emitter`, the types of the equation, and inner jaxprs."""
 
     def __init__(self, platform: str, expand: Callable[[Any], Any] | None,
-                 code_to_filename: Callable[[Any], str | None] | None) -> None:
+                 code_to_filename: Callable[[Any], str | None] | None,
+                 show_scope: Callable[[tuple[str, ...]], str] = "/".join) -> None:
         super().__init__(builder())
         self.platform = platform
         self.expand = expand
         self.table = rules.table(platform)
         self.eqn: Any = None
         self.scope = ""
+        self.show_scope = show_scope
         self.host_callbacks: list = []
-        self._functions: dict[Any, str] = {}
+        self.functions: dict[Any, str] = {}
         self._locate = None
         if code_to_filename is not None:
             self._locate = self.builder.traceback_locations(code_to_filename).get
@@ -91,14 +99,26 @@ class Context(Emitter):
 
     # --- jaxprs -----------------------------------------------------------------------------
 
-    def call(self, jaxpr: Any, operands: Sequence[Value], scope: str = "",
+    def within(self, scope: str) -> str:
+        """What the names begin with of operations in the part `scope` of the equation in hand."""
+        outer = self.eqn.scope if self.eqn is not None else ()
+        if not outer:
+            return self.scope + scope
+        if scope.startswith("jit("):
+            return f"{self.scope}{self.show_scope((*outer, scope[:-1]))}/"
+        return f"{self.scope}{self.show_scope(outer)}/{scope}"
+
+    def call(self, jaxpr: Any, operands: Sequence[Value], scope: str | None = "",
              consts: Sequence[Any] | None = None) -> list[Value]:
-        """Append the equations of `jaxpr` here; returns its results."""
+        """Append the equations of `jaxpr` here; returns its results.
+
+        Their names begin with those of the equation in hand and `scope`; if that is None, anew.
+        """
         env = dict(zip(jaxpr.invars, operands))
         for var, value in zip(jaxpr.constvars, jaxpr.consts if consts is None else consts):
             env[var] = value if isinstance(value, Value) else self.const(value, var.aval.dtype)
         outer = self.eqn, self.loc, self.scope
-        self.scope += scope
+        self.scope = "" if scope is None else self.within(scope)
         self._equations(jaxpr.eqns, env)
         self.eqn, self.loc, self.scope = outer
         return [self._read(env, v) for v in jaxpr.outvars]
@@ -110,7 +130,8 @@ class Context(Emitter):
         for eqn in eqns:
             name, source, outvars = eqn.primitive.name, eqn.source, eqn.outvars
             where = unknown if source is None or locate is None else locate(source)
-            self.loc = loc = named(scope + name, where)
+            inner = f"{scope}{self.show_scope(eqn.scope)}/" if eqn.scope else scope
+            self.loc = loc = named(inner + name, where)
             self.eqn = eqn
             rule = table.get(name)
             if rule is None:
@@ -177,11 +198,14 @@ class Context(Emitter):
 
     def outline(self, jaxpr: Any, operands: Sequence[Value], name: str) -> list[Value]:
         """Call `jaxpr` as a private function, emitted the first time that this jaxpr is met."""
-        inputs = [self.type(v.aval) for v in jaxpr.invars]
-        outputs = [self.type(v.aval) for v in jaxpr.outvars]
-        scope = f"jit({name})/"
-        return self.helper(jaxpr, name, inputs, outputs,
-                           lambda *args: self.call(jaxpr, args, scope), operands)
+        effects = self.ordered(jaxpr)
+        inputs = self.with_tokens(effects, [self.type(v.aval) for v in jaxpr.invars])
+        outputs = self.with_tokens(effects, [self.type(v.aval) for v in jaxpr.outvars])
+        self.loc = ir.Location.name(self.within(f"jit({name})/")[:-1], self.loc.child_loc)
+        # XLA puts the caller's name in front.
+        body = self.threaded(effects, lambda *args: self.call(jaxpr, args, None))
+        operands = [*[self.tokens[e] for e in effects], *operands]
+        return self.taken(effects, self.helper(jaxpr, name, inputs, outputs, body, operands))
 
     def helper(self, key: Any, name: str, inputs: Sequence[Type], outputs: Sequence[Type],
                body: Callable[..., Sequence[Value]], operands: Sequence[Value]) -> list[Value]:
@@ -193,55 +217,80 @@ class Context(Emitter):
     def helper_name(self, key: Any, name: str, inputs: Sequence[Type], outputs: Sequence[Type],
                     body: Callable[..., Sequence[Value]]) -> Any:
         """The symbol of the private function made by `body` the first time that `key` is met."""
-        found = self._functions.get(key)
+        found = self.functions.get(key)
         if found is None:
             outer = self.eqn, self.loc
             made = self.function(symbol(name), inputs, outputs, body, public=False)
             self.eqn, self.loc = outer
-            found = self._functions[key] = made.attributes["sym_name"].value
+            found = self.functions[key] = made.attributes["sym_name"].value
         return ir.FlatSymbolRefAttr.get(found)
 
 
 def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Sequence[bool] = (),
           const_args: Sequence[bool] = (), in_shardings: Sequence[str | None] = (),
-          out_shardings: Sequence[str | None] = (), meshes: Mapping[str, str] | None = None,
+          out_shardings: Sequence[str | None] = (), spmd: Any = None,
           num_partitions: int = 1, num_replicas: int = 1, expand: Callable | None = None,
           arg_names: Sequence[str] = (), result_names: Sequence[str] = (),
-          code_to_filename: Callable[[Any], str | None] | None = None) -> Lowered:
+          code_to_filename: Callable[[Any], str | None] | None = None,
+          scope: str | None = None,
+          show_scope: Callable[[tuple[str, ...]], str] = "/".join,
+          ordered_effects: Sequence[Any] = (), devices: Sequence[Any] = ()) -> Lowered:
     """A verified module whose public function `main` computes `jaxpr`.
 
     Arguments of `main`: the constants of `jaxpr` marked in `const_args` (one bool per constvar),
     then its inputs. `name` becomes the module's. `donated`, `in_shardings` and `arg_names` have
     one entry per input, `out_shardings` and `result_names` one per output; all may be left out.
-    Shardings are MLIR text, e.g. `#sdy.sharding<@mesh, [{"x"}, {}]>`, with `meshes` mapping the
-    names they use to text like `<["x"=4]>`. `expand(eqn)` gives the jaxpr of an equation that has
+    Shardings are MLIR text, e.g. `#sdy.sharding<@mesh, [{"x"}, {}]>`; `spmd` makes such text for
+    shardings inside, and has in `texts` the meshes by name, like `<["x"=4]>`. `expand(eqn)` gives the jaxpr of an equation that has
     no rule, or None. `code_to_filename(code)` says which frames of `eqn.source` become locations.
+    Operations are named `scope` (default: `name`), `show_scope(eqn.scope)`, primitive. A token for
+    each of `ordered_effects` comes before all arguments and results. `devices` is the device
+    assignment, for operations that name a device.
     """
-    ctx = Context(platform, expand, code_to_filename)
+    ctx = Context(platform, expand, code_to_filename, show_scope)
+    ctx.devices, ctx.spmd = devices, spmd
+    tokens = [_Token] * len(ordered_effects)
     as_args = list(const_args) or [False] * len(jaxpr.constvars)
-    leading = [v for v, is_arg in zip(jaxpr.constvars, as_args) if is_arg]
+    leading = tokens + [v for v, is_arg in zip(jaxpr.constvars, as_args) if is_arg]
     inputs = leading + list(jaxpr.invars)
     donors = [False] * len(leading) + (list(donated) or [False] * len(jaxpr.invars))
     shardings = [None] * len(leading) + (list(in_shardings) or [None] * len(jaxpr.invars))
-    results = list(out_shardings) or [None] * len(jaxpr.outvars)
+    outputs = tokens + list(jaxpr.outvars)
+    results = [None] * len(tokens) + (list(out_shardings) or [None] * len(jaxpr.outvars))
+    if result_names:
+        result_names = ["token"] * len(tokens) + list(result_names)
     aliases, unused = match_donations(
-        donors, [v.aval for v in inputs], [v.aval for v in jaxpr.outvars], shardings, results)
+        donors, [v.aval for v in inputs], [v.aval for v in outputs], shardings, results)
+
+    def body(*args: Value) -> list[Value]:
+        args = (None,) * len(tokens) + args
+        return ctx.call(jaxpr, args[len(leading):], f"{scope or name}/",
+                        _bind_consts(jaxpr, as_args, args[len(tokens):]))
 
     with ctx.builder.context, ctx.builder.unknown:
-        _describe_module(ctx, name, num_partitions, num_replicas, meshes or {})
+        _describe_module(ctx, name, num_partitions, num_replicas)
         made = ctx.function(
-            "main", [ctx.type(v.aval) for v in inputs], [ctx.type(v.aval) for v in jaxpr.outvars],
-            lambda *args: ctx.call(jaxpr, args[len(leading):], f"{name}/",
-                                   _bind_consts(jaxpr, as_args, args)),
-            public=True, arg_locs=_argument_locations(ctx, arg_names, len(inputs)))
+            "main", [ctx.type(v.aval) for v in inputs], [ctx.type(v.aval) for v in outputs],
+            ctx.threaded(ordered_effects, body), public=True,
+            arg_locs=_argument_locations(ctx, arg_names, len(inputs)))
         made.attributes["arg_attrs"] = _attributes_per_value(
             ctx, [_argument_attributes(i, aliases, shardings[i])
              for i in range(len(inputs))])
         made.attributes["res_attrs"] = _attributes_per_value(
             ctx, [_result_attributes(i, result_names, results[i])
-                  for i in range(len(jaxpr.outvars))])
+                  for i in range(len(outputs))])
+        for mesh, axes in reversed(spmd.texts.items() if spmd is not None else ()):
+            ctx.add_mesh(mesh, axes)
         ctx.module.operation.verify()
     return Lowered(ctx.module, aliases, unused, ctx.host_callbacks)
+
+
+class _Token:
+    """In place of a variable: an argument or result that is a token."""
+
+    class aval:  # noqa: N801  (the attribute of a variable)
+        shape: tuple[int, ...] = ()
+        dtype = None
 
 
 def match_donations(donors: Sequence[bool], inputs: Sequence[Any], outputs: Sequence[Any],
@@ -267,17 +316,11 @@ def symbol(name: str) -> str:
     return re.sub(r"[^\w.]", "_", name) or "_"
 
 
-def _describe_module(ctx: Context, name: str, num_partitions: int, num_replicas: int,
-                     meshes: Mapping[str, str]) -> None:
+def _describe_module(ctx: Context, name: str, num_partitions: int, num_replicas: int) -> None:
     attributes = ctx.module.operation.attributes
     attributes["sym_name"] = ir.StringAttr.get(symbol(name))
     attributes["mhlo.num_partitions"] = ctx.attr(f"{num_partitions} : i32")
     attributes["mhlo.num_replicas"] = ctx.attr(f"{num_replicas} : i32")
-    for mesh, axes in meshes.items():
-        ir.Operation.create("sdy.mesh", attributes={
-            "sym_name": ir.StringAttr.get(mesh),
-            "mesh": ctx.attr(f"#sdy.mesh{axes}"),
-        }, loc=ctx.builder.unknown, ip=ir.InsertionPoint(ctx.module.body))
 
 
 def _bind_consts(jaxpr: Any, as_args: Sequence[bool], args: Sequence[Value]) -> list:

@@ -13,6 +13,8 @@ is what elementwise rules want: scalars against arrays, axes of size 1 against s
 
 from __future__ import annotations
 
+import functools
+import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -33,6 +35,9 @@ class Rule(NamedTuple):
 
 _rules: dict[str | None, dict[str, Rule]] = {None: {}}
 _tables: dict[str, dict[str, Rule]] = {}
+# Rules that libraries gave to primitive objects, whose names may be those of others.
+_of_objects: weakref.WeakKeyDictionary[Any, dict[str | None, Callable]] = (
+    weakref.WeakKeyDictionary())
 
 
 def rule(name: str, platform: str | None = None, *, spread: bool = False) -> Callable:
@@ -57,8 +62,28 @@ def table(platform: str) -> dict[str, Rule]:
     """All rules that hold on a platform, its own shadowing the defaults."""
     found = _tables.get(platform)
     if found is None:
-        found = _tables[platform] = {**_rules[None], **_rules.get(platform, {})}
+        found = {**_rules[None], **_rules.get(platform, {})}
+        for name in {primitive.name for primitive in _of_objects}:
+            base = found.get(name)
+            choose = functools.partial(_by_object, base, platform)
+            found[name] = Rule(choose, base is not None and base.spread, None)
+        _tables[platform] = found
     return found
+
+
+def set_object_rule(primitive: Any, function: Callable, platform: str | None = None) -> None:
+    """Register a rule for one primitive object; it comes before all rules by name."""
+    for one in PLATFORM_GROUPS.get(platform, (platform,)):
+        _of_objects.setdefault(primitive, {})[one] = function
+    _tables.clear()
+
+
+def _by_object(base: Rule | None, platform: str, ctx: Any, *operands: Any, **params: Any) -> Any:
+    rules = _of_objects.get(ctx.eqn.primitive, {})
+    function = rules.get(platform) or rules.get(None) or (base and base.function)
+    if function is None:
+        return ctx.decomposed(*operands)
+    return function(ctx, *operands, **params)
 
 
 def missing(name: str, platform: str) -> NotImplementedError:

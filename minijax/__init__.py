@@ -13,25 +13,35 @@ import importlib
 from typing import Any
 
 _HOME = {
-    "minijax.api.autodiff": ["grad", "hessian", "jacfwd", "jacobian", "jacrev", "jvp",
-                             "linear_transpose", "linearize", "value_and_grad", "vjp"],
+    "minijax.api.autodiff": ["ad", "fwd_and_bwd", "grad", "hessian", "jacfwd", "jacobian",
+                             "jacrev", "jvp", "linear_transpose", "linearize",
+                             "value_and_grad", "vjp"],
+    "minijax.api.callback": ["pure_callback"],
     "minijax.api.checkpoint": ["checkpoint", "checkpoint_policies", "remat"],
     "minijax.api.custom_jvp": ["custom_jvp"],
     "minijax.api.custom_vjp": ["closure_convert", "custom_gradient", "custom_vjp"],
     "minijax.api.jit": ["jit"],
-    "minijax.api.misc": ["ShapeDtypeStruct", "eval_shape", "make_jaxpr"],
+    "minijax.api.mesh": ["make_mesh"],
+    "minijax.api.misc": ["ShapeDtypeStruct", "ensure_compile_time_eval", "eval_shape",
+                         "make_jaxpr", "print_environment_info"],
+    "minijax.api.naming": ["named_call", "named_scope"],
+    "minijax.api.pmap": ["pmap"],
+    "minijax.api.shard_map": ["shard_map", "smap"],
     "minijax.api.vmap": ["vmap"],
     "minijax.base.config": [
-        "array_garbage_collection_guard", "check_tracer_leaks", "checking_leaks", "config",
-        "debug_infs", "debug_key_reuse", "debug_nans", "default_device", "default_matmul_precision",
-        "default_prng_impl", "disable_jit", "enable_checks", "enable_custom_prng", "enable_x64",
-        "explain_cache_misses", "legacy_prng_key", "log_compiles", "make_user_context",
-        "no_execution", "no_tracing", "numpy_dtype_promotion", "numpy_rank_promotion",
-        "softmax_custom_jvp", "thread_guard", "threefry_partitionable", "transfer_guard",
+        "allow_f16_reductions", "array_garbage_collection_guard", "auto_pcast",
+        "check_tracer_leaks", "checking_leaks", "config", "debug_infs", "debug_key_reuse",
+        "debug_nans", "default_device", "default_matmul_precision", "default_prng_impl",
+        "disable_jit", "enable_checks", "enable_custom_prng", "enable_x64", "explain_cache_misses",
+        "jax2tf_associative_scan_reductions", "legacy_prng_key", "log_compiles",
+        "make_user_context", "no_execution", "no_tracing", "numpy_dtype_promotion",
+        "numpy_rank_promotion", "remove_size_one_mesh_axis_from_type", "softmax_custom_jvp",
+        "thread_guard", "threefry_partitionable", "transfer_guard",
         "transfer_guard_device_to_device", "transfer_guard_device_to_host",
         "transfer_guard_host_to_device"],
     "minijax.base.dtypes": ["float0"],
     "minijax.base.jaxlib": ["Array", "Device"],
+    "minijax.compat.alias": ["install_as_jax", "load_ipython_extension"],
     "minijax.runtime.backend": ["default_backend", "device_count", "devices", "live_arrays",
                                 "local_device_count", "local_devices", "process_count",
                                 "process_index", "process_indices"],
@@ -39,15 +49,19 @@ _HOME = {
     "minijax.runtime.assemble": ["make_array_from_callback", "make_array_from_process_local_data",
                                  "make_array_from_single_device_arrays"],
     "minijax.runtime.dispatch": ["clear_caches"],
+    "minijax.runtime.tokens": ["effects_barrier"],
     "minijax.runtime.place": ["block_until_ready", "copy_to_host_async", "device_get",
                               "device_put"],
-    "minijax.sharding": ["NamedSharding"],
+    "minijax.sharding": ["NamedSharding", "set_mesh"],
     "minijax.version": ["__version__", "__version_info__"],
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 _RENAMED = {"P": ("minijax.sharding", "PartitionSpec"), "typeof": ("minijax.core", "get_aval")}
-_SUBMODULES = ("ad_checkpoint", "custom_derivatives", "dtypes", "errors", "lax", "nn", "numpy",
-               "random", "scipy", "sharding", "stages", "tree", "tree_util")
+_SUBMODULES = ("_src", "ad_checkpoint", "api_util", "core", "custom_batching",
+               "custom_derivatives", "debug", "distributed", "dlpack", "dtypes", "errors", "experimental",
+               "export", "extend", "ffi", "flatten_util", "interpreters", "lax", "monitoring",
+               "nn", "numpy", "ops", "profiler", "random", "scipy", "sharding", "stages",
+               "test_util", "tree", "tree_util", "typing", "version")
 
 __all__ = sorted([*_WHERE, *_RENAMED])
 
@@ -71,4 +85,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_SUBMODULES])
+    return sorted([*__all__, *(name for name in _SUBMODULES if name != "_src")])

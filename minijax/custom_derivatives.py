@@ -5,9 +5,10 @@ from minijax.api.custom_vjp import (
     CustomVJPPrimal, closure_convert, custom_gradient, custom_vjp, custom_vjp_call_p,
     custom_vjp_primal_tree_values, zero_from_primal,
 )
+from minijax.api.linear_call import linear_call
 
 __all__ = [
     "CustomVJPPrimal", "SymbolicZero", "closure_convert", "custom_gradient", "custom_jvp",
     "custom_jvp_call_p", "custom_vjp", "custom_vjp_call_p", "custom_vjp_primal_tree_values",
-    "zero_from_primal",
+    "linear_call", "zero_from_primal",
 ]

@@ -1,5 +1,10 @@
-"""The version of this package, and the release of JAX whose API it follows."""
+"""The release of JAX whose API this package follows, and the package's own version.
 
-__version__ = "0.1.0"
-__version_info__ = (0, 1, 0)
-emulated_version = "0.10.2"
+Programs compare `jax.__version__` with releases of JAX to choose a function or its arguments, so
+that name says which release we behave like.
+"""
+
+minijax_version = "0.1.0"
+
+__version__ = "0.10.2"
+__version_info__ = (0, 10, 2)

@@ -20,9 +20,10 @@ PUBLIC = {module: set(names.split()) for module, names in json.loads(DATA.read_t
 
 # Names of ours that JAX keeps in private modules or lacks, and why they are public here.
 EXTRA: dict[str, set[str]] = {
+    "minijax": {"install_as_jax", "load_ipython_extension"},
     # Primitives, which are listed as all the others are.
     "minijax.lax": {"custom_root_p", "empty_p", "reduce_scatter_p"},
-    "minijax.version": {"emulated_version"},  # the release of JAX that we behave like
+    "minijax.version": {"minijax_version"},  # __version__ is the release of JAX we follow
 }
 # Packages that exist under JAX's name but are internal; their front has another home.
 INTERNAL = {"minijax.core"}

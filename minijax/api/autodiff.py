@@ -9,20 +9,22 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minijax import core
 from minijax.api.flatten import (Call, boundary, canonical_argnums, check_callable, fun_name,
                                  wraps)
+from minijax.api.jit import jit
 from minijax.api.vmap import vmap
 from minijax.base import dtypes, errors, tree
 from minijax.core import Linear, Zero, aval_of
 from minijax.runtime.place import as_array
 
-__all__ = ["grad", "hessian", "jacfwd", "jacobian", "jacrev", "jvp", "linear_transpose",
-           "linearize", "value_and_grad", "vjp"]
+__all__ = ["ad", "fwd_and_bwd", "grad", "hessian", "jacfwd", "jacobian", "jacrev", "jvp",
+           "linear_transpose", "linearize", "value_and_grad", "vjp"]
 
 
 def grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False,
@@ -62,7 +64,7 @@ def value_and_grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: boo
         leaves, in_tree = tree.flatten(picked)
         leaves = [_differentiable_input(x, "grad", holomorphic, allow_int) for x in leaves]
         call = Call(fun, in_tree, args, nums, kwargs, has_aux)
-        lin = core.linearize(call, leaves, num_aux=call.count_aux)
+        lin = core.linearize(call, leaves, num_aux=call.count_aux, scope=("jvp(",))
         aux = lin.outs[len(lin.outs) - call.num_aux:]
         value = _scalar_output(lin.outs[:len(lin.outs) - call.num_aux], call)
         _check_output_dtype(aval_of(value).dtype, "grad", holomorphic)
@@ -79,7 +81,7 @@ def _pull_back(lin: core.Linearized, cts: Sequence[Any]) -> list:
     n = len(lin.residuals)
     args = [*lin.residuals, *[Linear(v.aval) for v in lin.jaxpr.invars[n:]]]
     kept = [ct for ct, nz in zip(cts, lin.out_nonzero) if nz]
-    found = iter(core.backward_pass(lin.jaxpr, args, kept)[n:])
+    found = iter(core.backward_pass(lin.jaxpr, args, kept, ("transpose(",))[n:])
     return [next(found) if nz else None for nz in lin.in_nonzero]
 
 
@@ -200,7 +202,7 @@ def jvp(fun: Callable, primals: Sequence[Any], tangents: Sequence[Any],
     for p, t in zip(leaves, directions):
         _check_tangent(p, t)
     call = Call(fun, in_tree, (), None, {}, has_aux)
-    outs, out_tangents = core.jvp(call, leaves, directions, call.count_aux)
+    outs, out_tangents = core.jvp(call, leaves, directions, call.count_aux, ("jvp(",))
     n = len(out_tangents)
     out = tree.unflatten(call.out_tree, [as_array(x) for x in outs[:n]])
     tangent = tree.unflatten(call.out_tree, [
@@ -232,46 +234,180 @@ def _tangent_aval(x: Any) -> Any:
     return aval_of(x)
 
 
+class _Marker:
+    """A value that only says something; a node of pytrees without leaves, equal to its like."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class NotNeeded(_Marker):
+    """In `VJP.args_res`: the pullback does not read this argument."""
+
+
+class DontWant(_Marker):
+    """Given to `VJP.with_refs`: no cotangent of this argument, please."""
+
+
+class DidntWant(_Marker):
+    """In place of a cotangent that nobody wanted."""
+
+
+class GradValue(_Marker):
+    """Given to `VJP.with_refs`: the cotangent of this argument as a value."""
+
+
+class GradRef(_Marker):
+    """In place of a cotangent that was added to a ref."""
+
+
+for _marker in (NotNeeded, DontWant, DidntWant, GradValue, GradRef):
+    tree.register_pytree_node(_marker, lambda x: ((), type(x)), lambda kind, _: kind())
+
+ad = SimpleNamespace(DontWant=DontWant, DidntWant=DidntWant, GradValue=GradValue, GradRef=GradRef)
+
+
+class _Pullback(NamedTuple):
+    """What a `VJP` is besides its residuals: a linear program and the types around it.
+
+    `sources` says of each residual whether it is an argument, ("arg", leaf number), or not,
+    ("res", place in `opaque_residuals`).
+    """
+
+    name: str
+    in_tree: Any
+    out_tree: Any
+    in_avals: tuple
+    out_avals: tuple
+    jaxpr: core.Jaxpr
+    in_nonzero: tuple[bool, ...]
+    out_nonzero: tuple[bool, ...]
+    sources: tuple[tuple[str, int], ...]
+
+
 class VJP:
     """The pullback that `vjp` returns: cotangents of the output to cotangents of the arguments.
 
-    A pytree whose leaves are the saved residuals, so it can be returned from a jitted function.
+    A pytree, so it can be returned from a jitted function. Its leaves are the values saved:
+    `args_res`, a list of the arguments (those not read replaced by `NotNeeded()`), which may be set
+    to None while the pullback waits and given again later, and `opaque_residuals`.
     """
 
-    def __init__(self, residuals: Sequence[Any], meta: tuple):
-        self.residuals = residuals
-        self.meta = meta
+    def __init__(self, meta: _Pullback, args_res: list, opaque_residuals: list,
+                 wanted: tuple | None = None):
+        self._meta = meta
+        self.args_res = args_res
+        self.opaque_residuals = opaque_residuals
+        self._wanted = wanted
+
+    @property
+    def in_tree(self) -> Any:
+        return self._meta.in_tree
+
+    @property
+    def out_tree(self) -> Any:
+        return self._meta.out_tree
+
+    @property
+    def jaxpr(self) -> core.Jaxpr:
+        return self._meta.jaxpr
+
+    def with_refs(self, *maybe_ct_refs: Any) -> "VJP":
+        """The same pullback, told for each argument where its cotangent goes.
+
+        Entries are trees of refs (the cotangent is added), `GradValue()` or `DontWant()`.
+        """
+        return VJP(self._meta, self.args_res, self.opaque_residuals, maybe_ct_refs)
 
     def __call__(self, *cotangents: Any) -> tuple:
-        name, in_tree, out_tree, in_avals, out_avals, jaxpr, in_nonzero, out_nonzero = self.meta
+        meta = self._meta
         if len(cotangents) != 1:
             raise TypeError(errors.describe(
-                f"The function returned by `jax.vjp` applied to {name} was called with "
+                f"The function returned by `jax.vjp` applied to {meta.name} was called with "
                 f"{len(cotangents)} arguments, but functions returned by `jax.vjp` must be called "
                 "with a single argument corresponding to the single value returned by the "
                 "function being differentiated (even if that returned value is a tuple or other "
                 "container).", fix="pass a tuple: f_vjp((ct1, ct2))"))
         cts, ct_tree = tree.flatten(cotangents[0])
-        if ct_tree != out_tree:
+        if ct_tree != meta.out_tree:
             raise ValueError(errors.describe(
                 "unexpected tree structure.\nThe argument to a VJP function returned by `jax.vjp` "
                 "must match the pytree structure of the differentiated function "
-                f"{name}: expected {out_tree}, but got {ct_tree}.",
+                f"{meta.name}: expected {meta.out_tree}, but got {ct_tree}.",
                 fix="build the cotangent with jax.tree.map over the output of the function"))
-        for ct, aval in zip(cts, out_avals):
+        for ct, aval in zip(cts, meta.out_avals):
             _check_cotangent(ct, aval)
-        lin = core.Linearized([], jaxpr, self.residuals, in_nonzero, out_nonzero)
+        lin = core.Linearized([], meta.jaxpr, self._residuals(), meta.in_nonzero,
+                              meta.out_nonzero)
         found = _pull_back(lin, cts)
-        if not all(_tangent_aval(ct).weak_type for ct, nz in zip(cts, out_nonzero) if nz):
-            in_avals = [a.strip_weak_type() for a in in_avals]
-        return tree.unflatten(in_tree, [_as_cotangent(c, a) for c, a in zip(found, in_avals)])
+        in_avals = meta.in_avals
+        if not all(_tangent_aval(ct).weak_type for ct, nz in zip(cts, meta.out_nonzero) if nz):
+            in_avals = tuple([a.strip_weak_type() for a in in_avals])
+        if self._wanted is not None:
+            return self._deliver(found, in_avals)
+        return tree.unflatten(meta.in_tree, [
+            _as_cotangent(c, a) for c, a in zip(found, in_avals)])
+
+    def _residuals(self) -> list:
+        meta = self._meta
+        if not any(kind == "arg" for kind, _ in meta.sources):
+            return self.opaque_residuals
+        leaves = meta.in_tree.flatten_up_to(tuple(self.args_res))
+        values = [leaves[i] if kind == "arg" else self.opaque_residuals[i]
+                  for kind, i in meta.sources]
+        if any(x is None for x in values):
+            raise ValueError(errors.describe(
+                f"the pullback of {meta.name} needs arguments that were taken out of args_res",
+                fix="f_vjp.args_res = [*args]"))
+        return values
+
+    def _deliver(self, found: list, in_avals: tuple) -> tuple:
+        """Cotangents to where `with_refs` wants them."""
+        meta, wanted = self._meta, self._wanted
+        full = tree.unflatten(meta.in_tree, range(meta.in_tree.num_leaves))
+        places = tree.broadcast_prefix(
+            wanted, full, is_leaf=lambda x: isinstance(x, (DontWant, GradValue)))
+        out = []
+        for place, ct, aval in zip(places, found, in_avals):
+            if isinstance(place, DontWant):
+                out.append(DidntWant())
+            elif isinstance(place, GradValue):
+                out.append(_as_cotangent(ct, aval))
+            else:
+                place[...] += _as_cotangent(ct, aval)
+                out.append(GradRef())
+        return tree.unflatten(meta.in_tree, out)
 
     def __repr__(self) -> str:
-        return f"VJP({self.meta[0]})"
+        return f"VJP({self._meta.name})"
 
 
-tree.register_pytree_node(VJP, lambda v: (tuple(v.residuals), v.meta),
-                          lambda meta, residuals: VJP(residuals, meta))
+tree.register_pytree_node(
+    VJP, lambda v: ((v.args_res, v.opaque_residuals, v._wanted), v._meta),
+    lambda meta, parts: VJP(meta, *parts))
+
+
+def _split_residuals(lin: core.Linearized, leaves: Sequence[Any], in_tree: Any) -> tuple:
+    """(args_res, opaque_residuals, sources) of a `VJP`."""
+    where = {id(x): i for i, x in enumerate(leaves)}
+    sources, opaque, read = [], [], set()
+    for x in lin.residuals:
+        i = where.get(id(x))
+        if i is None:
+            sources.append(("res", len(opaque)))
+            opaque.append(x)
+        else:
+            sources.append(("arg", i))
+            read.add(i)
+    args = tree.unflatten(in_tree, [x if i in read else NotNeeded()
+                                    for i, x in enumerate(leaves)])
+    return list(args), opaque, tuple(sources)
 
 
 def _check_cotangent(ct: Any, aval: Any) -> None:
@@ -298,16 +434,44 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False,
     leaves, in_tree = tree.flatten(primals)
     avals = tuple(aval_of(x) for x in leaves)
     call = Call(fun, in_tree, (), None, {}, has_aux)
-    lin = core.linearize(call, leaves, num_aux=call.count_aux)
+    lin = core.linearize(call, leaves, num_aux=call.count_aux, scope=("jvp(",))
     n = len(lin.out_nonzero)
     out_avals = tuple(aval_of(x) for x in lin.outs[:n])
-    meta = (fun_name(fun), in_tree, call.out_tree, avals, out_avals, lin.jaxpr, lin.in_nonzero,
-            lin.out_nonzero)
+    args_res, opaque, sources = _split_residuals(lin, leaves, in_tree)
+    meta = _Pullback(fun_name(fun), in_tree, call.out_tree, avals, out_avals, lin.jaxpr,
+                     lin.in_nonzero, lin.out_nonzero, sources)
     out = tree.unflatten(call.out_tree, [as_array(x) for x in lin.outs[:n]])
-    pullback = VJP(lin.residuals, meta)
+    pullback = VJP(meta, args_res, opaque)
     if has_aux:
         return out, pullback, tree.unflatten(call.aux_tree, lin.outs[n:])
     return out, pullback
+
+
+def fwd_and_bwd(fun: Callable, argnums: int | Sequence[int], has_aux: bool = False,
+                jitted: bool = True) -> tuple[Callable, Callable]:
+    """The two passes of reverse mode as functions: `fwd(*args)` and `bwd(residuals, ct)`.
+
+    `fwd` gives the value and the residuals (with `has_aux` a third, aux); `bwd` the cotangents of
+    the arguments `argnums`. Both are compiled unless `jitted` is false.
+    """
+    check_callable(fun)
+
+    def fwd(*args: Any, **kwargs: Any) -> tuple:
+        nums = canonical_argnums(argnums, len(args))
+        picked = (nums,) if type(nums) is int else nums
+
+        def of_picked(*values: Any) -> Any:
+            full = list(args)
+            for i, value in zip(picked, values):
+                full[i] = value
+            return fun(*full, **kwargs)
+        return vjp(of_picked, *[args[i] for i in picked], has_aux=has_aux)
+
+    def bwd(residuals: VJP, cotangents: Any) -> Any:
+        found = residuals(cotangents)
+        return found if isinstance(argnums, (tuple, list)) else found[0]
+
+    return (jit(fwd), jit(bwd)) if jitted else (fwd, bwd)
 
 
 @boundary
@@ -317,44 +481,40 @@ def linearize(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     leaves, in_tree = tree.flatten(primals)
     avals = tuple(aval_of(x) for x in leaves)
     call = Call(fun, in_tree, (), None, {}, has_aux)
-    lin = core.linearize(call, leaves, num_aux=call.count_aux)
+    lin = core.linearize(call, leaves, num_aux=call.count_aux, scope=("jvp(",))
     n = len(lin.out_nonzero)
     out_avals = tuple(aval_of(x) for x in lin.outs[:n])
-    meta = (in_tree, call.out_tree, avals, out_avals, lin.jaxpr, lin.in_nonzero, lin.out_nonzero)
+    meta = (in_tree, call.out_tree, avals, out_avals, lin.in_nonzero, lin.out_nonzero)
     out = tree.unflatten(call.out_tree, [as_array(x) for x in lin.outs[:n]])
-    pushforward = tree.Partial(_PushForward(meta), lin.residuals)
+    pushforward = tree.Partial(functools.partial(_push_forward, lin.jaxpr, meta), lin.residuals)
     if has_aux:
         return out, pushforward, tree.unflatten(call.aux_tree, lin.outs[n:])
     return out, pushforward
 
 
-class _PushForward:
-    """The linear function that `linearize` returns, but for its residuals."""
-
-    def __init__(self, meta: tuple):
-        self.meta = meta
-
-    def __call__(self, residuals: Sequence[Any], *tangents: Any) -> Any:
-        in_tree, out_tree, in_avals, out_avals, jaxpr, in_nonzero, out_nonzero = self.meta
-        leaves, given_tree = tree.flatten(tangents)
-        if given_tree != in_tree:
-            raise TypeError(errors.describe(
-                "linearized function called with a tree structure that differs from that of the "
-                f"primals: expected {in_tree}, but got {given_tree}.",
-                fix="give one tangent for each primal"))
-        for t, aval in zip(leaves, in_avals):
-            expected, got = aval.to_tangent_aval(), _tangent_aval(t)
-            if (got.shape, got.dtype) != (expected.shape, expected.dtype):
-                raise ValueError(errors.describe(
-                    "linearized function called on tangent values inconsistent with the original "
-                    f"primal values: Got tangent aval {got.str_short(False)} for primal aval "
-                    f"{aval.str_short(False)} but expected {expected.str_short(False)}.",
-                    fix="a tangent has the shape and dtype of its primal"))
-        live = [t for t, nz in zip(leaves, in_nonzero) if nz]
-        outs = iter(core.eval_jaxpr(jaxpr, jaxpr.consts, *residuals, *live))
-        return tree.unflatten(out_tree, [
-            as_array(next(outs) if nz else core.zeros(a.to_tangent_aval()))
-            for a, nz in zip(out_avals, out_nonzero)])
+def _push_forward(jaxpr: core.Jaxpr, meta: tuple, residuals: Sequence[Any],
+                  *tangents: Any) -> Any:
+    """The linear function that `linearize` returns."""
+    in_tree, out_tree, in_avals, out_avals, in_nonzero, out_nonzero = meta
+    leaves, given_tree = tree.flatten(tangents)
+    if given_tree != in_tree:
+        raise TypeError(errors.describe(
+            "linearized function called with a tree structure that differs from that of the "
+            f"primals: expected {in_tree}, but got {given_tree}.",
+            fix="give one tangent for each primal"))
+    for t, aval in zip(leaves, in_avals):
+        expected, got = aval.to_tangent_aval(), _tangent_aval(t)
+        if (got.shape, got.dtype) != (expected.shape, expected.dtype):
+            raise ValueError(errors.describe(
+                "linearized function called on tangent values inconsistent with the original "
+                f"primal values: Got tangent aval {got.str_short(False)} for primal aval "
+                f"{aval.str_short(False)} but expected {expected.str_short(False)}.",
+                fix="a tangent has the shape and dtype of its primal"))
+    live = [t for t, nz in zip(leaves, in_nonzero) if nz]
+    outs = iter(core.eval_jaxpr(jaxpr, jaxpr.consts, *residuals, *live))
+    return tree.unflatten(out_tree, [
+        as_array(next(outs) if nz else core.zeros(a.to_tangent_aval()))
+        for a, nz in zip(out_avals, out_nonzero)])
 
 
 def linear_transpose(fun: Callable, *primals: Any, reduce_axes: Sequence[Any] = ()) -> Callable:
@@ -392,7 +552,7 @@ def linear_transpose(fun: Callable, *primals: Any, reduce_axes: Sequence[Any] = 
                     "cotangent type does not match function output, expected "
                     f"{aval.str_short(False)} but got {got.str_short(False)}",
                     fix="pass a cotangent with the shape and dtype of the output"))
-        found = core.backward_pass(jaxpr, [Linear(a) for a in avals], cts)
+        found = core.backward_pass(jaxpr, [Linear(a) for a in avals], cts, ("transpose(",))
         return tree.unflatten(in_tree, [as_array(core.instantiate(c)) for c in found])
     return transposed
 
@@ -421,7 +581,7 @@ def jacfwd(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = Fals
         call = Call(fun, in_tree, args, nums, kwargs, has_aux)
 
         def push(*tangents: Any) -> tuple:
-            outs, out_tangents = core.jvp(call, leaves, tangents, call.count_aux)
+            outs, out_tangents = core.jvp(call, leaves, tangents, call.count_aux, ("jvp(",))
             n = len(out_tangents)
             return ([_typed_like(core.instantiate(t), aval_of(x))
                      for t, x in zip(out_tangents, outs)],
@@ -464,7 +624,7 @@ def jacrev(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = Fals
         leaves, in_tree = tree.flatten(picked)
         leaves = [_differentiable_input(x, "jacrev", holomorphic, allow_int) for x in leaves]
         call = Call(fun, in_tree, args, nums, kwargs, has_aux)
-        lin = core.linearize(call, leaves, num_aux=call.count_aux)
+        lin = core.linearize(call, leaves, num_aux=call.count_aux, scope=("jvp(",))
         n = len(lin.out_nonzero)
         outs, aux = lin.outs[:n], lin.outs[n:]
         for x in outs:

@@ -10,20 +10,25 @@ then applies the derivative; transposing that puts the recomputation into the ba
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+from minijax import core
 from minijax.api.flatten import wraps
-from minijax.base import errors, tree
+from minijax.api.residuals import made_by
+from minijax.base import config, errors, tree
 from minijax.base.util import trace_cache, weak_cache
 from minijax.core import (AxisData, Jaxpr, JaxprEqn, Literal, Primitive, Var, Zero, aval_of,
-                          batch_jaxpr, dce_call, eval_jaxpr, is_linear, jit_p, jvp_jaxpr,
+                          batch_jaxpr, dce_call, dce_jaxpr, eval_jaxpr, is_linear, jit_p, jvp_jaxpr,
                           linearize_jaxpr, merge_tangents, move_axis, pointwise, reach_call,
                           transpose_jaxpr)
 from minijax.core.dce import sweep
 from minijax.lax.control_flow.common import trace_body
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["Offloadable", "Recompute", "Saveable", "checkpoint", "checkpoint_name",
            "checkpoint_policies", "name_p", "remat", "remat_p"]
@@ -40,7 +45,6 @@ def checkpoint(fun: Callable, *, prevent_cse: bool | Sequence[bool] = True,
     """
     numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
     names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
-    prevent = prevent_cse if isinstance(prevent_cse, bool) else any(prevent_cse)
 
     @wraps(fun, "")
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
@@ -50,6 +54,9 @@ def checkpoint(fun: Callable, *, prevent_cse: bool | Sequence[bool] = True,
         leaves, in_tree = tree.flatten((args, kwargs))
         body = trace_body(_on_pair(inner), in_tree, [aval_of(x) for x in leaves],
                           "checkpoint / remat")
+        prevent = prevent_cse
+        if not isinstance(prevent, bool):
+            prevent = _flat_flags(prevent, args, kwargs, len(body.captured))
         outs = remat_p.bind(*body.captured, *leaves, jaxpr=body.jaxpr, prevent_cse=prevent,
                             differentiated=False, policy=policy)
         return tree.unflatten(body.result, outs)
@@ -57,6 +64,12 @@ def checkpoint(fun: Callable, *, prevent_cse: bool | Sequence[bool] = True,
 
 
 remat = checkpoint
+
+
+def _flat_flags(prefix: Any, args: tuple, kwargs: dict, num_captured: int) -> tuple[bool, ...]:
+    """`prevent_cse` for each operand, given it for (parts of) the positional arguments."""
+    given = tree.broadcast_prefix(tuple(prefix), args)
+    return (True,) * num_captured + tuple(map(bool, given)) + (True,) * len(tree.leaves(kwargs))
 
 
 def _pair_caller(fun: Callable) -> Callable:
@@ -227,9 +240,20 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr,
          **params: Any) -> tuple[list, list]:
     inner, out_nonzero = jvp_jaxpr(jaxpr, [type(t) is not Zero for t in tangents])
     live = [t for t in tangents if type(t) is not Zero]
+    params["prevent_cse"] = _flags(params["prevent_cse"], None, len(live))
     results = remat_p.bind(*primals, *live, jaxpr=inner, **params)
     outs = results[:len(out_nonzero)]
     return outs, merge_tangents(results[len(outs):], out_nonzero, outs)
+
+
+def _flags(prevent_cse: bool | tuple, kept: Sequence[bool] | None,
+           num_more: int) -> bool | tuple:
+    """`prevent_cse` for the operands marked in `kept` and as many more."""
+    if isinstance(prevent_cse, bool):
+        return prevent_cse
+    if kept is not None:
+        prevent_cse = tuple(f for f, k in zip(prevent_cse, kept) if k)
+    return prevent_cse + (True,) * num_more
 
 
 class _Plan(NamedTuple):
@@ -246,6 +270,8 @@ class _Plan(NamedTuple):
 
 
 def _make_plan(jaxpr: Jaxpr, nonzero: tuple, policy: Callable | None) -> _Plan:
+    core.checkpoint_effects.check(
+        jaxpr.effects, "partial-eval of `checkpoint`/`remat`", "move the operation out of it")
     if policy is not None:
         jaxpr = _inline_jits(jaxpr)
     forward, linear_part, out_nonzero = linearize_jaxpr(jaxpr, nonzero)
@@ -269,11 +295,31 @@ def _make_plan(jaxpr: Jaxpr, nonzero: tuple, policy: Callable | None) -> _Plan:
     outvars = [known.get(v, v) for v in linear_part.outvars]
     whole = Jaxpr(forward.constvars + linear_part.constvars, kept + inputs + given, outvars,
                   recompute + eqns, forward.consts + linear_part.consts, debug=jaxpr.debug)
+    whole, _ = dce_jaxpr(whole, (True,) * len(whole.outvars), instantiate=True)
+    _log_residuals(forward, kept, inputs)
     eqns, _ = sweep(forward.eqns, outs + kept)
     return _Plan(forward.replace(eqns=eqns, outvars=outs + kept), whole, reads, out_nonzero)
 
 
 _make_plan = trace_cache(_make_plan)
+
+
+def _log_residuals(forward: Jaxpr, kept: Sequence[Var], inputs: Sequence[Var]) -> None:
+    """Say what is kept for the backward pass (jax_log_checkpoint_residuals)."""
+    warn = config.log_checkpoint_residuals.value
+    if not warn and not logger.isEnabledFor(logging.DEBUG):
+        return
+    makers = {v: eqn for eqn in forward.eqns for v in eqn.outvars}
+    lines = []
+    if inputs:
+        lines += ["remat-decorated function saving inputs with shapes:"]
+        lines += [f"  {v.aval.str_short(False)}" for v in inputs]
+    if kept:
+        lines += ["and saving these intermediates:" if inputs
+                  else "remat-decorated function saving these intermediates:"]
+        lines += [f"  {v.aval.str_short(False)} from {made_by(makers[v])}" for v in kept]
+    if lines:
+        logger.log(logging.WARNING if warn else logging.DEBUG, "\n".join(lines))
 
 
 def _linearize(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr,
@@ -286,6 +332,8 @@ def _linearize(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr,
         return outs, merge_tangents([], plan.out_nonzero, outs)
     live = [t for t in tangents if type(t) is not Zero]
     inputs = [x for x, read in zip(primals, plan.reads) if read]
+    if not isinstance(prevent_cse, bool):
+        prevent_cse = (True,) * len(saved) + _flags(prevent_cse, plan.reads, len(live))
     found = remat_p.bind(*saved, *inputs, *live, jaxpr=plan.linear, prevent_cse=prevent_cse,
                          differentiated=True, policy=policy)
     return outs, merge_tangents(found, plan.out_nonzero, outs)
@@ -295,7 +343,9 @@ def _transpose(cts: Sequence[Any], *args: Any, jaxpr: Jaxpr, **params: Any) -> l
     marks = [is_linear(x) for x in args]
     inner, out_nonzero = transpose_jaxpr(jaxpr, marks, [type(c) is not Zero for c in cts])
     known = [x for x in args if not is_linear(x)]
-    results = iter(remat_p.bind(*known, *[c for c in cts if type(c) is not Zero], jaxpr=inner,
+    given = [c for c in cts if type(c) is not Zero]
+    params["prevent_cse"] = _flags(params["prevent_cse"], [not m for m in marks], len(given))
+    results = iter(remat_p.bind(*known, *given, jaxpr=inner,
                                 **{**params, "differentiated": True}))
     flags = iter(out_nonzero)
     return [(next(results) if next(flags) else Zero(x.aval)) if lin else None
@@ -313,9 +363,17 @@ def _decompose(*args: Any, jaxpr: Jaxpr, **_: Any) -> list:
     return eval_jaxpr(jaxpr, jaxpr.consts, *args)
 
 
+def _dce(eqn: JaxprEqn, used: Sequence[bool]) -> JaxprEqn | None:
+    whole = isinstance(eqn.params["prevent_cse"], bool)
+    return (_dce_whole if whole else _dce_by_operand)(eqn, used)
+
+
+_dce_whole, _dce_by_operand = dce_call(), dce_call("jaxpr", ("prevent_cse",))
+
+
 remat_p = Primitive(
     "remat2", shape=_shape, multiple_results=True, effectful=True, jvp=_jvp,
-    linearize=_linearize, transpose=_transpose, vmap=_vmap, dce=dce_call(),
+    linearize=_linearize, transpose=_transpose, vmap=_vmap, dce=_dce,
     reach=reach_call,
     decompose=_decompose)
 

@@ -84,7 +84,7 @@ class CustomRule:
         try:
             signature = inspect.signature(self.fun)
             bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
+            _default_positions(bound)
             if bound.kwargs:
                 raise TypeError("The following keyword arguments could not be resolved to "
                                 f"positions: {', '.join(bound.kwargs)}")
@@ -104,6 +104,15 @@ class CustomRule:
         fixed = [i % len(args) for i in self.nondiff_argnums] if self.nondiff_argnums else []
         return ([a for i, a in enumerate(args) if i not in fixed],
                 tuple((i, args[i]) for i in fixed))
+
+
+def _default_positions(bound: inspect.BoundArguments) -> None:
+    """Fill in the defaults of positional arguments; the function knows its keyword-only ones."""
+    given = dict(bound.arguments)
+    bound.apply_defaults()
+    for name, parameter in bound.signature.parameters.items():
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in given:
+            del bound.arguments[name]
 
 
 class BoundRule:
@@ -136,6 +145,7 @@ class Flat:
         self.fixed = fixed
         self.kind = kind
         self.out_tree: Any = None
+        self.out_avals: list | None = None  # known once the function was traced
 
     def __call__(self, *leaves: Any) -> list:
         args = with_fixed(tree.unflatten(self.in_tree, leaves), self.fixed)
@@ -149,7 +159,34 @@ class Flat:
             fun = lambda *args: inner(*with_fixed(args, fixed))  # noqa: E731
         body = trace_body(fun, self.in_tree, avals, self.kind)
         self.out_tree = body.result
+        self.out_avals = body.jaxpr.out_avals
         return body.jaxpr, body.captured
+
+    def check_rule(self, wanted: str, rule: str, outs: Sequence[Any], out_tree: Any) -> None:
+        """TypeError if the first result of a rule is not what the function itself returns.
+
+        `wanted` says what the rule must produce; a `{part}` in it, what differs.
+        """
+        avals = [aval_of(x) for x in outs]
+        if self.out_tree is not None and self.out_tree != out_tree:
+            part, what = "of the same container/pytree structure", "container/pytree structure"
+        elif self.out_avals is not None and any(
+                (a.shape, a.dtype) != (b.shape, b.dtype) for a, b in zip(avals, self.out_avals)):
+            part, what = "with leaves of the same shape/dtype", "shapes/dtypes of"
+        else:
+            self.out_tree = out_tree
+            return
+        found = _tree_of_types(out_tree, avals)
+        own = _tree_of_types(self.out_tree, self.out_avals) if self.out_avals else self.out_tree
+        raise TypeError(errors.describe(
+            f"{wanted.format(part=part)}, but instead the {rule} rule output's first element had "
+            f"{what}:\n    {found}\nwhile the {self.kind}-decorated function "
+            f"{fun_name(self.fun)} had output {what}:\n    {own}.",
+            fix="return the function's own output first: return f(*args), ..."))
+
+
+def _tree_of_types(treedef: Any, avals: Sequence[Any]) -> str:
+    return str(tree.unflatten(treedef, [type_name(a) for a in avals])).replace("'", "")
 
 
 def with_fixed(args: Sequence[Any], fixed: tuple) -> list:
@@ -260,21 +297,12 @@ class _Rule:
                 "primal and tangent outputs with equal container (pytree) structures, but got "
                 f"{out_tree} and {tangent_tree} respectively.",
                 fix="nest the tangents in the same way as the outputs"))
-        self._check_output(out_tree)
-        self.call.out_tree = out_tree
+        self.call.check_rule(
+            f"Custom JVP rule {self.__name__} for function {fun_name(owner.fun)} must produce a "
+            "pair (list or tuple of length two) where the first element represents the primal "
+            "output (equal in value to the output of the custom_jvp-decorated function "
+            f"{fun_name(owner.fun)}, and in particular {{part}})", "JVP", outs, out_tree)
         return outs, [self._tangent(o, t) for o, t in zip(outs, out_tangents)]
-
-    def _check_output(self, out_tree: Any) -> None:
-        known = self.call.out_tree
-        if known is not None and known != out_tree:
-            raise TypeError(errors.describe(
-                f"Custom JVP rule {self.__name__} for function {fun_name(self.owner.fun)} must "
-                "produce a pair (list or tuple of length two) where the first element represents "
-                "the primal output (equal in value to the output of the custom_jvp-decorated "
-                f"function {fun_name(self.owner.fun)}, and in particular of the same container/"
-                f"pytree structure), but instead the rule output's first element had container/"
-                f"pytree structure {out_tree} and the function's output had {known}.",
-                fix="return the function's own output first: return f(*primals), tangent_out"))
 
     def _tangent(self, out: Any, tangent: Any) -> Any:
         aval = aval_of(out)

@@ -15,11 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from minijax.api.custom_jvp import (CustomRule, Flat, Lanes, SymbolicZero, as_function,
                                     run_inline, runs_inline, tangent_type, trace_call,
                                     with_fixed)
 from minijax.api.flatten import fun_name, wraps
-from minijax.base import dtypes, errors, tree
+from minijax.base import config, dtypes, errors, tree
 from minijax.core import (AxisData, BatchTrace, Jaxpr, JaxprTrace, LinearTrace, Primitive,
                           Tracer, Zero, aval_of, batch, convert_element_type, eval_jaxpr,
                           instantiate, is_linear, materialize, merge_tangents, reduce_sum,
@@ -139,17 +141,12 @@ class _Forward:
                 f"backward pass), but instead of a pair the fwd rule {self.__name__} produced "
                 f"{result}.", fix="return out, residuals (residuals may be None)"))
         outs, out_tree = tree.flatten(result[0])
-        if call.out_tree is not None and call.out_tree != out_tree:
-            raise TypeError(errors.describe(
-                f"{names} must produce a pair (list or tuple of length two) where the first "
-                "element represents the primal output (equal to the output of the "
-                f"custom_vjp-decorated function {fun_name(owner.fun)}) and the second element "
-                "represents residuals (i.e. values stored from the forward pass for use on the "
-                "backward pass), but instead the fwd rule output's first element had "
-                f"container/pytree structure:\n    {out_tree}\nwhile the custom_vjp-decorated "
-                f"function had output container/pytree structure:\n    {call.out_tree}.",
-                fix="return the function's own output first: return f(*args), residuals"))
-        call.out_tree = out_tree
+        call.check_rule(
+            f"{names} must produce a pair (list or tuple of length two) where the first element "
+            "represents the primal output (equal to the output of the custom_vjp-decorated "
+            f"function {fun_name(owner.fun)}) and the second element represents residuals (i.e. "
+            "values stored from the forward pass for use on the backward pass)", "fwd", outs,
+            out_tree)
         residuals, structure = tree.flatten(result[1])
         return outs, residuals, structure
 
@@ -182,10 +179,11 @@ def _spread_nones(cts: Any, in_tree: Any) -> tuple[list, list]:
     leaves: list = []
     paths: list = []
 
-    def add(path: tuple, ct: Any, below: Any) -> None:
+    def add(path: tuple, ct: Any, below: Any) -> Any:
         for inner, _ in tree.leaves_with_path(below):
             leaves.append(ct)
             paths.append(tree.keystr((*path, *inner)))
+        return _leaf  # None would come to users' unflatten functions
 
     given = tuple(cts) if isinstance(cts, list) else cts
     try:
@@ -209,12 +207,23 @@ _leaf = object()
 
 def _input_cotangent(ct: Any, aval: Any, path: str) -> Any:
     expected = aval.to_tangent_aval()
+    if isinstance(ct, (Zero, SymbolicZero)) and ct.aval.shape != expected.shape:
+        raise ValueError(errors.describe(
+            "Custom VJP bwd rule must produce an output with the same type as the args tuple of "
+            f"the primal function, but at output{path} the bwd rule produced a symbolic zero of "
+            f"type {type_name(ct.aval)} corresponding to an input of type {type_name(aval)}. "
+            "Consider just returning a None here instead of a SymbolicZero object.",
+            fix="return None for a cotangent that is zero"))
     if ct is None or isinstance(ct, (Zero, SymbolicZero)) or expected.dtype == dtypes.float0:
         return Zero(expected)
     got = tangent_type(ct)
     if got.weak_type and got.shape == expected.shape and got.dtype != expected.dtype:
         return convert_element_type(ct, expected.dtype)
-    if got.shape != expected.shape or got.dtype != expected.dtype:
+    if config.disable_bwd_checks.value:
+        return ct
+    # a cotangent may have another precision than its argument
+    if got.shape != expected.shape or got.dtype != expected.dtype and not dtypes.issubdtype(
+            expected.dtype, np.inexact):
         raise ValueError(errors.describe(
             "Custom VJP bwd rule must produce an output with the same type as the args tuple of "
             f"the primal function, but at output{path} the bwd rule produced an output of type "
@@ -444,8 +453,9 @@ class _Traced:
         leaves, in_tree = tree.flatten(args)
         if in_tree != self.in_tree:
             raise TypeError(errors.describe(
-                f"the function was traced with arguments of structure {self.in_tree}, and is "
-                f"called with {in_tree}", fix="pass arguments with the same structure"))
+                "The inputs to the closure produced by closure_convert must have the same pytree "
+                f"structure as the example arguments {self.in_tree}, but they have {in_tree}",
+                fix="converted(*args, *values), with the values that closure_convert returned"))
         return tree.unflatten(self.out_tree, eval_jaxpr(self.jaxpr, (), *captured, *leaves))
 
 
@@ -492,8 +502,15 @@ def closure_convert(fun: Callable, *example_args: Any) -> tuple[Callable, list]:
     hoisted = [isinstance(x, Tracer) for x in captured]
     fixed = [None if h else x for x, h in zip(captured, hoisted)]
     num_args = len(example_args)
+    wanted = tree.structure((0,) * sum(hoisted))
 
     def converted(*args: Any) -> Any:
+        found = tree.structure(args[num_args:])
+        if found != wanted:
+            raise TypeError(errors.describe(
+                "The inputs to the closure produced by closure_convert must be the arguments "
+                f"followed by {sum(hoisted)} values, each by itself: expected {wanted}, got "
+                f"{found}", fix="converted(*args, *values)"))
         values = iter(args[num_args:])
         return traced([next(values) if h else x for x, h in zip(fixed, hoisted)],
                       *args[:num_args])

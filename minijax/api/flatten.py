@@ -76,18 +76,31 @@ def fun_name(fun: Any) -> str:
     return getattr(fun, "__name__", type(fun).__name__)
 
 
+_ABOUT = {
+    "vmap": "Vectorized version of {}: takes its arguments with additional axes, over which it is "
+            "mapped.",
+    "grad": "Gradient of {}.",
+    "value_and_grad": "Value and gradient of {}.",
+}
+
+
 def wraps(fun: Any, prefix: str) -> Callable[[Callable], Callable]:
     """`functools.wraps` that survives callables without a name."""
     def decorate(wrapper: Callable) -> Callable:
         wrapper.__wrapped__ = fun
-        # Programs are named after the user's function, whatever it was transformed by.
-        name = fun_name(fun)
-        wrapper.__name__ = f"{prefix}({name})" if prefix == "make_jaxpr" else name
-        for name in ("__module__", "__qualname__", "__doc__", "__annotations__"):
+        for attribute in ("__module__", "__qualname__", "__doc__", "__annotations__"):
             try:
-                setattr(wrapper, name, getattr(fun, name))
+                setattr(wrapper, attribute, getattr(fun, attribute))
             except (AttributeError, TypeError):
                 pass
+        # Programs are named after the user's function, whatever it was transformed by.
+        name = wrapper.__name__ = fun_name(fun)
+        if prefix == "make_jaxpr":
+            wrapper.__name__ = f"make_jaxpr({name})"
+            wrapper.__qualname__ = f"make_jaxpr({wrapper.__qualname__})"
+        elif prefix in _ABOUT and wrapper.__doc__:
+            wrapper.__doc__ = (f"{_ABOUT[prefix].format(name)}\n\nOriginal documentation:\n\n"
+                               f"{wrapper.__doc__}")
         return wrapper
     return decorate
 

@@ -9,12 +9,14 @@
 
 from __future__ import annotations
 
+import copyreg
+import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from minijax.api.misc import ShapeDtypeStruct
-from minijax.base import errors, source
+from minijax.base import errors, jaxlib, source
 from minijax.core import UNSPECIFIED, ShapedArray
 from minijax.runtime import arguments, call, stages
 from minijax.runtime.call import Options
@@ -59,10 +61,14 @@ def jit(
     if fun is _missing:
         return lambda fun: jit(fun, **options)
     _check_function(fun)
-    return _with_stages(fun, _options(fun, **options))
+    return with_stages(fun, _options(fun, **options))
 
 
 def _check_function(fun: Any) -> None:
+    if isinstance(fun, staticmethod):
+        raise TypeError(errors.describe(
+            f"staticmethod arguments are not supported, got {fun}",
+            fix="put @staticmethod above @jax.jit"))
     if not callable(fun):
         raise TypeError(errors.describe(f"Expected a callable value, got {fun}",
                                         fix="pass the function itself, not its result"))
@@ -101,7 +107,7 @@ def _options(
 # ---------------------------------------------------------------------------- ahead of time
 
 
-def _with_stages(fun: Callable, options: Options) -> Any:
+def with_stages(fun: Callable, options: Options) -> Any:
     """The C++ function, with the methods of ahead-of-time compilation."""
     jitted = call.make_jit(fun, options)
     fun = jitted.__wrapped__
@@ -125,7 +131,23 @@ def _with_stages(fun: Callable, options: Options) -> Any:
 
     jitted.trace, jitted.lower, jitted.eval_shape = trace, lower, eval_shape
     jitted.clear_cache = clear_cache
+    jitted._options = options
     return jitted
+
+
+def _reduce(jitted: Any) -> Any:
+    """How to pickle a jitted function: by name where that finds it, else with its function."""
+    module = sys.modules.get(jitted.__module__)
+    if jitted.__module__ != "__main__" and "<locals>" not in jitted.__qualname__:
+        found: Any = module
+        for part in jitted.__qualname__.split("."):
+            found = getattr(found, part, None)
+        if found is jitted:
+            return jitted.__qualname__
+    return with_stages, (jitted.__wrapped__, jitted._options)
+
+
+copyreg.pickle(jaxlib.PjitFunction, _reduce)
 
 
 def _struct_of(aval: ShapedArray, sharding: Any) -> ShapeDtypeStruct:

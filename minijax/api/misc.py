@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import platform
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from minijax import core
+from minijax import core, version
 from minijax.api.flatten import boundary, check_callable, wraps
-from minijax.base import dtypes, errors
-from minijax.runtime import arguments, stages
+from minijax.base import dtypes, errors, jaxlib
+from minijax.runtime import arguments, backend, stages
 from minijax.runtime.call import Options, weakly_keyable
 
-__all__ = ["ShapeDtypeStruct", "eval_shape", "make_jaxpr"]
+__all__ = ["ShapeDtypeStruct", "ensure_compile_time_eval", "eval_shape", "make_jaxpr",
+           "print_environment_info"]
 
 
 class ShapeDtypeStruct:
@@ -102,6 +106,34 @@ def make_jaxpr(fun: Callable, static_argnums: int | Sequence[int] = (),
             traced = stages.trace(fun, options, args, kwargs)
         return (traced.jaxpr, traced.out_info) if return_shape else traced.jaxpr
     return make_jaxpr_fun
+
+
+@contextlib.contextmanager
+def ensure_compile_time_eval() -> Iterator[None]:
+    """Context in which operations on known arrays are run while an outer function is traced.
+
+    Operations on traced values raise.
+    """
+    with core.entered(core.eval_trace, None):
+        yield
+
+
+def print_environment_info(return_string: bool = False) -> str | None:
+    """Print (or return) versions and devices, for bug reports."""
+    devices = backend.devices()
+    text = "\n".join([
+        f"jax:    {version.__version__}",
+        f"jaxlib: {jaxlib.version_text}",
+        f"numpy:  {np.__version__}",
+        f"python: {sys.version}",
+        f"device info: {devices[0].device_kind}-{len(devices)}, "
+        f"{backend.local_device_count()} local devices",
+        f"process_count: {backend.process_count()}",
+        f"platform: {platform.uname()}"])
+    if return_string:
+        return text
+    print(text)
+    return None
 
 
 def _named_axes(axis_env: Sequence[tuple[Any, int]] | None) -> core.entered:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +10,7 @@ from minijax import core
 from minijax.api.flatten import Call, boundary, check_callable, wraps
 from minijax.base import errors, tree
 from minijax.core import AxisData, aval_of
+from minijax.runtime import arguments
 from minijax.runtime.place import as_array
 
 __all__ = ["vmap"]
@@ -29,7 +30,8 @@ def vmap(fun: Callable, in_axes: Any = 0, out_axes: Any = 0, axis_name: Any = No
     check_callable(fun)
     if isinstance(in_axes, list):
         in_axes = tuple(in_axes)
-    if not (in_axes is None or type(in_axes) in (int, tuple) or hasattr(in_axes, "__index__")):
+    if isinstance(in_axes, bool) or not (in_axes is None or type(in_axes) in (int, tuple)
+                                         or hasattr(in_axes, "__index__")):
         raise TypeError(errors.describe(
             "vmap in_axes must be an int, None, or a tuple of entries corresponding to the "
             f"positional arguments passed to the function, but got {in_axes}.",
@@ -37,7 +39,7 @@ def vmap(fun: Callable, in_axes: Any = 0, out_axes: Any = 0, axis_name: Any = No
     _check_axis_leaves(in_axes, "in_axes")
     _check_axis_leaves(out_axes, "out_axes")
 
-    @wraps(fun, "")
+    @wraps(fun, "vmap")
     @boundary
     def vmap_fun(*args: Any, **kwargs: Any) -> Any:
         if type(in_axes) is tuple and len(in_axes) != len(args):
@@ -55,14 +57,14 @@ def vmap(fun: Callable, in_axes: Any = 0, out_axes: Any = 0, axis_name: Any = No
         size, dims = _axis_size(fun, args, kwargs, leaves, dims, axis_size)
         axis = AxisData(axis_name, size, spmd_axis_name)
         call = Call(lambda a, k: fun(*a, **k), in_tree, (), None, {})
-        outs, out_dims = core.batch(call, axis, leaves, dims)
+        outs, out_dims = core.batch(call, axis, leaves, dims, ("vmap(",))
         _check_outputs(outs)
         if type(out_axes) is int:
             wanted: Sequence[Any] = [out_axes] * len(outs)
         else:
             wanted = flatten_axes("vmap out_axes", out_axes, tree.unflatten(call.out_tree, outs))
         return tree.unflatten(call.out_tree, [
-            _place_output(x, d, w, size) for x, d, w in zip(outs, out_dims, wanted)])
+            _place_output(x, d, w, axis) for x, d, w in zip(outs, out_dims, wanted)])
     return vmap_fun
 
 
@@ -74,12 +76,15 @@ def _check_outputs(outs: Sequence[Any]) -> None:
                 fix="return arrays and numbers only, in tuples, lists and dicts"))
 
 
-def _place_output(x: Any, dim: int | None, wanted: int | None, size: int) -> Any:
+def _place_output(x: Any, dim: int | None, wanted: int | None, axis: AxisData) -> Any:
     if wanted is None:
         if dim is not None:
+            what = f"at vmap out_axes, got axis spec None but output was batched on axis {dim}"
+            if axis.name is not None:
+                what = (f"vmap has mapped output (axis_name={axis.name}) but out_axes is None; "
+                        + what)
             raise ValueError(errors.describe(
-                f"at vmap out_axes, got axis spec None but output was batched on axis {dim}",
-                fix="out_axes=None needs a result that is the same for every element"))
+                what, fix="out_axes=None needs a result that is the same for every element"))
         return as_array(x)
     ndim = aval_of(x).ndim + (dim is None)
     if not -ndim <= wanted < ndim:
@@ -87,15 +92,23 @@ def _place_output(x: Any, dim: int | None, wanted: int | None, size: int) -> Any
             f"axis {wanted} is out of bounds for array of dimension {ndim}",
             because="out_axes names the place of the mapped axis in the result",
             fix=f"choose out_axes between {-ndim} and {ndim - 1}"))
-    return as_array(core.materialize(x, dim, size, wanted % ndim))
+    return as_array(core.materialize(x, dim, axis.size, wanted % ndim))
 
 
 def _check_axis_leaves(axes: Any, name: str) -> None:
     for leaf in tree.leaves(axes):
-        if not hasattr(leaf, "__index__"):
+        if type(leaf) not in (int, bool) and not _is_integer(leaf):
             raise TypeError(errors.describe(
                 f"vmap {name} must be an int, None, or (nested) container with those types as "
                 f"leaves, but got {axes}.", fix=f"jax.vmap(f, {name}=0)"))
+
+
+def _is_integer(x: Any) -> bool:
+    try:
+        operator.index(x)
+    except TypeError:
+        return False
+    return True
 
 
 def flatten_axes(name: str, axes: Any, full: Any) -> list:
@@ -149,7 +162,7 @@ def _axis_size(fun: Callable, args: tuple, kwargs: dict, leaves: Sequence[Any],
 
 def _inconsistent_sizes(fun: Callable, args: tuple, kwargs: dict, leaves: Sequence[Any],
                         dims: Sequence[int | None], given: int | None) -> ValueError:
-    names = _leaf_names(fun, args, kwargs)
+    names = leaf_names(fun, args, kwargs)
     lines = ["vmap got inconsistent sizes for array axes to be mapped:"]
     if given is not None:
         lines.append(f"  * the `axis_size` argument was {given};")
@@ -171,12 +184,17 @@ def _inconsistent_sizes(fun: Callable, args: tuple, kwargs: dict, leaves: Sequen
         "in_axes=None keeps an argument from being mapped"))
 
 
-def _leaf_names(fun: Callable, args: tuple, kwargs: dict) -> list[str]:
-    """`argument x['a']` for each leaf of the call."""
-    try:
-        bound = inspect.signature(fun).bind(*args, **kwargs).arguments
-    except (TypeError, ValueError):
-        bound = {f"args[{i}]": a for i, a in enumerate(args)} | kwargs
-    paths = tree.leaves_with_path(dict(enumerate(bound.values())))
-    names = list(bound)
-    return [f"argument {names[p[0].key]}{tree.keystr(p[1:])}" for p, _ in paths]
+def leaf_names(fun: Callable, args: tuple, kwargs: dict) -> list[str]:
+    """`argument x['a']` or `kwargs['y']` for each leaf of the call."""
+    found = [f"argument {name}{tree.keystr(path)}"
+             for name, value in zip(_positional_names(fun, len(args)), args)
+             for path, _ in tree.leaves_with_path(value)]
+    return found + [f"kwargs{tree.keystr(path)}" for path, _ in tree.leaves_with_path(kwargs)]
+
+
+def _positional_names(fun: Callable, count: int) -> list[str]:
+    """Names of the positional arguments of a call, those of `*args` by number."""
+    known = arguments.parameters_of(fun)
+    own = known.positional if known else ()
+    varargs = known.varargs or "args" if known else "args"
+    return [own[i] if i < len(own) else f"{varargs}[{i - len(own)}]" for i in range(count)]

@@ -347,6 +347,48 @@ cuda_visible_devices = _text("jax_cuda_visible_devices", "all")
 rocm_visible_devices = _text("jax_rocm_visible_devices", "all")
 pjrt_client_create_options = _text("jax_pjrt_client_create_options")
 
+# --- read and set as in JAX, with no effect: they choose between two ways of doing the same, of
+# which minijax has one, or concern what it does not have (TPU pods, Pallas, profile guidance) ---
+for _name, _default in {
+    "check_vma": False, "eager_constant_folding": False, "jax_auto_pcast": True,
+    "jax2tf_associative_scan_reductions": False, "jax2tf_default_native_serialization": True,
+    "jax_backend_target": "", "jax_bcoo_cusparse_lowering": False, "jax_check_proxy_envs": True,
+    "jax_compilation_cache_check_contents": False, "jax_compilation_cache_expect_pgle": False,
+    "jax_compilation_cache_include_metadata_in_key": False,
+    "jax_compiler_detailed_logging_min_ops": 10, "jax_cpu_get_global_topology_timeout_minutes": 5,
+    "jax_cpu_get_local_topology_timeout_minutes": 2, "jax_cross_host_transfer_socket_address": "",
+    "jax_cross_host_transport_addresses": "", "jax_custom_vjp3": False,
+    "jax_debug_leaked_clients_on_clear_backends": False, "jax_disable_vmap_shmap_error": False,
+    "jax_disallow_mesh_context_manager": False, "jax_distributed_debug": False,
+    "jax_enable_preemption_service": True, "jax_enable_recoverability": False,
+    "jax_experimental_unsafe_xla_runtime_errors": False,
+    "jax_export_ignore_forward_compatibility": False, "jax_force_dcn_cross_host_transfers": False,
+    "jax_include_debug_info_in_dumps": True, "jax_mock_gpu_topology": "",
+    "jax_mosaic_allow_hlo": False, "jax_oneapi_visible_devices": "all",
+    "jax_pallas_enable_debug_checks": False, "jax_pallas_poison_buffers": False,
+    "jax_pallas_use_mosaic_gpu": True, "jax_pallas_verbose_errors": False,
+    "jax_pgle_aggregation_percentile": 90, "jax_pgle_profiling_runs": 3,
+    "jax_ragged_dot_use_gpu_pallas_triton_lowering": False,
+    "jax_ragged_dot_use_ragged_dot_instruction": True, "jax_refs_to_pins": False,
+    "jax_remat3": False, "jax_remove_custom_partitioning_ptr_from_cache_key": False,
+    "jax_scan3": False, "jax_serialization_version": 0, "jax_share_binary_between_hosts": False,
+    "jax_share_binary_between_hosts_timeout_ms": 1200000,
+    "jax_sort_devices_by_process_index": True, "jax_threefry_gpu_kernel_lowering": False,
+    "jax_use_direct_linearize": True, "jax_use_emit_pipeline_primitive": False,
+    "jax_use_simplified_jaxpr_constants": False, "jax_xla_backend": "",
+    "jax_xla_profile_version": 0, "mock_num_gpu_processes": 0,
+}.items():
+    {bool: _flag, int: _number, str: _text}[type(_default)](_name, _default)
+for _name in ("jax_cross_host_transfer_timeout_seconds", "jax_cross_host_transfer_transfer_size",
+              "jax_hlo_source_file_canonicalization_regex", "jax_source_url_schema"):
+    _text(_name)
+_choice("jax_send_traceback_to_runtime", "off", ("off", "on", "full"))
+for _name in ("divide", "nan", "oob"):
+    _choice(f"jax_error_checking_behavior_{_name}", "ignore", ("ignore", "raise"))
+
+auto_pcast = _states["jax_auto_pcast"]
+jax2tf_associative_scan_reductions = _states["jax2tf_associative_scan_reductions"]
+
 jaxlib.jax_jit.set_enable_x64_state(enable_x64)
 jaxlib.jax_jit.set_disable_jit_state(disable_jit_state)
 post_hook: jaxlib.Config = jaxlib.Config("post_hook", None)

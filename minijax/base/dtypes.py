@@ -573,7 +573,7 @@ def _is_adaptation(a: _Node, b: _Node) -> bool:
 
 
 def _no_promotion(nodes: list[_Node], strict: bool) -> str:
-    names = tuple(dict.fromkeys(n.name if isinstance(n, np.dtype) else str(n) for n in nodes))
+    names = tuple(sorted({n.name if isinstance(n, np.dtype) else str(n) for n in nodes}))
     what = f"Input dtypes {names} have no available implicit dtype promotion path"
     at = source.current_user_frame()
     where = f"\n  at {at}" if at else ""
@@ -585,11 +585,11 @@ def _no_promotion(nodes: list[_Node], strict: bool) -> str:
             "  fix: convert the operands, e.g. x.astype(y.dtype), or set "
             "jax_numpy_dtype_promotion=standard"
         )
-    kind = "integers" if narrow in _NARROW_INTS else "floats"
-    target = "int32" if narrow in _NARROW_INTS else "float32"
+    integer = narrow in _NARROW_INTS
+    kinds = "1-bit, 2-bit and 4-bit integers" if integer else f"{itemsize_bits(narrow)}-bit floats"
+    target = "int32" if integer else "float32"
     return (
-        f"{what}.{where}\n"
-        f"  because {itemsize_bits(narrow)}-bit {kind} are never promoted implicitly: "
-        "either result would be a surprise\n"
+        f"{what}. To avoid unintended promotion, {kinds} do not support implicit promotion.{where}"
+        "\n  because either result would be a surprise\n"
         f"  fix: convert the operands, e.g. x.astype('{target}')"
     )

@@ -15,12 +15,16 @@ probe tracers (`hasattr`, `try: float(x)`) far more often than they show the fai
     raise TypeError(describe("dot needs ...; got f32[3]", fix="jnp.dot(x, y.T)"))
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from minijax.base import dtypes, jaxlib, source
 
 JaxRuntimeError = jaxlib.JaxRuntimeError
+_ERRORS_PAGE = "https://docs.jax.dev/en/latest/errors.html"
+
+# Adds to a message the call that it is about; set by the package of jnp.
+name_call: Callable[[str], str] | None = None
 
 
 def describe(
@@ -32,7 +36,7 @@ def describe(
 ) -> str:
     """The text of an error: what happened, where (default: the user's current line), why, fix."""
     where = source.current_user_frame() if at is None else at
-    lines = [what]
+    lines = [what if name_call is None else name_call(what)]
     if where:
         lines.append(f"  at {where}")
     if because:
@@ -56,9 +60,10 @@ class _Described:
     def __str__(self) -> str:
         if self._text is not None:
             return self._text
-        return describe(
+        text = describe(
             self._what(), because=self._because(), fix=self._fix(), at=self._where() or ""
         )
+        return f"{text}\n  see {_ERRORS_PAGE}#jax.errors.{type(self).__name__}"
 
     def __reduce__(self) -> tuple:
         # The tracer cannot travel to another process; its description can.

@@ -88,6 +88,7 @@ NamedSharding = _jax.NamedSharding
 SingleDeviceSharding = _jax.SingleDeviceSharding
 GSPMDSharding = _jax.GSPMDSharding
 HloSharding = xc.HloSharding
+HloPrintOptions = xc.hlo.HloPrintOptions
 OpSharding = xc.OpSharding
 
 pytree = _jax.pytree
@@ -146,6 +147,7 @@ def _single_device(device: Any, *, memory_kind: str | None = None) -> Any:
 
 
 _STANDINS = _modules()
+STANDIN_NAMES = tuple(_STANDINS)
 _HOME = {
     "ShapedArray": "jax.core",
     "check_pspec": "jax._src.named_sharding",
@@ -161,6 +163,11 @@ def provide(name: str, value: Any) -> None:
     setattr(_STANDINS[_HOME[name]], name, value)
 
 
+def standin(name: str) -> Any:
+    """Our stand-in for a module that C++ asks for; an empty one for any other name."""
+    return _STANDINS.get(name) or ModuleType(name)
+
+
 class standins:
     """Context manager: within it, jaxlib's look-ups of `jax.*` modules find our stand-ins.
 
@@ -170,14 +177,17 @@ class standins:
     """
 
     __slots__ = ("_before",)
+    # Set when minijax goes by the name `jax`, and these modules are there for good.
+    permanent = False
     # Two threads within it at once would take each other's stand-ins for what was there before.
     _lock = threading.RLock()
 
     def __enter__(self) -> None:
         self._lock.acquire()
         modules = sys.modules
-        self._before = [(name, modules.get(name)) for name in _STANDINS]
-        modules.update(_STANDINS)
+        names = () if standins.permanent else STANDIN_NAMES
+        self._before = [(name, modules.get(name)) for name in names]
+        modules.update((name, _STANDINS[name]) for name in names)
 
     def __exit__(self, *exc_info: Any) -> None:
         modules = sys.modules

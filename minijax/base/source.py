@@ -63,20 +63,23 @@ def shorten(file: str) -> str:
     return relative if len(relative) < len(file) else file
 
 
-def user_frames(tb: Traceback | None) -> Iterator[Frame]:
-    """The user's frames in a captured traceback, innermost first."""
+def user_frames(tb: Traceback | None, within: CodeType | None = None) -> Iterator[Frame]:
+    """The user's frames in a captured traceback, innermost first; with `within`, only those that
+    this function called."""
     if tb is None:
         return
     codes, offsets = tb.raw_frames()
     for code, offset in zip(codes, offsets, strict=True):
+        if code is within:
+            return
         if not is_internal(code.co_filename):
             line = Traceback.code_addr2line(code, offset)
             yield Frame(code.co_filename, line, _function_name(code))
 
 
-def user_frame(tb: Traceback | None) -> Frame | None:
+def user_frame(tb: Traceback | None, within: CodeType | None = None) -> Frame | None:
     """(file, line, function) of the innermost frame outside minijax, or None."""
-    return next(user_frames(tb), None)
+    return next(user_frames(tb, within), None)
 
 
 def current_user_frame() -> Frame | None:

@@ -210,9 +210,8 @@ def transpose(
     if inner_treedef is None:
         inner_treedef = structure(outer_treedef.flatten_up_to(pytree_to_transpose)[0])
     inner_size, outer_size = inner_treedef.num_leaves, outer_treedef.num_leaves
-    expected = outer_treedef.compose(inner_treedef)
-    if treedef != expected:
-        raise TypeError(f"Mismatch\n{treedef}\n != \n{expected}")
+    if treedef.num_leaves != inner_size * outer_size:  # nodes may hold structures, which differ
+        raise TypeError(f"Mismatch\n{treedef}\n != \n{outer_treedef.compose(inner_treedef)}")
     columns = [
         [items[row * inner_size + column] for row in range(outer_size)]
         for column in range(inner_size)
@@ -413,6 +412,7 @@ def register_dataclass(
         meta_fields = [name for name in meta_fields if name not in drop_fields]
     elif dataclasses.is_dataclass(nodetype):
         _check_fields(nodetype, {*data_fields, *meta_fields}, set(drop_fields))
+    _check_apart(data_fields, meta_fields)
     for one in (registry, dispatch_registry):
         one.register_dataclass_node(nodetype, list(data_fields), list(meta_fields))
     return nodetype
@@ -437,6 +437,13 @@ def _dataclass_fields(
     return data, meta
 
 
+def _check_apart(data_fields: Sequence[str], meta_fields: Sequence[str]) -> None:
+    both = set(data_fields) & set(meta_fields)
+    if both:
+        raise ValueError(
+            f"data_fields and meta_fields must not overlap. Overlapping fields: {both}.")
+
+
 def _check_fields(nodetype: type, given: set[str], dropped: set[str]) -> None:
     every = {field.name for field in dataclasses.fields(nodetype) if field.init} - dropped
     what = "data_fields and meta_fields must include all dataclass fields with ``init=True`` and "
@@ -457,15 +464,16 @@ def register_static(cls: type[T]) -> type[T]:
 
 def static(**kwargs: Any) -> Any:
     """dataclasses.field for a field that `register_dataclass` takes as static metadata."""
-    metadata = {**(kwargs.pop("metadata", None) or {}), "static": True}
+    metadata = {"static": True, **(kwargs.pop("metadata", None) or {})}
     return dataclasses.field(metadata=metadata, **kwargs)
 
 
 class _Opaque:
     """A partial that functools.partial must not look into: it would merge the two."""
 
-    def __init__(self, fun: Callable[..., Any]):
+    def __init__(self, fun: functools.partial):
         self.fun = fun
+        self.func, self.args, self.keywords = fun.func, fun.args, fun.keywords
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.fun(*args, **kwargs)
@@ -474,7 +482,7 @@ class _Opaque:
         return hash(self.fun)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Opaque) and self.fun == other.fun
+        return self.fun == (other.fun if isinstance(other, _Opaque) else other)
 
     def __repr__(self) -> str:
         return repr(self.fun)
@@ -502,8 +510,6 @@ register_pytree_node(
     lambda keys, values: OrderedDict(safe_zip(keys, list(values))),
     lambda x: (tuple((DictKey(key), value) for key, value in x.items()), tuple(x)),
 )
-
-
 
 
 def _flatten_defaultdict(x: defaultdict) -> tuple[tuple[Any, ...], tuple]:

@@ -18,11 +18,19 @@ import numpy as np
 
 from minijax.base import dtypes, errors
 from minijax.base.config import enable_x64
+from minijax.core.placement import ManualAxisType
+from minijax.core.placement import placement as make_placement
 
 _interned: dict[tuple, "ShapedArray"] = {}
 
 
-class ShapedArray:
+class AbstractValue:
+    """What is known of a value while it is traced: the base of all avals."""
+
+    __slots__ = ()
+
+
+class ShapedArray(AbstractValue):
     """The type of an array: shape, dtype, whether the dtype is weak, and where it lives.
 
     `placement` is None unless the program uses explicit shardings, varying axes or memory spaces.
@@ -31,7 +39,11 @@ class ShapedArray:
     __slots__ = ("shape", "dtype", "weak_type", "placement", "ndim", "size", "__weakref__")
 
     def __new__(cls, shape: tuple[int, ...], dtype: Any, weak_type: bool = False,
-                placement: Any = None) -> "ShapedArray":
+                placement: Any = None, *, sharding: Any = None,
+                manual_axis_type: Any = None) -> "ShapedArray":
+        if sharding is not None or manual_axis_type is not None:
+            varying = frozenset(manual_axis_type.varying if manual_axis_type else ())
+            placement = make_placement(varying, sharding)
         try:
             return _interned[shape, dtype, weak_type, placement]
         except (KeyError, TypeError):
@@ -55,7 +67,43 @@ class ShapedArray:
     def str_short(self, short_dtypes: bool = True) -> str:
         """`f32[3,4]`, the form used in printed jaxprs and in error messages."""
         name = dtypes.short_name(self.dtype) if short_dtypes else self.dtype.name
+        if self.placement is not None:
+            return name + self._placed_text()
         return f"{name}[{','.join(map(str, self.shape))}]"
+
+    def _placed_text(self) -> str:
+        """`[8@x,4]{V:y}`: the shape with what the placement says."""
+        sharding, varying = self.placement.sharding, self.placement.varying
+        dims = list(map(str, self.shape))
+        if sharding is not None:
+            dims = [d if e is None else f"{d}@{_axes_text(e)}"
+                    for d, e in zip(dims, sharding.spec)]
+        order = sorted(map(str, varying))
+        marks = [f"V:{order[0] if len(order) == 1 else _axes_text(order)}"] if order else []
+        spec = getattr(sharding, "spec", None)
+        for letter, axes in (("U", getattr(spec, "unreduced", ())),
+                             ("R", getattr(spec, "reduced", ()))):
+            if axes:
+                axes = sorted(map(str, axes))
+                marks.append(f"{letter}:{axes[0] if len(axes) == 1 else _axes_text(axes)}")
+        return f"[{','.join(dims)}]" + (f"{{{', '.join(marks)}}}" if marks else "")
+
+    @property
+    def sharding(self) -> Any:
+        """How explicit mesh axes split the array; None when the type does not say."""
+        return None if self.placement is None else self.placement.sharding
+
+    @property
+    def vma(self) -> frozenset:
+        """The manual axes along which the value may differ."""
+        return frozenset() if self.placement is None else self.placement.varying
+
+    @property
+    def mat(self) -> ManualAxisType:
+        """What differs along the manual axes, and what is not summed yet."""
+        spec = getattr(self.sharding, "spec", None)
+        return ManualAxisType(self.vma, getattr(spec, "unreduced", frozenset()),
+                              getattr(spec, "reduced", frozenset()))
 
     def __repr__(self) -> str:
         weak = ", weak_type=True" if self.weak_type else ""
@@ -89,12 +137,18 @@ def _intern(shape: Any, dtype: Any, weak_type: bool, placement: Any) -> ShapedAr
     return _interned.setdefault(key, aval)
 
 
-class AbstractToken:
+def _axes_text(axes: Any) -> str:
+    return f"({','.join(map(str, axes))})" if isinstance(axes, (tuple, list)) else str(axes)
+
+
+class AbstractToken(AbstractValue):
     """The type of the token that orders side effects."""
 
     shape = ()
+    ndim = 0
     weak_type = False
-    dtype = np.dtype(np.bool_)
+    dtype = None
+    placement = None
 
     def str_short(self, short_dtypes: bool = True) -> str:
         return "Tok"
@@ -106,6 +160,14 @@ class AbstractToken:
 abstract_token = AbstractToken()
 
 
+class Token:
+    """A token outside of any program."""
+
+    def __init__(self, buf: Any = None):
+        self.buf = buf
+        self.aval = abstract_token
+
+
 class Zero:
     """A tangent or cotangent known to be zero everywhere; `aval` is its type."""
 
@@ -113,6 +175,11 @@ class Zero:
 
     def __init__(self, aval: ShapedArray):
         self.aval = aval
+
+    @staticmethod
+    def from_primal_value(x: Any) -> "Zero":
+        """The symbolic zero tangent of the value `x`."""
+        return zero_tangent(x)
 
     def __repr__(self) -> str:
         return f"Zero({self.aval.str_short()})"
@@ -202,6 +269,7 @@ def _python_scalar(kind: type) -> Callable[[Any], ShapedArray]:
     return aval
 
 
+register_aval(Token, operator.attrgetter("aval"))
 register_aval(np.ndarray, _numpy_aval)
 register_aval(np.generic, _numpy_aval)
 for _kind in (bool, int, float, complex):

@@ -6,6 +6,7 @@ every cache of derived programs. Variables are identities; only the printer give
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -56,19 +57,59 @@ class DebugInfo(NamedTuple):
     result_paths: tuple[str, ...] | None = None
 
 
-class JaxprEqn:
-    """One operation: `outvars = primitive[params] invars`; `source` is a Traceback or None."""
+class NameStack(tuple):
+    """The named scopes around an operation, and the transformations that it came through.
 
-    __slots__ = ("primitive", "invars", "outvars", "params", "effects", "source")
+    A transformation is a part that ends in "(", and is shown around the scope that follows it.
+    """
+
+    def __str__(self) -> str:
+        return show_scope(self)
+
+
+@functools.lru_cache(maxsize=4096)
+def show_scope(scope: tuple[str, ...]) -> str:
+    """`a/vmap(jvp(b))/c` for ("a", "vmap(", "jvp(", "b", "c")."""
+    parts, waiting = [], []
+    for part in scope:
+        if part.endswith("("):
+            waiting.append(part)
+            continue
+        parts.append("".join(waiting) + part + ")" * len(waiting))
+        waiting = []
+    if waiting:
+        parts.append("".join(waiting) + ")" * len(waiting))
+    return "/".join(parts)
+
+
+class SourceInfo(NamedTuple):
+    """Where an equation comes from."""
+
+    traceback: Any
+    name_stack: NameStack
+
+
+class JaxprEqn:
+    """One operation: `outvars = primitive[params] invars`; `source` is a Traceback or None.
+
+    `scope` has the parts of the name stack, from the beginning of the jaxpr.
+    """
+
+    __slots__ = ("primitive", "invars", "outvars", "params", "effects", "source", "scope")
 
     def __init__(self, primitive: Any, invars: list, outvars: list, params: dict,
-                 effects: frozenset, source: Any):
+                 effects: frozenset, source: Any, scope: tuple[str, ...] = ()):
         self.primitive = primitive
         self.invars = invars
         self.outvars = outvars
         self.params = params
         self.effects = effects
         self.source = source
+        self.scope = scope
+
+    @property
+    def source_info(self) -> SourceInfo:
+        return SourceInfo(self.source, NameStack(self.scope))
 
     def replace(self, **changes: Any) -> "JaxprEqn":
         fields = {name: getattr(self, name) for name in JaxprEqn.__slots__}
@@ -145,10 +186,11 @@ def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list:
     """Bind every equation of `jaxpr` in the current trace; returns the list of results."""
     env: dict[Var, Any] = dict(zip(jaxpr.constvars, consts))
     env.update(zip(jaxpr.invars, args))
-    outer_source = state.source
+    outer_source, outer_scope = state.source, state.scope
     try:
         for eqn in jaxpr.eqns:
             state.source = eqn.source
+            state.scope = outer_scope + eqn.scope if eqn.scope else outer_scope
             operands = [v.val if type(v) is Literal else env[v] for v in eqn.invars]
             out = eqn.primitive.bind(*operands, **eqn.params)
             if eqn.primitive.multiple_results:
@@ -156,7 +198,7 @@ def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list:
             else:
                 env[eqn.outvars[0]] = out
     finally:
-        state.source = outer_source
+        state.source, state.scope = outer_source, outer_scope
     return [v.val if type(v) is Literal else env[v] for v in jaxpr.outvars]
 
 

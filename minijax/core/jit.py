@@ -28,6 +28,9 @@ class UnspecifiedValue:
     def __repr__(self) -> str:
         return "UnspecifiedValue"
 
+    def __reduce__(self) -> str:
+        return "UNSPECIFIED"
+
 
 UNSPECIFIED = UnspecifiedValue()
 

@@ -87,7 +87,8 @@ class JVPTrace(Trace):
 
 
 def jvp(fun: Callable[..., Sequence[Any]], primals: Sequence[Any],
-        tangents: Sequence[Any], num_aux: Callable[[], int] = lambda: 0) -> tuple[list, list]:
+        tangents: Sequence[Any], num_aux: Callable[[], int] = lambda: 0,
+        scope: tuple[str, ...] = ()) -> tuple[list, list]:
     """Push tangents (values or `Zero`) through `fun`, flat; returns primals and tangents out.
 
     The last `num_aux()` outputs, asked for after the call, are values of any kind without tangent.
@@ -95,7 +96,7 @@ def jvp(fun: Callable[..., Sequence[Any]], primals: Sequence[Any],
     trace = JVPTrace(state.trace)
     inputs = [p if type(t) is Zero or aval_of(t).dtype == dtypes.float0 else JVPTracer(trace, p, t)
               for p, t in zip(primals, tangents)]
-    with entered(trace):
+    with entered(trace, scope):
         outs = fun(*inputs)
     return split_outputs(trace, outs, num_aux())
 

@@ -29,6 +29,7 @@ class LinearTrace(JaxprTrace):
     def __init__(self, parent: Trace):
         super().__init__(parent)
         self.staging = parent.staging
+        self.outer_scopes = len(state.scope)
 
     def process_primitive(self, primitive: Primitive, args: Sequence[Any], params: dict) -> Any:
         for x in args:
@@ -81,7 +82,8 @@ class Linearized(NamedTuple):
 def linearize(fun: Callable[..., Sequence[Any]], primals: Sequence[Any],
               nonzero: Sequence[bool] | None = None,
               instantiate: bool | Sequence[bool] = False,
-              num_aux: Callable[[], int] = lambda: 0) -> Linearized:
+              num_aux: Callable[[], int] = lambda: 0,
+              scope: tuple[str, ...] = ()) -> Linearized:
     """Run the flat function `fun` at `primals` and linearize it there.
 
     `nonzero` says which inputs have a tangent (default: all of inexact dtype). The last
@@ -99,7 +101,7 @@ def linearize(fun: Callable[..., Sequence[Any]], primals: Sequence[Any],
             tangent = linear.new_input(aval)
             inputs.append(JVPTracer(trace, p, tangent))
             tangents.append(tangent)
-    with entered(trace):
+    with entered(trace, scope):
         outs = fun(*inputs)
     outs, out_tangents = split_outputs(trace, outs, num_aux())
     if instantiate is not False:

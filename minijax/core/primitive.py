@@ -8,15 +8,17 @@ A missing rule is a visible missing field; the transformation that needs it says
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 from minijax.base import errors
 from minijax.core.ir import NO_EFFECTS, subjaxprs
+from minijax.core.placement import place
 from minijax.core.trace import state
 
 _RULES = ("jvp", "transpose", "vmap", "batch", "decompose", "linearize", "impl", "stage", "dce",
-          "reach", "discharge", "physical", "place", "show")
+          "reach", "discharge", "physical", "place", "split", "scope", "show")
 
 
 class Deferred:
@@ -43,11 +45,17 @@ class Primitive:
     stage: (trace, args, params), records the operation in a jaxpr in a way of its own.
     dce: (eqn, used_outputs) to the eqn for these outputs, or None.
     reach: (marks, **params) to marks of the results that depend on the marked operands.
-    physical: the operation on the words of random keys; default: it only moves its elements.
+    physical: (avals, *operands) the operation on words of random keys; default: it moves them.
+    place: (avals, result avals, **params) to result avals that say where the results live.
+    split: (avals, result avals, **params) to shardings of the results over explicit mesh axes.
+    scope: params to a context manager in which the operation's jaxprs may be traced again.
     axes: params to the names of the axes the operation communicates over.
     """
 
-    def __init__(self, name: str, *, shape: Callable, multiple_results: bool = False,
+    call_primitive = map_primitive = False  # libraries ask; see extend/core.py
+
+    def __init__(self, name: str, *, shape: Callable | None = None,
+                 multiple_results: bool = False,
                  effectful: bool = False, axes: Callable[[dict], tuple] | None = None,
                  **rules: Any):
         self.name = name
@@ -62,16 +70,47 @@ class Primitive:
             value = rules.get(rule)
             setattr(self, rule, value.make(self) if type(value) is Deferred else value)
         self._types: dict[tuple, tuple] = {}
+        declared.add(self)
 
     def bind(self, *args: Any, **params: Any) -> Any:
         """Apply the operation to values in the current trace."""
         return state.trace.process_primitive(self, args, params)
+
+    def def_impl(self, impl: Callable) -> Callable:
+        """Set `impl`; returns it, as the other `def_` methods do, to be used as a decorator."""
+        self.impl = impl
+        return impl
+
+    def def_abstract_eval(self, shape: Callable) -> Callable:
+        """Set `shape` to a function of avals and params."""
+        self.shape, self.effectful = shape, False
+        self._types.clear()
+        return shape
+
+    def def_effectful_abstract_eval(self, shape: Callable) -> Callable:
+        """Set `shape` to a function that gives a pair: avals, effects."""
+        self.shape, self.effectful = shape, True
+        self._types.clear()
+        return shape
+
+    def abstract_eval(self, *avals: Any, **params: Any) -> tuple[Any, frozenset]:
+        """The avals of the results (one, or a list with `multiple_results`) and the effects."""
+        out, effects = infer(self, avals, params)
+        return list(out) if self.multiple_results else out[0], effects
+
+    def get_bind_params(self, params: dict) -> tuple[list, dict]:
+        """Functions and parameters to bind an equation again with: bodies are parameters here."""
+        return [], dict(params)
+
+    def __str__(self) -> str:
+        return self.name
 
     def __repr__(self) -> str:
         present = [rule for rule in _RULES if getattr(self, rule) is not None]
         return f"Primitive({self.name}: {', '.join(present)})"
 
 
+declared: weakref.WeakSet[Primitive] = weakref.WeakSet()
 _TYPE_CACHE_LIMIT = 4096
 
 
@@ -84,10 +123,18 @@ def infer(primitive: Primitive, avals: tuple, params: dict) -> tuple[tuple, froz
         cacheable = True
     except TypeError:  # an unhashable parameter
         cacheable = False
-    out, effects = primitive.shape(*avals, **params), NO_EFFECTS
-    if primitive.effectful:
-        out, effects = out
-    result = (tuple(out) if primitive.multiple_results else (out,), frozenset(effects))
+    if primitive.shape is None:
+        raise NotImplementedError(errors.describe(
+            f"Abstract evaluation for '{primitive.name}' not implemented",
+            fix="@primitive.def_abstract_eval, a function of avals that returns an aval"))
+    if primitive.place is not None or params.get("out_sharding") or params.get("sharding") or (
+            any([getattr(a, "placement", None) for a in avals]) and not subjaxprs(params)):
+        result = place(primitive, avals, params)
+    else:
+        out, effects = primitive.shape(*avals, **params), NO_EFFECTS
+        if primitive.effectful:
+            out, effects = out
+        result = (tuple(out) if primitive.multiple_results else (out,), frozenset(effects))
     if primitive.axes is not None:  # the type may depend on the sizes of the axes in scope
         cacheable = False
     if cacheable and not subjaxprs(params):  # a cache must not keep users' programs alive

@@ -19,6 +19,7 @@ from minijax.base.source import capture
 from minijax.core.avals import check_operands, get_aval, register_aval
 from minijax.core.dce import sweep
 from minijax.core.ir import NO_EFFECTS, DebugInfo, Jaxpr, JaxprEqn, Literal, Var
+from minijax.core.placement import MixedAxes
 from minijax.core.primitive import Primitive, infer
 from minijax.core.trace import Trace, Tracer, check_escaped, entered, state
 
@@ -46,13 +47,14 @@ register_aval(JaxprTracer, lambda x: x.aval)
 class JaxprTrace(Trace):
     """Records operations as equations."""
 
-    __slots__ = ("eqns", "consts", "debug", "inputs")
+    __slots__ = ("eqns", "consts", "debug", "inputs", "outer_scopes")
 
     def __init__(self, parent: Trace, debug: DebugInfo | None = None):
         super().__init__(parent, staging=True)
         self.eqns: list[JaxprEqn] = []
         self.consts: dict[int, tuple[JaxprTracer, Any]] = {}
         self.debug = debug
+        self.outer_scopes = 0  # how many of the scopes around are not part of this jaxpr
         self.inputs: list[JaxprTracer] = []  # in the order of `debug.arg_names`, for messages
 
     def new_input(self, aval: Any) -> JaxprTracer:
@@ -75,16 +77,22 @@ class JaxprTrace(Trace):
         except TypeError:
             check_operands(primitive.name, args)
             raise
-        avals, effects = infer(primitive, tuple(map(_aval, xs)), params)
-        source = state.source or capture()
+        try:
+            avals, effects = infer(primitive, tuple(map(_aval, xs)), params)
+        except MixedAxes as mixed:
+            return self.record(primitive, mixed.cast(self, xs), params)
+        source, scope = state.source or capture(), state.scope
+        if scope and self.outer_scopes:
+            scope = scope[self.outer_scopes:]
         if primitive.multiple_results:
             outvars = list(map(Var, avals))
             self.eqns.append(JaxprEqn(primitive, list(map(_var, xs)), outvars, params, effects,
-                                      source))
+                                      source, scope))
             return [JaxprTracer(self, v.aval, v) for v in outvars]
         aval = avals[0]
         var = Var(aval)
-        self.eqns.append(JaxprEqn(primitive, list(map(_var, xs)), [var], params, effects, source))
+        self.eqns.append(JaxprEqn(primitive, list(map(_var, xs)), [var], params, effects, source,
+                                  scope))
         return JaxprTracer(self, aval, var)
 
     def lift(self, x: Any) -> JaxprTracer:
@@ -117,6 +125,7 @@ class JaxprTrace(Trace):
         effects = NO_EFFECTS.union(*[e.effects for e in eqns if e.effects])
         jaxpr = Jaxpr((), [e[0].atom for e in kept] + [t.atom for t in inputs], outvars, eqns, (),
                       effects, self.debug)
+        self.consts, self.inputs = {}, []  # no cycle of references through their tracers
         return jaxpr, [e[1] for e in kept]
 
     def describe(self) -> str:
@@ -131,7 +140,7 @@ def trace_to_jaxpr(fun: Callable[..., Sequence[Any]], in_avals: Sequence[Any],
     """
     trace = JaxprTrace(state.trace, debug)
     inputs = trace.inputs = [trace.new_input(aval) for aval in in_avals]
-    with entered(trace):
+    with entered(trace, None):
         outs = fun(*inputs)
         return trace.finish(inputs, outs)
 

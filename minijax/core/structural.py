@@ -92,6 +92,8 @@ def zeros(aval: Any) -> Any:
 
 
 def _pointwise(primitive: Primitive) -> Callable:
+    primitive.pointwise = True
+
     def vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], /,
              **params: Any) -> tuple:
         if len(args) == 1:

@@ -65,30 +65,38 @@ eval_trace = EvalTrace(None, False)
 class _State(threading.local):
     trace: Trace = eval_trace
     source: Any = None  # while a jaxpr is replayed: the traceback of the equation in hand
+    scope: tuple[str, ...] = ()  # named scopes and transformations ("vmap(") around; see ir.py
 
 
 state = _State()
 
 
 class entered:
-    """`with entered(trace):` makes it the current trace, also in the C++ jit's key."""
+    """`with entered(trace):` makes it the current trace, also in the C++ jit's key.
 
-    __slots__ = ("trace", "outer", "outer_flag", "outer_source")
+    `scope` is appended to the names of the scopes around; None begins anew, as each jaxpr does.
+    """
 
-    def __init__(self, trace: Trace):
+    __slots__ = ("trace", "scope", "outer", "outer_flag", "outer_source", "outer_scope")
+
+    def __init__(self, trace: Trace, scope: tuple[str, ...] | None = ()):
         self.trace = trace
+        self.scope = scope
 
     def __enter__(self) -> Trace:
         self.outer = state.trace
         self.outer_source = state.source
+        self.outer_scope = state.scope
         state.trace = self.trace
         state.source = None
+        state.scope = () if self.scope is None else self.outer_scope + self.scope
         self.outer_flag = staging_flag.swap_local(self.trace.staging)
         return self.trace
 
     def __exit__(self, *exc: Any) -> None:
         state.trace = self.outer
         state.source = self.outer_source
+        state.scope = self.outer_scope
         staging_flag.set_local(self.outer_flag)
 
 
@@ -97,6 +105,19 @@ def ancestors(trace: Trace | None) -> Iterator[Trace]:
     while trace is not None:
         yield trace
         trace = trace.parent
+
+
+class AxisTrace(Trace):
+    """Brings the name of an axis into scope; what operations mean is its parent's affair."""
+
+    __slots__ = ("axis",)
+
+    def __init__(self, parent: Trace, axis: Any):
+        super().__init__(parent, parent.staging)
+        self.axis = axis
+
+    def process_primitive(self, primitive: Any, args: tuple, params: dict) -> Any:
+        return self.parent.process_primitive(primitive, args, params)
 
 
 def visible_axes(trace: Trace) -> tuple:
@@ -114,6 +135,10 @@ class Tracer:
     __slots__ = ("_trace", "aval", "__weakref__")
     __array_priority__ = 1000
     __hash__ = None
+
+    def __init__(self, trace: Trace, aval: Any):
+        self._trace = trace
+        self.aval = aval
 
     shape = property(attrgetter("aval.shape"))
     dtype = property(attrgetter("aval.dtype"))

@@ -45,7 +45,8 @@ def is_linear(x: Any) -> bool:
     return type(x) is Linear
 
 
-def backward_pass(jaxpr: Jaxpr, args: Sequence[Any], cts: Sequence[Any]) -> list:
+def backward_pass(jaxpr: Jaxpr, args: Sequence[Any], cts: Sequence[Any],
+                  scope: tuple[str, ...] = ()) -> list:
     """The cotangents of the `Linear` args, given those of the outputs (values or `Zero`).
 
     Entries of the result for other args are None; a `Zero` means that no output depends on it.
@@ -57,25 +58,28 @@ def backward_pass(jaxpr: Jaxpr, args: Sequence[Any], cts: Sequence[Any]) -> list
             linear.add(v)
         else:
             values[v] = x
-    outer_source = state.source
+    outer_source, outer_scope = state.source, state.scope
+    scope = outer_scope + scope
     try:
-        linear_eqns = _run_nonlinear(jaxpr, values, linear)
+        linear_eqns = _run_nonlinear(jaxpr, values, linear, scope)
         found: dict[Var, Any] = {}
         for v, ct in zip(jaxpr.outvars, cts):
             if type(v) is Var and type(ct) is not Zero and v in linear:
                 found[v] = add_tangents(found[v], ct) if v in found else ct
         for eqn in reversed(linear_eqns):
+            state.source, state.scope = eqn.source, scope + eqn.scope
             _transpose_equation(eqn, values, linear, found)
     finally:
-        state.source = outer_source
+        state.source, state.scope = outer_source, outer_scope
     return [found.get(v, Zero(x.aval)) if type(x) is Linear else None
             for v, x in zip(jaxpr.invars, args)]
 
 
-def _run_nonlinear(jaxpr: Jaxpr, values: dict, linear: set) -> list[JaxprEqn]:
+def _run_nonlinear(jaxpr: Jaxpr, values: dict, linear: set,
+                   scope: tuple[str, ...]) -> list[JaxprEqn]:
     known, linear_eqns = cut(jaxpr, linear)
     for eqn in known:
-        state.source = eqn.source
+        state.source, state.scope = eqn.source, scope + eqn.scope
         operands = [v.val if type(v) is Literal else values[v] for v in eqn.invars]
         out = eqn.primitive.bind(*operands, **eqn.params)
         values.update(zip(eqn.outvars, out if eqn.primitive.multiple_results else [out]))
@@ -97,7 +101,6 @@ def _transpose_equation(eqn: JaxprEqn, values: dict, linear: set, found: dict) -
         raise _not_transposable(eqn)
     args = [v.val if type(v) is Literal else Linear(v.aval) if v in linear else values[v]
             for v in eqn.invars]
-    state.source = eqn.source
     result = primitive.transpose(ct, *args, **eqn.params)
     if not isinstance(result, (list, tuple)):
         result = [result]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from minijax.base import errors
 from minijax.base.util import trace_cache
 from minijax.core.ir import Jaxpr, axes_of, eval_jaxpr
+from minijax.core.placement import resplit, sharding_of, with_sharding
 from minijax.core.primitive import Primitive, infer, missing_rule
 from minijax.core.stage import trace_closed
 from minijax.core.structural import materialize
@@ -19,11 +20,15 @@ from minijax.core.trace import Trace, Tracer, aval_of, entered, state, visible_a
 
 
 class AxisData(NamedTuple):
-    """The mapped axis: its name (or None), its size, and mesh axes it is split over."""
+    """The mapped axis: its name (or None), its size, and mesh axes it is split over.
+
+    An axis of `shard_map` is `manual`: True if types say what varies along it, False if not.
+    """
 
     name: Any
     size: int
     spmd_name: Any = None
+    manual: bool | None = None
 
 
 class BatchTracer(Tracer):
@@ -56,12 +61,19 @@ def unbatched_aval(aval: Any, dim: int) -> Any:
         if len(_unbatched) > 8192:
             _unbatched.clear()
         out = aval.update(shape=aval.shape[:dim] + aval.shape[dim + 1:])
+        if sharding_of(aval) is not None:
+            spec = tuple(sharding_of(aval).spec)
+            out = with_sharding(out, resplit(aval.sharding, spec[:dim] + spec[dim + 1:]))
         return _unbatched.setdefault((aval, dim), out)
 
 
 def batched_aval(aval: Any, dim: int, size: int) -> Any:
     """`aval` with an axis of `size` put in at `dim`."""
-    return aval.update(shape=(*aval.shape[:dim], size, *aval.shape[dim:]))
+    out = aval.update(shape=(*aval.shape[:dim], size, *aval.shape[dim:]))
+    if sharding_of(aval) is not None:
+        spec = tuple(sharding_of(aval).spec)
+        out = with_sharding(out, resplit(aval.sharding, (*spec[:dim], None, *spec[dim:])))
+    return out
 
 
 class BatchTrace(Trace):
@@ -124,11 +136,14 @@ def _error_of_element(primitive: Primitive, args: Sequence[Any], params: dict,
 
 
 def batch(fun: Callable[..., Sequence[Any]], axis: AxisData, args: Sequence[Any],
-          dims: Sequence[int | None]) -> tuple[list, list]:
-    """Run the flat function `fun` on arrays mapped over `dims`; returns values and their dims."""
+          dims: Sequence[int | None], scope: tuple[str, ...] = ()) -> tuple[list, list]:
+    """Run the flat function `fun` on arrays mapped over `dims`; returns values and their dims.
+
+    `scope` (here and in other transformations) is what users' calls add to the name stack.
+    """
     trace = BatchTrace(state.trace, axis)
     inputs = [x if d is None else BatchTracer(trace, x, d) for x, d in zip(args, dims)]
-    with entered(trace):
+    with entered(trace, scope):
         outs = fun(*inputs)
     vals, out_dims = [], []
     for x in outs:

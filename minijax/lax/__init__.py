@@ -9,7 +9,7 @@ are written in these.
 
 from minijax.lax.collectives import (
     all_gather, all_gather_p, all_to_all, all_to_all_p, axis_index, axis_index_p, axis_size,
-    pbroadcast, pmax, pmax_p, pmean, pmin, pmin_p, ppermute, ppermute_p, pshuffle,
+    pbroadcast, pcast, pmax, pmax_p, pmean, pmin, pmin_p, ppermute, ppermute_p, pshuffle,
     psum, psum_p, psum_scatter, pswapaxes, reduce_scatter_p,
 )
 from minijax.lax.composite import composite
@@ -62,7 +62,8 @@ from minijax.lax.gather import (
     scatter_sub_p,
 )
 from minijax.lax.identity import (
-    copy_p, optimization_barrier, optimization_barrier_p, stage, stop_gradient, stop_gradient_p,
+    copy_p, dce_sink, dce_sink_p, optimization_barrier, optimization_barrier_p, stage, stage_p,
+    stop_gradient, stop_gradient_p,
 )
 from minijax.lax.incomplete import (
     betainc, igamma, igamma_grad_a, igamma_grad_a_p, igamma_p, igammac, igammac_p,
@@ -79,6 +80,7 @@ from minijax.lax.logic import (
 from minijax.lax.ragged import (
     RaggedDotDimensionNumbers, ragged_dot, ragged_dot_general,
 )
+from minijax.lax.placement import sharding_constraint_p, with_sharding_constraint
 from minijax.lax.random_bits import (
     RandomAlgorithm, rng_bit_generator, rng_bit_generator_p, rng_uniform, rng_uniform_p,
 )
@@ -95,6 +97,9 @@ from minijax.lax.shapes import (
     transpose_p,
     unstack, unstack_p,
 )
+from minijax.lax.scaled import (
+    scaled_dot, scaled_dot_p,
+)
 from minijax.lax.slicing import (
     dynamic_index_in_dim, dynamic_slice, dynamic_slice_in_dim, dynamic_slice_p,
     dynamic_update_index_in_dim, dynamic_update_slice, dynamic_update_slice_in_dim,
@@ -106,6 +111,9 @@ from minijax.lax.sorting import (
 from minijax.lax.special import (
     bessel_i0e, bessel_i0e_p, bessel_i1e, bessel_i1e_p, digamma, digamma_p, erf, erf_inv,
     erf_inv_p, erf_p, erfc, erfc_p, lgamma, lgamma_p, polygamma, polygamma_p, zeta, zeta_p,
+)
+from minijax.lax.tokens import (
+    after_all, after_all_p, create_token, create_token_p,
 )
 from minijax.lax.types import (
     AccuracyMode, RoundingMethod, Tolerance, bitcast_convert_type, bitcast_convert_type_p,
@@ -120,7 +128,7 @@ from minijax.lax.window import (
 __all__ = [
     # collectives
     "all_gather", "all_gather_p", "all_to_all", "all_to_all_p", "axis_index", "axis_index_p",
-    "axis_size", "pbroadcast", "pmax", "pmax_p", "pmean", "pmin", "pmin_p",
+    "axis_size", "pbroadcast", "pcast", "pmax", "pmax_p", "pmean", "pmin", "pmin_p",
     "ppermute", "ppermute_p",
     "pshuffle", "psum", "psum_p", "psum_scatter", "pswapaxes", "reduce_scatter_p",
     # composite
@@ -160,8 +168,8 @@ __all__ = [
     "scatter_max", "scatter_max_p", "scatter_min", "scatter_min_p", "scatter_mul",
     "scatter_mul_p", "scatter_p", "scatter_sub", "scatter_sub_p",
     # identity
-    "copy_p", "optimization_barrier", "optimization_barrier_p", "stage", "stop_gradient",
-    "stop_gradient_p",
+    "copy_p", "dce_sink", "dce_sink_p", "optimization_barrier", "optimization_barrier_p",
+    "stage", "stage_p", "stop_gradient", "stop_gradient_p",
     # incomplete
     "betainc", "igamma", "igamma_grad_a", "igamma_grad_a_p", "igamma_p", "igammac", "igammac_p",
     "random_gamma_grad", "regularized_incomplete_beta_p",
@@ -176,6 +184,8 @@ __all__ = [
     "shift_right_logical", "shift_right_logical_p", "xor_p",
     # ragged
     "RaggedDotDimensionNumbers", "ragged_dot", "ragged_dot_general",
+    # placement
+    "sharding_constraint_p", "with_sharding_constraint",
     # random_bits
     "RandomAlgorithm", "rng_bit_generator", "rng_bit_generator_p", "rng_uniform",
     "rng_uniform_p",
@@ -191,6 +201,8 @@ __all__ = [
     "reshape", "reshape_p", "rev", "rev_p", "shape_as_value", "split", "split_p", "squeeze",
     "squeeze_p", "stack",
     "stack_p", "tile", "tile_p", "transpose", "transpose_p", "unstack", "unstack_p",
+    # scaled
+    "scaled_dot", "scaled_dot_p",
     # slicing
     "dynamic_index_in_dim", "dynamic_slice", "dynamic_slice_in_dim", "dynamic_slice_p",
     "dynamic_update_index_in_dim", "dynamic_update_slice", "dynamic_update_slice_in_dim",

@@ -18,8 +18,9 @@ import numpy as np
 from minijax.base import errors, tree
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axis
-from minijax.core import (Primitive, ShapedArray, aval_of, axis_data, batch,
-                          convert_element_type, linear, materialize, move_axis, nondifferentiable)
+from minijax.core import (MixedAxes, Primitive, ShapedArray, aval_of, axis_data, batch,
+                          convert_element_type, linear, materialize, move_axis, nondifferentiable,
+                          state, varying_axes, visible_axes, with_varying)
 from minijax.lax.elementwise import add, mul
 from minijax.lax.gather import index_take
 from minijax.lax.logic import eq, select
@@ -29,7 +30,7 @@ from minijax.lax.shapes import broadcast_in_dim, full_like, iota, reshape, squee
 from minijax.lax.slicing import index_in_dim
 
 __all__ = ["all_gather", "all_to_all", "axis_index", "axis_size", "pbroadcast", "pmax", "pmean",
-           "pmin", "ppermute", "pshuffle", "psum", "psum_scatter", "pswapaxes"]
+           "pcast", "pmin", "ppermute", "pshuffle", "psum", "psum_scatter", "pswapaxes"]
 
 AxisName = Any
 
@@ -65,6 +66,65 @@ def _in_groups(names: AxisName, groups: Any) -> tuple[int, tuple | None]:
     return len(groups[0]), tuple(map(tuple, groups))
 
 
+# --- What varies along the axes of shard_map ---------------------------------------------------
+
+# Under `check_vma` the type of a value says along which manual axes it may differ. Operands of an
+# operation must agree on that: `pvary` makes a value that is equal everywhere count as one that may
+# differ. Its transpose is the sum, which is how a gradient with respect to something that all
+# devices share comes out right.
+
+
+def _typed(names: Sequence[Any]) -> list:
+    """Those of the axes that types keep account of."""
+    typed = {axis.name for axis in reversed(visible_axes(state.trace)) if axis.manual}
+    return [name for name in names if name in typed]
+
+
+def _add_axes(avals: Sequence[Any], outs: Sequence[Any], *, axes: tuple) -> list:
+    return [with_varying(outs[0], varying_axes(avals[0]).union(axes))]
+
+
+pvary_p = Primitive(
+    "pvary", shape=lambda x, **_: x, place=_add_axes, jvp=linear,
+    vmap=lambda axis, args, dims, *, axes: (pvary_p.bind(*args, axes=axes), dims[0]),
+    transpose=lambda ct, x, *, axes: psum_invariant_p.bind(
+        vary(ct, axes), axes=axes, axis_index_groups=None))
+
+
+def vary(x: Any, names: Sequence[Any]) -> Any:
+    """`x` as a value that may differ along the axes, where types keep account of that."""
+    missing = [name for name in _typed(names) if name not in varying_axes(aval_of(x))]
+    return pvary_p.bind(x, axes=tuple(missing)) if missing else x
+
+
+MixedAxes.pvary_p = pvary_p
+
+
+def pcast(x: Any, axis_name: AxisName, *, to: str) -> Any:
+    """`x`, a pytree of values equal along the axes, as values that may differ: to="varying"."""
+    if to != "varying":
+        raise ValueError(errors.describe(
+            f"Got unexpected `to` value for `jax.lax.pcast`: {to!r}. Allowed `to` values are: "
+            "{'varying'}", fix='pcast(x, axis_name, to="varying")'))
+    names = _bound(axis_name)
+    for leaf in tree.leaves(x):
+        if varying_axes(aval_of(leaf)).intersection(names):
+            raise ValueError(errors.describe(
+                f"Unsupported pcast from=varying, to={to!r}",
+                because=f"the operand has the type {aval_of(leaf).str_short()}",
+                fix="leave it out"))
+    return tree.map(lambda leaf: vary(leaf, names), x)
+
+
+def _remove_axes(avals: Sequence[Any], outs: Sequence[Any], *, axes: tuple,
+                 **_: Any) -> list:
+    return [with_varying(outs[0], varying_axes(avals[0]).difference(axes))]
+
+
+def _index_place(avals: Sequence[Any], outs: Sequence[Any], *, axis_name: Any) -> list:
+    return [with_varying(outs[0], frozenset(_typed((axis_name,))))]
+
+
 # --- Reductions over an axis -------------------------------------------------------------------
 
 
@@ -90,7 +150,7 @@ def _reduction(name: str, local: Callable, repeated: Callable[[Any, int], Any],
         return x, dim
 
     primitive = Primitive(name, shape=lambda x, **_: x, vmap=vmap,
-                          axes=lambda params: params["axes"], **rules)
+                          place=_remove_axes, axes=lambda params: params["axes"], **rules)
     return primitive
 
 
@@ -98,6 +158,11 @@ psum_p = _reduction(
     "psum", reduce_sum, lambda x, n: mul(x, scalar_like(x, n)), jvp=linear,
     transpose=lambda ct, x, *, axes, axis_index_groups: psum_p.bind(
         ct, axes=axes, axis_index_groups=axis_index_groups))
+# The sum over axes that types keep account of: its result is known to be the same along them.
+psum_invariant_p = _reduction(
+    "psum_invariant", reduce_sum, lambda x, n: mul(x, scalar_like(x, n)), jvp=linear,
+    transpose=lambda ct, x, *, axes, axis_index_groups: vary(ct, axes))
+psum_invariant_p.show = {"axis_index_groups": None}
 pmax_p = _reduction("pmax", reduce_max, lambda x, n: x)
 pmin_p = _reduction("pmin", reduce_min, lambda x, n: x)
 
@@ -113,7 +178,16 @@ def _reduce(primitive: Primitive, local: Callable, x: Any, axis_name: AxisName,
         if places:
             rank = aval_of(leaf).ndim
             leaf = local(leaf, tuple(canonicalize_axis(a, rank) for a in places))
-        return primitive.bind(leaf, axes=names, axis_index_groups=groups) if names else leaf
+        typed = _typed(names)
+        if typed and groups is not None:
+            raise NotImplementedError(errors.describe(
+                f"axis_index_groups in {primitive.name} under shard_map with check_vma=True",
+                fix="jax.shard_map(f, ..., check_vma=False)"))
+        for own, axes in ((invariant, typed), (primitive, [a for a in names if a not in typed])):
+            if axes:
+                leaf = own.bind(vary(leaf, axes), axes=tuple(axes), axis_index_groups=groups)
+        return leaf
+    invariant = psum_invariant_p if primitive is psum_p else primitive
     return tree.map(reduced, x)
 
 
@@ -158,7 +232,7 @@ def _axis_index_vmap(axis: Any, args: Sequence[Any], dims: Sequence[Any], *,
 
 axis_index_p = Primitive(
     "axis_index", shape=lambda *, axis_name: ShapedArray((), np.dtype(np.int32)),
-    jvp=nondifferentiable, vmap=_axis_index_vmap, axes=lambda params: (params["axis_name"],))
+    jvp=nondifferentiable, vmap=_axis_index_vmap, place=_index_place, axes=lambda params: (params["axis_name"],))
 
 
 def axis_index(axis_name: AxisName) -> Array:
@@ -248,7 +322,8 @@ def ppermute(x: Any, axis_name: AxisName, perm: Sequence[tuple[int, int]]) -> An
     names = _bound(axis_name)
     perm = tuple((operator.index(src), operator.index(dst)) for src, dst in perm)
     _ppermute_shape(None, axis_name=names, perm=perm)
-    return tree.map(lambda leaf: ppermute_p.bind(leaf, axis_name=names, perm=perm), x)
+    return tree.map(
+        lambda leaf: ppermute_p.bind(vary(leaf, names), axis_name=names, perm=perm), x)
 
 
 def pshuffle(x: Any, axis_name: AxisName, perm: Sequence[int]) -> Any:
@@ -287,7 +362,9 @@ def pbroadcast(x: Any, axis_name: AxisName, source: int) -> Any:
         raise ValueError(errors.describe(
             f"pbroadcast source must be in range({size}), got {source}",
             fix="name a position along the axis"))
-    return tree.map(lambda leaf: pbroadcast_p.bind(leaf, axis_name=axis_name, source=source), x)
+    names = _names(axis_name)
+    return tree.map(lambda leaf: pbroadcast_p.bind(vary(leaf, names), axis_name=axis_name,
+                                                   source=source), x)
 
 
 def _all_gather_shape(x: ShapedArray, *, all_gather_dimension: int, axis_size: int, tiled: bool,
@@ -355,7 +432,7 @@ def all_gather(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None, ax
 
     def gather(leaf: Any) -> Any:
         place = canonicalize_axis(axis, aval_of(leaf).ndim + (not tiled))
-        return all_gather_p.bind(leaf, all_gather_dimension=place, axis_name=names,
+        return all_gather_p.bind(vary(leaf, names), all_gather_dimension=place, axis_name=names,
                                  axis_index_groups=axis_index_groups, axis_size=size, tiled=tiled)
     return tree.map(gather, x)
 
@@ -414,7 +491,7 @@ def psum_scatter(x: Any, axis_name: AxisName, *, scatter_dimension: int = 0,
             scatter_dimension=canonicalize_axis(scatter_dimension, aval_of(leaf).ndim),
             axis_name=names, axis_index_groups=axis_index_groups, axis_size=size, tiled=tiled)
         _reduce_scatter_shape(aval_of(leaf), **params)
-        return reduce_scatter_p.bind(leaf, **params)
+        return reduce_scatter_p.bind(vary(leaf, names), **params)
     return tree.map(scatter, x)
 
 
@@ -483,7 +560,7 @@ def all_to_all(x: Any, axis_name: AxisName, split_axis: int, concat_axis: int, *
                       concat_axis=canonicalize_axis(concat_axis, aval.ndim), axis_name=axis_name,
                       axis_index_groups=groups, tiled=tiled)
         _all_to_all_shape(aval, **params)
-        return all_to_all_p.bind(leaf, **params)
+        return all_to_all_p.bind(vary(leaf, _names(axis_name)), **params)
     return tree.map(exchange, x)
 
 

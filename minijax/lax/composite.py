@@ -14,7 +14,7 @@ import numpy as np
 
 from minijax.base import errors, tree
 from minijax.base.jaxlib import Array
-from minijax.core import (DebugInfo, Jaxpr, Primitive, aval_of, eval_jaxpr, is_tracer,
+from minijax.core import (DebugInfo, Jaxpr, Primitive, aval_of, close, eval_jaxpr, is_tracer,
                           trace_to_jaxpr)
 
 
@@ -44,8 +44,8 @@ def composite(decomposition: Callable[..., Any], name: str, version: int = 0) ->
         if any(map(is_tracer, captured)):
             raise _traced("a constant", name, "")
         named = tuple((key, _hashable(value)) for key, value in attributes.items())
-        outs = composite_p.bind(*captured, *leaves, attributes=named, jaxpr=jaxpr, name=name,
-                                version=version)
+        outs = composite_p.bind(*leaves, attributes=named, jaxpr=close(jaxpr, captured),
+                                name=name, version=version)
         return tree.unflatten(result, outs)
     return call
 
@@ -68,7 +68,7 @@ class Elements:
         self._key = (array.dtype, array.shape, array.tobytes())
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is Elements and self._key == other._key
+        return type(other) is type(self) and self._key == other._key
 
     def __hash__(self) -> int:
         return hash(self._key)

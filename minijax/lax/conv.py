@@ -22,7 +22,7 @@ import numpy as np
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.core import (Primitive, ShapedArray, aval_of, convert_element_type, each_operand,
-                          is_linear, move_axis)
+                          is_linear, move_axis, unbatched_aval, zeros)
 from minijax.lax import logic, shapes
 from minijax.lax.dot import PrecisionLike, canonicalize_precision, dot_general
 from minijax.lax.rules import ArrayLike, check_same_dtypes
@@ -396,18 +396,29 @@ def _group_error(x: ShapedArray, y: ShapedArray, dnums: ConvDimensionNumbers, gr
     return None
 
 
+_CLASSES = (np.bool_, np.integer, np.floating, np.complexfloating)
+
+
 def _check_element_type(x: ShapedArray, preferred: Any) -> None:
     """The result may be of another width; integers may become floating."""
-    have, want = [0 if dtypes.issubdtype(d, np.integer) or d == np.bool_ else
-                  1 if dtypes.issubdtype(d, np.floating) else 2 for d in (x.dtype, preferred)]
-    if have != want and (have, want) != (0, 1):
+    if x.dtype == np.bool_ or x.dtype == preferred:
+        return
+    have, want = [next(i for i, kind in enumerate(_CLASSES) if dtypes.issubdtype(d, kind))
+                  for d in (x.dtype, preferred)]
+    if have != want and (have, want) != (1, 2):
         raise TypeError(errors.describe(
             "Input type is incompatible with `preferred_element_type`. The compatible "
             "combinations of (input_type, preferred_element_type) are (integral, integral), "
             "(integral, floating), (floating, floating), (complex, complex.",
             because=f"the operands are {x.dtype.name}, preferred is {np.dtype(preferred).name}",
             fix="convert the result instead"))
-    if dtypes.itemsize_bits(preferred) < dtypes.itemsize_bits(x.dtype):
+    if want == 1 and dtypes.issubdtype(x.dtype, np.signedinteger) > dtypes.issubdtype(
+            preferred, np.signedinteger):
+        raise TypeError(errors.describe(
+            "`preferred_element_type` must have the same signedness as the original type.",
+            because=f"the operands are {x.dtype.name}, preferred is {np.dtype(preferred).name}",
+            fix="convert the result instead"))
+    if np.dtype(preferred).itemsize < x.dtype.itemsize:
         raise TypeError(errors.describe(
             "`preferred_element_type` must not be narrower than the original type.",
             because=f"the operands are {x.dtype.name}, preferred is {np.dtype(preferred).name}",
@@ -578,6 +589,10 @@ def _conv_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], **par
     (x, y), (x_dim, y_dim) = args, dims
     dnums = params["dimension_numbers"]
     groups, batch_groups = params["feature_group_count"], params["batch_group_count"]
+    if not axis.size:  # nothing to split dimensions into
+        one = _conv_shape(*[aval_of(v) if d is None else unbatched_aval(aval_of(v), d)
+                            for v, d in zip(args, dims)], **params)
+        return zeros(one.update(shape=(0, *one.shape))), 0
     (n_dim, c_dim), o_dim = dnums.lhs_spec[:2], dnums.rhs_spec[0]
     out_n, out_c = dnums.out_spec[:2]
     if y_dim is None:

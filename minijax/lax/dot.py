@@ -239,10 +239,43 @@ def _dot_general_shape(x: ShapedArray, y: ShapedArray, *, dimension_numbers: Dot
     (xc, yc), (xb, yb) = dimension_numbers
     shape = (*_sizes(x, xb), *_sizes(x, _rest(x.ndim, xc, xb)),
              *_sizes(y, _rest(y.ndim, yc, yb)))
-    dtype = preferred_element_type
-    if dtype is None:
-        dtype = x.dtype if x.dtype == y.dtype else dtypes.promote_types(x.dtype, y.dtype)
+    dtype = x.dtype if x.dtype == y.dtype else _wider(x.dtype, y.dtype)
+    if preferred_element_type is not None:
+        if not isinstance(precision, (DotAlgorithm, DotAlgorithmPreset)):
+            check_preferred(dtype, preferred_element_type)
+        dtype = preferred_element_type
     return ShapedArray(shape, np.dtype(dtype), x.weak_type and y.weak_type)
+
+
+def _width(dtype: Any) -> tuple:
+    """Of two operands' dtypes the one for which this is larger is the result's."""
+    if dtypes.issubdtype(dtype, np.complexfloating):
+        return 3, dtypes.itemsize_bits(dtype)
+    if dtypes.issubdtype(dtype, np.floating):
+        return 2, float(dtypes.finfo(dtype).max)
+    if dtypes.issubdtype(dtype, np.integer):
+        return 1, dtypes.itemsize_bits(dtype), dtypes.issubdtype(dtype, np.signedinteger)
+    return (0,)
+
+
+def _wider(x: Any, y: Any) -> Any:
+    if _width(x) == _width(y):
+        raise TypeError(errors.describe(
+            f"lax.dot_general argument type error: {x.name}, {y.name}",
+            because="neither of the dtypes holds the values of the other",
+            fix="convert one operand with lax.convert_element_type"))
+    return max(x, y, key=_width)
+
+
+def check_preferred(dtype: Any, preferred: Any) -> None:
+    """TypeError if a result of integers or complex numbers is asked for in fewer bits."""
+    bits = [1 if d == np.bool_ else dtypes.itemsize_bits(dtypes.to_real(d))
+            for d in (dtype, np.dtype(preferred))]
+    if bits[1] < bits[0] and not dtypes.issubdtype(dtype, np.floating):
+        raise TypeError(errors.describe(
+            "`preferred_element_type` must not be narrower than the original type, got "
+            f"preferred_element_type of {np.dtype(preferred).name} for result type of "
+            f"{dtype.name}.", fix="convert the result instead"))
 
 
 def _transpose_left(ct: Any, x: Any, y: Any, dimension_numbers: DotDimensionNumbers,

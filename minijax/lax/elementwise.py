@@ -261,6 +261,11 @@ def abs(x: ArrayLike) -> Array:
 
 def _abs_shape(x: ShapedArray) -> ShapedArray:
     check_dtype("abs", x.dtype, ("floating", "complexfloating", "signedinteger"))
+    if x.dtype.kind == "V" and dtypes.issubdtype(x.dtype, np.integer):
+        raise TypeError(errors.describe(
+            f"abs does not accept dtype {x.dtype.name}. Support for narrow-width integers is "
+            "platform-dependent and limited to a few specific operations, e.g. basic arithmetic "
+            "and type casting.", fix="convert the operand: x.astype(jnp.int8)"))
     return x.update(dtype=dtypes.to_real(x.dtype)) if x.dtype.kind == "c" else x
 
 

@@ -242,6 +242,8 @@ def _default_fill(dtype: Any) -> Any:
         return int(dtypes.iinfo(dtype).max)
     if dtype == np.bool_:
         return True
+    if isinstance(dtype, dtypes.ExtendedDType):
+        return int(dtypes.iinfo(dtype.word_dtype).max)
     raise ValueError(errors.describe(
         f"gather has no default fill value for dtype {dtype.name}", fix="pass fill_value="))
 

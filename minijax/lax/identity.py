@@ -1,7 +1,8 @@
 """Operations that return their operand as it is, and say something about it on the way.
 
 `stop_gradient` hides it from derivatives, `optimization_barrier` from the compiler, `copy` gives it
-a buffer of its own, `stage` makes a number or NumPy array a value of the current trace.
+a buffer of its own, `stage` makes a number or NumPy array a value of the current trace, and
+`dce_sink` keeps it in the program although nothing uses it.
 
     >>> jax.grad(lambda x: x * lax.stop_gradient(x))(3.0)
     Array(3., dtype=float32, weak_type=True)
@@ -14,8 +15,9 @@ from typing import Any
 
 from minijax.base import tree
 from minijax.base.jaxlib import Array
-from minijax.core import (LinearTrace, Primitive, ShapedArray, Tracer, Zero, ancestors, linear,
-                          nondifferentiable, pointwise, state)
+from minijax.core import (Effect, Primitive, ShapedArray, Tracer, Zero, checkpoint_effects,
+                          control_flow_effects, linear, lowerable_effects, nondifferentiable,
+                          pointwise)
 from minijax.lax.rules import ArrayLike
 
 
@@ -35,10 +37,37 @@ def stage(x: ArrayLike, /) -> Array:
     """`x` as a value of the current trace: a tracer while tracing, else an array."""
     if isinstance(x, (Array, Tracer)):
         return x
-    for trace in ancestors(state.trace):
-        if hasattr(trace, "lift") and not isinstance(trace, LinearTrace):
-            return trace.lift(x)
-    return copy_p.bind(x)
+    return stage_p.bind(x)
+
+
+stage_p = Primitive("stage", shape=_same, jvp=linear, vmap=pointwise, impl=copy_p.bind,
+                    stage=lambda trace, args, params: trace.lift(args[0]))
+
+
+class _SinkEffect(Effect):
+    """A value is kept; any transformation may repeat or drop that."""
+
+    def __repr__(self) -> str:
+        return "NoDCE"
+
+
+_sink_effect = _SinkEffect()
+for _accepting in (lowerable_effects, control_flow_effects, checkpoint_effects):
+    _accepting.add_type(_SinkEffect)
+
+
+def dce_sink(val: Any, *, prevent_mlir_dce: bool = False) -> None:
+    """Keep what computes the arrays of the pytree `val` in jaxprs, though nothing uses them.
+
+    With `prevent_mlir_dce` also in the compiled program.
+    """
+    tree.map(lambda x: dce_sink_p.bind(x, prevent_mlir_dce=prevent_mlir_dce) and None, val)
+
+
+dce_sink_p = Primitive(
+    "dce_sink", shape=lambda x, **_: ([], {_sink_effect}), multiple_results=True, effectful=True,
+    jvp=lambda primals, _, **params: (dce_sink_p.bind(*primals, **params), []),
+    vmap=lambda axis, args, dims, **params: ([], []), impl=lambda x, **_: [])
 
 
 def stop_gradient(x: Any) -> Any:

@@ -369,8 +369,11 @@ def _betainc(a: Any, b: Any, x: Any) -> Any:
                                                   choose(mirrored, sub(one, x), x, x))]
     tail = mul(div(exp(_log_beta_scale(p, q, y)), p), _beta_fraction(p, q, y, valid))
     out = choose(mirrored, sub(one, tail), tail, a)
-    out = choose(bitwise_or(eq(x, zero), bitwise_or(eq(b, zero), eq(a, infinity))), 0, out, a)
-    out = choose(bitwise_or(eq(x, one), bitwise_or(eq(a, zero), eq(b, infinity))), 1, out, a)
+    out = choose(bitwise_or(eq(a, zero), eq(b, infinity)), 1, out, a)
+    out = choose(bitwise_or(eq(b, zero), eq(a, infinity)), 0, out, a)
+    out = choose(eq(x, zero), 0, choose(eq(x, one), 1, out, a), a)
+    same_limit = bitwise_and(eq(a, b), bitwise_or(eq(a, zero), eq(a, infinity)))
+    out = choose(same_limit, math.nan, out, a)
     inside = bitwise_and(bitwise_and(ge(a, zero), ge(b, zero)),
                          bitwise_and(ge(x, zero), le(x, one)))
     return choose(inside, out, math.nan, a)

@@ -103,7 +103,7 @@ def _reduction_shape(name: str, kinds: Sequence[str]) -> Callable[..., ShapedArr
 
 def _logical_shape(name: str) -> Callable[..., ShapedArray]:
     def shape(x: ShapedArray, *, axes: tuple) -> ShapedArray:
-        if not (x.dtype == np.bool_ or dtypes.issubdtype(x.dtype, np.integer)):
+        if x.dtype.kind not in "biu":  # int4 and its kin are not accepted
             raise TypeError(errors.describe(
                 f"logical reduction requires operand dtype bool or int, got {x.dtype.name}.",
                 fix="compare first: lax.reduce_and(x != 0, axes)"))

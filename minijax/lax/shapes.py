@@ -54,9 +54,11 @@ def _size_or_mistake(sizes: Any, what: str) -> tuple[int, ...]:
     for n in sizes:
         if isinstance(n, Tracer):
             operator.index(n)  # raises the error about traced sizes
-    raise TypeError(errors.describe(
-        f"{what} must have every element be an integer type, "
-        f"got {tuple(type(n) for n in sizes)}.", fix="use Python integers"))
+    text = f"Shapes must be 1D sequences of concrete values of integer type, got {sizes}."
+    if what == "broadcast_in_dim shape":
+        kinds = tuple(type(n) for n in sizes)
+        text = f"{what} must have every element be an integer type, got {kinds}."
+    raise TypeError(errors.describe(text, because=f"it is the {what}", fix="use Python integers"))
 
 
 def _axes(axes: Sequence[int], ndim: int) -> tuple[int, ...]:

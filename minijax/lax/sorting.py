@@ -17,7 +17,8 @@ import numpy as np
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array, _jax
 from minijax.base.util import canonicalize_axis
-from minijax.core import Primitive, ShapedArray, Zero, aval_of, materialize, zero_tangent
+from minijax.core import (Primitive, ShapedArray, Zero, aval_of, materialize, zero_tangent,
+                          zeros)
 from minijax.lax import shapes
 from minijax.lax.gather import GatherDimensionNumbers, GatherScatterMode, gather_p
 from minijax.lax.rules import ArrayLike
@@ -51,19 +52,19 @@ def sort_key_val(keys: ArrayLike, values: ArrayLike, dimension: int = -1,
     return tuple(sort_p.bind(keys, values, dimension=dimension, is_stable=is_stable, num_keys=1))
 
 
-def top_k(operand: ArrayLike, k: int, *, axis: int = -1) -> tuple[Array, Array]:
+def top_k(operand: ArrayLike, k: int, *, axis: int = -1) -> list[Array]:
     """The `k` largest elements along `axis`, in descending order, and their int32 positions."""
     k = operator.index(k)
     if k < 0:
         raise ValueError(errors.describe(f"k argument to top_k must be nonnegative, got {k}",
                                          fix="ask for at least 0 elements"))
     axis = canonicalize_axis(axis, aval_of(operand).ndim)
-    return tuple(top_k_p.bind(operand, k=k, axis=axis))
+    return top_k_p.bind(operand, k=k, axis=axis)
 
 
 def approx_max_k(operand: ArrayLike, k: int, reduction_dimension: int = -1,
                  recall_target: float = 0.95, reduction_input_size_override: int = -1,
-                 aggregate_to_topk: bool = True) -> tuple[Array, Array]:
+                 aggregate_to_topk: bool = True) -> list[Array]:
     """About the `k` largest elements and their positions: fast on TPU, exact elsewhere.
 
     `recall_target` is the expected share of the true ones. Without `aggregate_to_topk` more
@@ -76,19 +77,19 @@ def approx_max_k(operand: ArrayLike, k: int, reduction_dimension: int = -1,
 
 def approx_min_k(operand: ArrayLike, k: int, reduction_dimension: int = -1,
                  recall_target: float = 0.95, reduction_input_size_override: int = -1,
-                 aggregate_to_topk: bool = True) -> tuple[Array, Array]:
+                 aggregate_to_topk: bool = True) -> list[Array]:
     """About the `k` smallest elements and their positions; see `approx_max_k`."""
     return _approx_top_k(operand, k, reduction_dimension, recall_target, False,
                          reduction_input_size_override, aggregate_to_topk)
 
 
 def _approx_top_k(operand: Any, k: int, dimension: int, recall_target: float, is_max_k: bool,
-                  size_override: int, aggregate: bool) -> tuple[Array, Array]:
-    return tuple(approx_top_k_p.bind(
+                  size_override: int, aggregate: bool) -> list[Array]:
+    return approx_top_k_p.bind(
         operand, k=operator.index(k), reduction_dimension=operator.index(dimension),
         recall_target=float(recall_target), is_max_k=is_max_k,
         reduction_input_size_override=operator.index(size_override),
-        aggregate_to_topk=bool(aggregate)))
+        aggregate_to_topk=bool(aggregate))
 
 
 # --- Derivatives: the tangents move as the elements do ------------------------------------------
@@ -96,7 +97,10 @@ def _approx_top_k(operand: Any, k: int, dimension: int, recall_target: float, is
 
 def _take_along(x: Any, indices: Any, axis: int, unique: bool) -> Any:
     """`x` at `indices` along `axis`: one position for each element of the result."""
-    ndim = aval_of(x).ndim
+    aval = aval_of(x)
+    if not aval.size:  # no slice of size 1 fits
+        return zeros(aval.update(shape=aval_of(indices).shape))
+    ndim = aval.ndim
     others = tuple([d for d in range(ndim) if d != axis])
     dnums = GatherDimensionNumbers((), (axis,), (axis,), others, others)
     return gather_p.bind(
@@ -114,6 +118,12 @@ def _sort_shape(*avals: ShapedArray, dimension: int, is_stable: bool,
         raise TypeError(errors.describe(
             f"Arguments to sort must have equal shapes, got: "
             f"{' '.join(str(a.shape) for a in avals)}", fix="broadcast the operands first"))
+    for i, a in enumerate(avals[:num_keys]):
+        if isinstance(a.dtype, dtypes.ExtendedDType):
+            raise TypeError(errors.describe(
+                f"lt_to does not accept dtype {a.dtype.name} at position {i}. Accepted dtypes at "
+                f"position {i} are subtypes of integer, floating, bool.",
+                fix="sort jax.random.key_data(keys)"))
     return [ShapedArray(a.shape, a.dtype, a.weak_type) for a in avals]
 
 

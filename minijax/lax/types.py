@@ -84,13 +84,24 @@ def convert_element_type(operand: ArrayLike, new_dtype: Any) -> Array:
     new_dtype = dtypes.check_user_dtype(new_dtype, "convert_element_type")
     if not isinstance(operand, (Array, Tracer)):  # a literal of the new dtype
         check_conversion(get_aval(operand).dtype, new_dtype)
-        return stage(np.asarray(operand).astype(new_dtype))
+        return stage(_cast(np.asarray(operand), new_dtype))
     aval = operand.aval
     if aval.dtype == new_dtype and not aval.weak_type:
         return operand
     check_conversion(aval.dtype, new_dtype)
     return convert_element_type_p.bind(operand, new_dtype=new_dtype, weak_type=False,
                                        sharding=None)
+
+
+def _cast(x: np.ndarray, dtype: Any) -> np.ndarray:
+    """`x` converted as XLA does: floats beyond the range of an integer end at its bounds."""
+    if not dtypes.issubdtype(dtype, np.integer) or dtypes.issubdtype(x.dtype, np.integer):
+        return x.astype(dtype)
+    x, bounds = x.real, dtypes.iinfo(dtype)
+    with np.errstate(invalid="ignore"):
+        out = np.where(x != x, 0, x).astype(dtype)
+    out = np.where(x >= float(bounds.max), np.asarray(bounds.max, dtype), out)
+    return np.where(x <= float(bounds.min), np.asarray(bounds.min, dtype), out)
 
 
 def check_conversion(old: Any, new: Any) -> None:
@@ -115,11 +126,6 @@ def bitcast_convert_type(operand: ArrayLike, new_dtype: Any) -> Array:
     return bitcast_convert_type_p.bind(operand, new_dtype=new_dtype)
 
 
-def _bit_width(dtype: Any) -> int:
-    kind = dtypes.iinfo if dtypes.issubdtype(dtype, np.integer) else dtypes.finfo
-    return kind(dtype).bits
-
-
 def _bitcast_shape(x: ShapedArray, *, new_dtype: Any) -> ShapedArray:
     old = x.dtype
     if old == new_dtype:
@@ -127,12 +133,7 @@ def _bitcast_shape(x: ShapedArray, *, new_dtype: Any) -> ShapedArray:
     if isinstance(old, dtypes.ExtendedDType):
         raise ValueError(errors.describe(f"unexpected input: dtype={old.name}",
                                          fix="use jax.random.key_data to see a key as integers"))
-    if old.kind in "bc" or new_dtype.kind in "bc":
-        raise TypeError(errors.describe(
-            "lax.bitcast_convert_type does not support bool or complex values unless the operand "
-            f"and destination types match. Got operand dtype={old.name}, new_dtype={new_dtype!r}. "
-            "Consider using the arr.view() method instead.", fix="x.view(new_dtype)"))
-    before, after = _bit_width(old), _bit_width(new_dtype)
+    before, after = dtypes.itemsize_bits(old), dtypes.itemsize_bits(new_dtype)
     shape = x.shape
     if before > after:
         shape = (*shape, before // after)
@@ -144,6 +145,11 @@ def _bitcast_shape(x: ShapedArray, *, new_dtype: Any) -> ShapedArray:
                 f"bits to {new_dtype.name} of size {after}, bits but {last} * {before} != {after}",
                 fix=f"reshape so that the last axis has size {after // before}"))
         shape = shape[:-1]
+    if old.kind in "bc" or new_dtype.kind in "bc":
+        raise TypeError(errors.describe(
+            "lax.bitcast_convert_type does not support bool or complex values unless the operand "
+            f"and destination types match. Got operand dtype={old.name}, new_dtype={new_dtype!r}. "
+            "Consider using the arr.view() method instead.", fix="x.view(new_dtype)"))
     return ShapedArray(shape, new_dtype, False, x.placement)
 
 

@@ -98,8 +98,8 @@ def _explicit(shape: Sequence[int], window_dimensions: Sequence[int],
                for v in (window, strides, base, spread)):
             pads = ((0, 0),) * len(window)
             _check_window("reduce_window", shape, Window(window, strides, pads, base, spread))
-        padding = padtype_to_pads([dilated(n, b) for n, b in zip(shape, base)],
-                                  [dilated(n, d) for n, d in zip(window, spread)], strides,
+        # "SAME" means as many windows as without base_dilation
+        padding = padtype_to_pads(shape, [dilated(n, d) for n, d in zip(window, spread)], strides,
                                   padding)
     pads = tuple([(index(low), index(high)) for low, high in padding])
     return Window(window, strides, pads, base, spread)

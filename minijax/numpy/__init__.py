@@ -18,8 +18,8 @@ from minijax.numpy.arithmetic import (
     logaddexp2, mod, remainder, sinc)
 from minijax.numpy.choosing import piecewise, select, where
 from minijax.numpy.creation import (
-    arange, array, asarray, astype, copy, empty, empty_like, frombuffer, fromstring, full,
-    full_like, load, ones, ones_like, zeros, zeros_like)
+    arange, array, asarray, astype, copy, empty, empty_like, full, full_like, ones, ones_like,
+    zeros, zeros_like)
 from minijax.numpy.diagonals import diag, diagflat, diagonal, eye, identity, tri, tril, triu
 from minijax.numpy.dtypes_api import (
     ComplexWarning, bfloat16, bool, bool_, can_cast, cdouble, character, complex64, complex128,
@@ -31,6 +31,8 @@ from minijax.numpy.dtypes_api import (
     object_, promote_types, result_type, shape, signedinteger, single, size, uint, uint2, uint4,
     uint8, uint16, uint32, uint64, unsignedinteger)
 from minijax.numpy.editing import append, delete, insert, resize, trim_zeros
+from minijax.numpy.exchange import (
+    from_dlpack, frombuffer, fromfile, fromiter, fromstring, load)
 from minijax.numpy.floats import (
     allclose, angle, around, array_equal, array_equiv, frexp, isclose, iscomplex, isfinite, isinf,
     isnan, isneginf, isposinf, isreal, ldexp, modf, nan_to_num, rint, round, signbit, spacing)
@@ -62,7 +64,7 @@ from minijax.numpy.ufuncs import (
 
 # --- indexing, products, sorting, sets, statistics (NUMPY-B) -----------------------------------
 
-from minijax.numpy import linalg  # noqa: E402
+from minijax.numpy import fft, linalg  # noqa: E402
 from minijax.numpy.calculus import (  # noqa: E402
     diff, ediff1d, gradient, interp, trapezoid, unwrap)
 from minijax.numpy.einsums import einsum, einsum_path  # noqa: E402
@@ -70,7 +72,7 @@ from minijax.numpy.misc import (  # noqa: E402
     apply_along_axis, apply_over_axes, bartlett, blackman, convolve, correlate, hamming, hanning,
     i0, kaiser, packbits, unpackbits, vander)
 from minijax.numpy.polynomial import (  # noqa: E402
-    poly, polyadd, polyder, polydiv, polyint, polymul, polysub, polyval)
+    poly, polyadd, polyder, polydiv, polyfit, polyint, polymul, polysub, polyval, roots)
 from minijax.numpy.products import (  # noqa: E402
     cross, dot, inner, kron, matmul, matvec, outer, tensordot, trace, vdot, vecdot, vecmat)
 from minijax.numpy.selection import (  # noqa: E402

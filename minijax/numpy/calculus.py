@@ -48,7 +48,7 @@ def _diff(a: Any, prepend: Any, append: Any, n: int, axis: int) -> Any:
         return a
     if not a.ndim:
         raise ValueError(errors.describe(
-            f"diff requires input that is at least one dimensional; got {a}", fix="x[None]"))
+            "diff requires input that is at least one dimensional; got a number", fix="x[None]"))
     axis = canonicalize_axis(axis, a.ndim)
     parts = [a]
     for given, first in ((prepend, True), (append, False)):
@@ -233,13 +233,14 @@ def unwrap(p: ArrayLike, discont: ArrayLike | None = None, axis: int = -1,
         return promotion.convert(p, dtypes.to_inexact(p.dtype))
     axis = canonicalize_axis(axis, p.ndim)
     dtype = promotion.common_dtype(p, period)[0]
-    half = period / 2
+    half, odd = divmod(period, 2) if dtype in promotion.INTEGER else (period / 2, 0)
     if discont is None:
         discont = half
     jump = diff(p, axis=axis)
     whole = promotion.convert(jump, dtype)
     reduced = arithmetic.remainder(whole + half, period) - half
-    reduced = ufuncs.pick((reduced == -half) & (jump > 0), half, reduced)
+    at_edge = ufuncs.equal(odd, 0) & (reduced == -half) & (jump > 0)
+    reduced = ufuncs.pick(at_edge, half, reduced)
     correction = ufuncs.pick(ufuncs.abs(jump) < discont, 0, reduced - whole)
     first = promotion.convert(_part(p, axis, 0, 1), dtype)
     rest = promotion.convert(_part(p, axis, 1, None), dtype)

@@ -131,6 +131,8 @@ def _host_value(object: Any, dtype: Any) -> tuple[Any, bool]:
         except OverflowError:
             raise OverflowError(f"Python int {object} too large to convert to {dtype}") from None
     if isinstance(object, (np.ndarray, np.generic)):
+        if isinstance(object, np.ma.MaskedArray):
+            get_aval(object)  # refuses it
         return _canonical(object, dtype), False
     if object is None:
         raise ValueError("None is not a valid value for jnp.array")
@@ -158,17 +160,20 @@ def _canonical(value: Any, dtype: Any, shown: Any = None) -> np.ndarray:
 
 def _from_list(values: Sequence, dtype: Any) -> Any:
     leaves = tree.leaves(values)
-    kinds = set(map(type, leaves))
+    kinds, count = set(map(type, leaves)), len(leaves)
     if not kinds <= _NUMBERS:
         if any(issubclass(kind, (Tracer, Array)) for kind in kinds) or any(
                 hasattr(kind, "__jax_array__") for kind in kinds):
             return _from_arrays(values, leaves, dtype)
+        count = sum(getattr(x, "size", 1) for x in leaves)
         leaves = {(type(x), getattr(x, "dtype", None)): x for x in leaves}.values()
     else:
         leaves = [kind() for kind in kinds]
     if dtype is None:
         dtype = _common_dtype(leaves)
     value = np.array(values) if dtype is None else _as_numpy(values, dtype)
+    if value.size > count and value.dtype.kind != "O":  # NumPy made a nan of it
+        raise ValueError("None is not a valid value for jnp.array")
     return _canonical(value, dtype, values)
 
 
@@ -492,25 +497,3 @@ def _staged_range(aval: ShapedArray, line: tuple | None) -> Any:
     if by != 1:
         steps = lax.mul(by, steps)
     return lax.add(first, steps)
-
-
-# --- From buffers, files and iterators ---------------------------------------------------------
-
-
-def frombuffer(buffer: Any, dtype: DTypeLike = float, count: int = -1, offset: int = 0) -> Array:
-    """The bytes of a buffer as a vector."""
-    return asarray(np.frombuffer(buffer, dtypes.to_numpy_dtype(dtype), count, offset))
-
-
-def fromstring(string: str, dtype: DTypeLike = float, count: int = -1, *, sep: str) -> Array:
-    """The numbers in a text, which `sep` keeps apart."""
-    return asarray(np.fromstring(string, dtypes.to_numpy_dtype(dtype), count, sep=sep))
-
-
-def load(file: Any, *args: Any, **kwargs: Any) -> Any:
-    """What `numpy.load` reads from a .npy or .npz file, an array of it as an array of ours."""
-    out = np.load(file, *args, **kwargs)
-    if not isinstance(out, np.ndarray):
-        return out
-    # NumPy writes bfloat16 as two bytes of no particular type.
-    return asarray(out.view(dtypes.bfloat16) if out.dtype == np.dtype("V2") else out)

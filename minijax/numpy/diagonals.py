@@ -19,7 +19,7 @@ from minijax.base.util import canonicalize_axis
 from minijax.core import ShapedArray, Tracer, state, structural
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.creation import Place, _put, shape_tuple
-from minijax.numpy.promotion import as_array, broadcast, operand
+from minijax.numpy.promotion import as_array, broadcast, operand, strong
 from minijax.numpy.ufuncs import pick
 from minijax.runtime.call import fused
 
@@ -30,6 +30,9 @@ def eye(N: int, M: int | None = None, k: int | ArrayLike = 0, dtype: DTypeLike |
         device: Place = None) -> Array:
     """An N x M matrix with ones on the k-th diagonal (above the main one for k > 0)."""
     dtype = dtypes.check_user_dtype(dtype, "eye")
+    if any(isinstance(n, int) and n < 0 for n in (N, M)):
+        raise ValueError(errors.describe(
+            f"negative dimensions are not allowed, got {N} and {M}", fix="jnp.eye(3)"))
     shape = shape_tuple((N, N if M is None else M), "argument of 'N' jnp.eye().")
     aval = ShapedArray(shape, dtype)
     if state.trace.staging or isinstance(k, Tracer):
@@ -125,7 +128,7 @@ def _diagonal(a: Any, offset: int, axis1: int, axis2: int) -> Any:
 def _diag(v: ArrayLike, k: int, name: str) -> Array:
     v = as_array(operand(name, v))
     if name == "diagflat":
-        v = structural.reshape(v, (v.size,))
+        v = structural.reshape(strong(v), (v.size,))
     if v.ndim == 2:
         return _diagonal(v, k, 0, 1)
     if v.ndim != 1:

@@ -247,6 +247,11 @@ def _plan(subscripts: Any, shapes: tuple[tuple[int, ...], ...], optimize: Any) -
     steps: list[_Step] = []
     open_terms = list(enumerate(terms))  # (number of the value, its labels)
     for group in _path(terms, output, sizes, optimize):
+        if len(group) > 2:
+            raise NotImplementedError(errors.describe(
+                "jax.numpy.einsum does not support simultaneous contraction of 3 or more "
+                "operands.", because=f"the step {tuple(group)} of the path names {len(group)}",
+                fix="a path of pairs, as jnp.einsum_path gives"))
         chosen = [open_terms.pop(i) for i in sorted(group, reverse=True)][::-1]
         while len(chosen) > 1:
             others = [labels for _, labels in (*open_terms, *chosen[2:])]

@@ -7,6 +7,7 @@ infinities and nans come out as in NumPy.
     nan_to_num(jnp.inf)          # 3.4028235e+38
 """
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -251,7 +252,7 @@ def _to_nearest(x: Any) -> Any:
 def _round(name: str, a: Any, decimals: int, out: Any) -> Any:
     if out is not None:
         raise NotImplementedError(f"The 'out' argument to jnp.{name} is not supported.")
-    a = operand(name, a)
+    a, decimals = operand(name, a), operator.index(decimals)
     dtype = dtype_of(a)
     if dtype in INTEGER:
         if decimals < 0:

@@ -20,16 +20,25 @@ from minijax.base.util import canonicalize_axis
 from minijax.core import Tracer, structural
 from minijax.lax.rules import ArrayLike
 from minijax.numpy.manipulation import _at_least
-from minijax.numpy.promotion import as_array, convert, is_array_like, operand, promote, shape_of
+from minijax.numpy.promotion import (
+    as_array, convert, indexed_axes, is_array_like, operand, promote, shape_of)
 from minijax.runtime.call import fused
 
 Arrays = Array | np.ndarray | Sequence[ArrayLike]
 
 
+def _parts(name: str, array: Any) -> list:
+    array = as_array(operand(name, array))
+    if not array.ndim:
+        raise TypeError(errors.describe(f"{name} needs a sequence of arrays, got a single number",
+                                        fix=f"jnp.{name}([x, y])"))
+    return lax.unstack(array, 0)
+
+
 def _operands(name: str, arrays: Any, dtype: Any) -> list:
     """The arrays of a sequence (or the parts of one array) at one dtype."""
     if not isinstance(arrays, (list, tuple)):
-        arrays = lax.unstack(as_array(operand(name, arrays)), 0)
+        arrays = _parts(name, arrays)
     xs = [operand(name, x, i) for i, x in enumerate(arrays)]
     if not xs:
         raise ValueError(errors.describe("Need at least one array to "
@@ -88,7 +97,7 @@ def _raised(name: str, rank: int, axis: Callable[[list], int]) -> Callable:
     """The body of vstack and its kin: raise ranks, then concatenate."""
     def body(tup: Any, dtype: Any) -> Any:
         if not isinstance(tup, (list, tuple)):
-            tup = lax.unstack(as_array(operand(name, tup)), 0)
+            tup = _parts(name, tup)
         xs = [_at_least(name, x, rank) for x in tup]
         xs = _operands(name, xs, dtype)
         return _concatenated(xs, axis(xs))
@@ -202,7 +211,7 @@ def dsplit(ary: ArrayLike, indices_or_sections: Any) -> list[Array]:
 def _split(name: str, ary: Any, sections: Any, axis: Any) -> list:
     ary = operand(name, ary)
     shape = shape_of(ary)
-    axis = canonicalize_axis(axis, len(shape))
+    axis, = indexed_axes(axis, len(shape))
     sizes = _section_sizes(name, shape[axis], sections)
     if any(size < 0 for size in sizes):
         raise ValueError(errors.describe(

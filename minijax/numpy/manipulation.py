@@ -21,7 +21,7 @@ from minijax.base.util import canonicalize_axes, canonicalize_axis
 from minijax.core import Tracer, structural
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.creation import shape_tuple
-from minijax.numpy.promotion import as_array, broadcast, operand, promote_shapes
+from minijax.numpy.promotion import as_array, broadcast, indexed_axes, operand, promote_shapes
 from minijax.numpy.reductions import static_axis
 from minijax.runtime.call import fused
 
@@ -128,7 +128,7 @@ def _transpose(a: ArrayLike, axes: Any = None) -> Array:
     if axes is None:
         axes = tuple(range(a.ndim))[::-1]
     else:
-        axes = tuple([i + a.ndim if -a.ndim <= i < 0 else i for i in axes])
+        axes = tuple([canonicalize_axis(i, a.ndim) for i in axes])
     return _permuted(a, axes)
 
 
@@ -163,7 +163,7 @@ def swapaxes(a: ArrayLike, axis1: int, axis2: int) -> Array:
     """a with two axes exchanged."""
     a = as_array(operand("swapaxes", a))
     axes = list(range(a.ndim))
-    i, j = canonicalize_axis(axis1, a.ndim), canonicalize_axis(axis2, a.ndim)
+    (i,), (j,) = indexed_axes(axis1, a.ndim), indexed_axes(axis2, a.ndim)
     axes[i], axes[j] = j, i
     return _permuted(a, tuple(axes))
 

@@ -16,6 +16,7 @@ from minijax.base.dtypes import DTypeLike
 from minijax.base.jaxlib import Array, ArrayImpl
 from minijax.core import Tracer
 from minijax.lax.rules import ArrayLike
+from minijax.numpy import called as _called  # noqa: F401  (errors name the function called)
 from minijax.numpy import (
     arithmetic, creation, diagonals, floats, indexing, joining, manipulation, products,
     reductions, selection, sorting, ufuncs, views)

@@ -105,6 +105,7 @@ def packbits(a: ArrayLike, axis: int | None = None, bitorder: str = "big") -> An
     bits = structural.reshape(bits, (*bits.shape[:-1], bits.shape[-1] // 8, 8))
     weights = 1 << np.arange(8, dtype=np.uint32)
     weights = (weights[::-1] if bitorder == "big" else weights)
+    weights = weights.reshape((1,) * last + (1, 8))
     wide = ufuncs.multiply(promotion.convert(bits, np.dtype(np.uint32)), weights)
     packed = promotion.convert(structural.reduce_sum(wide, (last + 1,)), np.dtype(np.uint8))
     return structural.move_axis(packed, -1, axis)
@@ -128,6 +129,7 @@ def unpackbits(a: ArrayLike, axis: int | None = None, count: int | None = None,
     shifts = shifts[::-1] if bitorder == "big" else shifts
     plane = (*x.shape, 8)
     wide = structural.broadcast_in_dim(x, plane, tuple(range(x.ndim)))
+    shifts = shifts.reshape((1,) * x.ndim + (8,))
     bits = ufuncs.bitwise_and(ufuncs.right_shift(wide, shifts), np.uint8(1))
     bits = structural.reshape(bits, (*x.shape[:-1], x.shape[-1] * 8))
     if count is not None:

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from minijax import lax
-from minijax.base import errors
+from minijax.base import dtypes, errors
 from minijax.core import structural
 from minijax.lax.control_flow.scan import scan
 from minijax.lax.rules import ArrayLike
-from minijax.numpy import editing, host, misc, promotion, ufuncs
+from minijax.numpy import (
+    choosing, diagonals, editing, host, linalg, misc, products, promotion, reductions, ufuncs)
 from minijax.runtime.call import fused
 
 
@@ -95,7 +96,7 @@ def _polydiv(u: Any, v: Any) -> tuple[Any, Any]:
         quotient.append(lax.expand_dims(factor, (0,)))
         u = u.at[k:k + n + 1].add(-factor * v)
     if not quotient:
-        return structural.broadcast_in_dim(np.zeros((), u.dtype)[()], (0,), ()), u
+        return structural.broadcast_in_dim(np.zeros((), u.dtype)[()], (1,), ()), u
     return lax.concatenate(quotient, 0), u
 
 
@@ -152,18 +153,151 @@ def _polyint(p: Any, k: Any, m: int) -> Any:
     return ufuncs.true_divide(both, factors)
 
 
+# --- Coefficients from zeros or samples, zeros from coefficients -------------------------------
+
+
 @fused
 def poly(seq_of_zeros: ArrayLike) -> Any:
-    """The coefficients of the polynomial with the given zeros and leading coefficient 1."""
+    """The coefficients of the polynomial with the given zeros and leading coefficient 1.
+
+    Of a square matrix, its characteristic polynomial.
+    """
     zeros, = promotion.promote_inexact(promotion.operand("poly", seq_of_zeros))
     zeros = _vector("poly", zeros)
+    if zeros.ndim == 2 and zeros.shape[0] == zeros.shape[1] and zeros.size:
+        zeros = linalg.eigvals.body(zeros)
     if zeros.ndim != 1:
         raise ValueError(errors.describe("input must be 1d or non-empty square 2d array.",
                                          because=f"its shape is {tuple(zeros.shape)}",
                                          fix="a vector of zeros"))
-    out = structural.broadcast_in_dim(np.ones((), zeros.dtype)[()], (1,), ())
+    one = promotion.scalar(1, zeros.dtype)
+    if not zeros.size:
+        return promotion.as_array(one)
+    out = structural.broadcast_in_dim(one, (1,), ())
     for i in range(zeros.shape[0]):
         shifted = lax.pad(out, np.zeros((), out.dtype)[()], [(0, 1, 0)])
         delayed = lax.pad(out, np.zeros((), out.dtype)[()], [(1, 0, 0)])
         out = shifted - delayed * zeros[i]
     return out
+
+
+def roots(p: ArrayLike, *, strip_zeros: bool = True) -> Any:
+    """The zeros of a polynomial: the eigenvalues of its companion matrix.
+
+    Leading zeros of `p` must be known, for they lower the number of roots; with
+    `strip_zeros=False` they may be traced, and the roots that are missing are nan.
+    """
+    promotion.check_array_like("roots", p)
+    p, = promotion.promote_inexact(p)
+    p = _vector("roots", p)
+    if p.ndim != 1:
+        raise ValueError(errors.describe("Input must be a rank-1 array.", fix="p.ravel()",
+                                         because=f"its shape is {tuple(p.shape)}"))
+    dtype = dtypes.to_complex(p.dtype)
+    if p.shape[0] < 2:
+        return host.array(np.zeros(0, dtype), p)
+    if not strip_zeros:
+        return _roots_or_nan(p)
+    where = np.flatnonzero(host.concrete(
+        p, "jnp.roots must know which coefficients are zero; strip_zeros=False lifts that."))
+    if not where.size:
+        return host.array(np.zeros(0, dtype), p)
+    at_zero = p.shape[0] - 1 - int(where[-1])
+    found = _companion_roots(lax.slice_in_dim(p, int(where[0]), int(where[-1]) + 1))
+    return lax.concatenate((found, np.zeros(at_zero, dtype)), 0) if at_zero else found
+
+
+@fused
+def _companion_roots(p: Any) -> Any:
+    size = p.shape[0] - 1
+    if not size:
+        return promotion.as_array(np.zeros(0, dtypes.to_complex(p.dtype)))
+    first = lax.expand_dims(-lax.slice_in_dim(p, 1, None) / p[0], (0,))
+    matrix = lax.concatenate((first, diagonals.eye(size - 1, size, dtype=p.dtype)), 0)
+    return linalg.eigvals.body(matrix)
+
+
+@fused
+def _roots_or_nan(p: Any) -> Any:
+    """Leading zeros go to the end, where each adds a root 0; as many of those become nan."""
+    size = p.shape[0]
+    is_zero = ufuncs.equal(p, 0)
+    leading = reductions.sum(reductions.cumprod(promotion.convert(is_zero, np.dtype(np.int32))))
+    p = choosing.where(leading == size, promotion.scalar(1, p.dtype), p)
+    p = lax.dynamic_slice(lax.concatenate((p, p), 0), (leading,), (size,))
+    found = _companion_roots.body(p)
+    _, found = lax.sort((ufuncs.equal(found, 0), found), num_keys=1)
+    return choosing.where(np.arange(size - 1) < size - 1 - leading, found, complex(np.nan, np.nan))
+
+
+def polyfit(x: ArrayLike, y: ArrayLike, deg: int, rcond: float | None = None, full: bool = False,
+            w: ArrayLike | None = None, cov: bool | str = False) -> Any:
+    """The polynomial of degree `deg` that fits y[i] (a number or a row) at x[i] best.
+
+    `w` weighs the differences before they are squared.  With `full` also (residuals, rank,
+    singular values, rcond); with `cov` the covariance of the coefficients, "unscaled" or scaled.
+    """
+    promotion.check_array_like("polyfit", x, y)
+    deg = int(deg) if deg == int(deg) else operator.index(deg)
+    _check_samples(np.shape(x), np.shape(y), deg)
+    if w is not None:
+        promotion.check_array_like("polyfit", w)
+        _check_weights(np.shape(w), np.shape(y))
+    if cov and not full and cov != "unscaled" and np.shape(x)[0] <= deg + 1:
+        raise ValueError(errors.describe(
+            "the number of data points must exceed order to scale the covariance matrix",
+            because=f"there are {np.shape(x)[0]} points for {deg + 1} coefficients",
+            fix='cov="unscaled"'))
+    what = "full" if full else "unscaled" if cov == "unscaled" else "scaled" if cov else "fit"
+    return _polyfit(x, y, w, deg, rcond, what)
+
+
+def _check_samples(x: tuple, y: tuple, deg: int) -> None:
+    fail = None
+    if deg < 0:
+        raise ValueError(errors.describe("expected deg >= 0", because=f"deg={deg}", fix="deg=1"))
+    if len(x) != 1:
+        fail = "expected 1D vector for x"
+    elif not x[0]:
+        fail = "expected non-empty vector for x"
+    elif len(y) not in (1, 2):
+        fail = "expected 1D or 2D array for y"
+    elif x[0] != y[0]:
+        fail = "expected x and y to have same length"
+    if fail:
+        raise TypeError(errors.describe(fail, because=f"jnp.polyfit got x of shape {x} and y of "
+                                        f"shape {y}", fix="one row of y for each number in x"))
+
+
+def _check_weights(w: tuple, y: tuple) -> None:
+    if len(w) == 1 and w[0] == y[0]:
+        return
+    fail = "expected a 1-d array for weights" if len(w) != 1 else (
+        "expected w and y to have the same length")
+    raise TypeError(errors.describe(fail, because=f"jnp.polyfit got w of shape {w} and y of "
+                                    f"shape {y}", fix="one weight for each row of y"))
+
+
+@fused(static_argnums=(3, 4, 5))
+def _polyfit(x: Any, y: Any, w: Any, deg: int, rcond: float | None, what: str) -> Any:
+    x, y = promotion.promote_inexact(promotion.as_array(x), promotion.as_array(y))
+    rcond = x.shape[0] * float(dtypes.finfo(x.dtype).eps) if rcond is None else rcond
+    powers = misc.vander(x, deg + 1)
+    if w is not None:
+        w, powers, y = promotion.promote_inexact(promotion.as_array(w), powers, y)
+        powers = powers * lax.expand_dims(w, (1,))
+        y = y * (lax.expand_dims(w, (1,)) if y.ndim == 2 else w)
+    # Columns of norm 1 make the smallest singular value comparable with the largest.
+    scale = ufuncs.sqrt(reductions.sum(powers * powers, axis=0))
+    fitted, residuals, rank, s = linalg.lstsq(powers / scale, y, rcond)
+    fitted = fitted / (lax.expand_dims(scale, (1,)) if y.ndim == 2 else scale)
+    if what == "fit":
+        return fitted
+    if what == "full":
+        return fitted, residuals, rank, s, rcond
+    both = scale[:, None] * scale
+    covariance = linalg.inv.body(products.matmul(powers.T, powers) / both) / both
+    covariance = covariance if y.ndim == 1 else covariance[:, :, None]
+    if what == "scaled":
+        covariance = covariance * (residuals / (x.shape[0] - deg - 1))
+    return fitted, covariance

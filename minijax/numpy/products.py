@@ -47,7 +47,7 @@ class Dot(NamedTuple):
 
 def factors(name: str, args: Sequence[Any], preferred: Any, precision: Any = None,
             out_sharding: Any = None) -> tuple[list, Dot]:
-    """The operands as arrays of one dtype, and how to multiply them."""
+    """The operands as arrays, and how to multiply them: mixed dtypes stay mixed."""
     first = getattr(args[0], "aval", None)
     if preferred is None and first is not None and not first.weak_type:
         dtype = first.dtype
@@ -56,9 +56,9 @@ def factors(name: str, args: Sequence[Any], preferred: Any, precision: Any = Non
             return list(args), Dot(dtype, False, precision, out_sharding)
     args = [promotion.operand(name, x, i) for i, x in enumerate(args)]
     dtype, weak = promotion.common_dtype(*args)
-    arrays = [promotion.as_array(promotion.convert(x, dtype, weak)) for x in args]
     if preferred is not None:
         dtype, weak = dtypes.check_user_dtype(preferred, name), False
+    arrays = [promotion.as_array(x) for x in args]
     return arrays, Dot(dtype, weak, precision, out_sharding)
 
 

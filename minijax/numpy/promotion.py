@@ -20,6 +20,7 @@ import numpy as np
 from minijax import lax
 from minijax.base import config, dtypes, errors
 from minijax.base.jaxlib import Array
+from minijax.base.util import canonicalize_axes
 from minijax.core import Tracer, get_aval, state, structural
 from minijax.lax.rules import scalar_like
 from minijax.runtime import place
@@ -216,6 +217,19 @@ def to_rank(x: Any, rank: int) -> Any:
     if not missing:
         return x
     return structural.broadcast_in_dim(x, (1,) * missing + shape, tuple(range(missing, rank)))
+
+
+def indexed_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Axes counted from the front; IndexError for one that is not there.
+
+    JAX has this class, instead of ValueError, in the functions that read the axis' size first.
+    """
+    try:
+        return canonicalize_axes(axis, ndim)
+    except ValueError as error:
+        if "out of bounds" not in str(error):
+            raise
+        raise IndexError(str(error)) from None
 
 
 def broadcast(x: Any, shape: tuple[int, ...]) -> Any:

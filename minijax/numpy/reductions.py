@@ -25,7 +25,7 @@ from minijax.core import structural
 from minijax.lax.rules import ArrayLike
 from minijax.numpy.promotion import (
     BOOL, COMPLEX, FLOATING, INEXACT, SIGNED, UNSIGNED, as_array, broadcast, convert, dtype_of,
-    inexact_dtype, operand, promote_inexact, scalar, shape_of, strong)
+    indexed_axes, inexact_dtype, operand, promote_inexact, scalar, shape_of, strong)
 from minijax.numpy.ufuncs import pick, truth
 from minijax.runtime.call import fused
 
@@ -115,6 +115,9 @@ def _total(name: str, op: Callable, bool_op: Callable, combine: Callable, unit: 
     a = as_array(operand(name, a))
     where = check_where(name, where)
     axes = canonicalize_axes(axis, a.ndim)
+    if not isinstance(a.dtype, np.dtype):
+        raise TypeError(errors.describe(f"{name} does not accept dtype {a.dtype}.",
+                                        fix="arrays of numbers"))
     if dtype is not None:
         result = computed = dtypes.check_user_dtype(dtype, name)
     else:
@@ -355,7 +358,7 @@ def _mean(a: ArrayLike, axis: Any = None, dtype: Any = None, keepdims: bool = Fa
           where: Any = None) -> Array:
     a = as_array(operand("mean", a))
     where = check_where("mean", where)
-    axes = canonicalize_axes(axis, a.ndim)
+    axes = indexed_axes(axis, a.ndim)
     if dtype is None:
         result = inexact_dtype(a.dtype)
         computed = _FLOAT32 if result in _HALF else result
@@ -375,7 +378,7 @@ def _variance(name: str, a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: boo
               mean: Any) -> Any:
     a = as_array(operand(name, a))
     where = check_where(name, where)
-    axes = canonicalize_axes(axis, a.ndim)
+    axes = indexed_axes(axis, a.ndim)
     result = inexact_dtype(a.dtype) if dtype is None else dtypes.check_user_dtype(dtype, name)
     computed = _FLOAT32 if result in _HALF else result
     if a.dtype in COMPLEX and computed not in COMPLEX:
@@ -507,8 +510,8 @@ def _argument(name: str, op: Callable, a: Any, axis: Any, keepdims: bool) -> Any
     if axis is None:
         x, dims, at = structural.reshape(a, (a.size,)), tuple(range(ndim)), 0
     else:
-        at = canonicalize_axis(axis, ndim)
-        x, dims = a, (at,)
+        dims = indexed_axes(axis, ndim)
+        x, at = a, dims[0]
     if x.shape[at] == 0:
         raise ValueError(errors.describe(f"attempt to get {name} of an empty sequence",
                                          fix="test x.size first"))

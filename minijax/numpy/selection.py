@@ -9,6 +9,7 @@ Where the size of a result depends on values, `size=` fixes it (missing elements
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable, Sequence
@@ -19,9 +20,9 @@ import numpy as np
 from minijax import lax
 from minijax.base import dtypes, errors
 from minijax.base.util import canonicalize_axis
-from minijax.core import get_aval, structural
+from minijax.core import get_aval, is_tracer, structural
 from minijax.lax.rules import ArrayLike
-from minijax.numpy import at, host, indexing, promotion
+from minijax.numpy import at, host, indexing, promotion, ufuncs
 from minijax.numpy.sorting import position_dtype
 from minijax.runtime.call import fused
 
@@ -254,7 +255,10 @@ def _place(x: Any, mask: Any, values: Any) -> Any:
 def fill_diagonal(a: ArrayLike, val: ArrayLike, wrap: bool = False, *,
                   inplace: bool = True) -> Any:
     """A copy of `a` with the value(s) on its main diagonal; needs inplace=False."""
-    _not_inplace("fill_diagonal", inplace)
+    if inplace:
+        raise NotImplementedError(errors.describe(
+            "JAX arrays are immutable, must use inplace=False",
+            fix="x = jnp.fill_diagonal(x, value, inplace=False)"))
     if wrap:
         raise NotImplementedError(errors.describe(
             "wrap=True is not implemented, must use wrap=False", fix="wrap=False"))
@@ -373,14 +377,32 @@ def flatnonzero(a: ArrayLike, *, size: int | None = None, fill_value: Any = None
 
 def unravel_index(indices: ArrayLike, shape: Any) -> tuple:
     """The index along every axis of flat positions; those outside become the first or last."""
-    try:
-        shape = tuple(operator.index(n) for n in shape)
-    except TypeError:
-        shape = (operator.index(shape),)
+    several = isinstance(shape, (list, tuple)) or np.ndim(shape)
+    sizes = list(shape) if several else [shape]
+    if any(np.ndim(n) for n in sizes):
+        raise ValueError(errors.describe(
+            "unravel_index: shape should be a scalar or 1D sequence.",
+            because=f"it is {shape}", fix="unravel_index(indices, x.shape)"))
+    if any(map(is_tracer, sizes)):
+        return _unravel_traced(indices, *sizes)
+    shape = tuple(map(operator.index, sizes))
     if any(n < 0 for n in shape):
         raise ValueError(errors.describe(f"unravel_index: negative size in shape {shape}",
                                          fix="sizes are not negative"))
     return _unravel_index(indices, shape)
+
+
+@fused
+def _unravel_traced(indices: Any, *sizes: Any) -> tuple:
+    flat, *sizes = promotion.promote(promotion.operand("unravel_index", indices), *sizes)
+    total = functools.reduce(ufuncs.multiply, sizes)
+    flat = ufuncs.maximum(ufuncs.minimum(flat, total - 1), -total)
+    flat = ufuncs.pick(flat < 0, flat + total, flat)
+    parts = []
+    for size in reversed(sizes):
+        parts.append(lax.rem(flat, promotion.broadcast(size, flat.shape)))
+        flat = lax.div(flat, promotion.broadcast(size, flat.shape))
+    return tuple(reversed(parts))
 
 
 @fused(static_argnums=1)

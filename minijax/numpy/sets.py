@@ -257,9 +257,10 @@ def setdiff1d(ar1: ArrayLike, ar2: ArrayLike, assume_unique: bool = False, *,
               size: int | None = None, fill_value: ArrayLike | None = None) -> Any:
     """The distinct elements of the first array that the second lacks (padded with 0)."""
     fill_value = 0 if fill_value is None else fill_value
-    if not assume_unique:
-        return _combined("setdiff1d", (ar1, ar2), size, fill_value)
     promotion.check_array_like("setdiff1d", ar1, ar2)
+    if not assume_unique:
+        out = _combined("setdiff1d", (ar1, ar2), size, fill_value)
+        return promotion.convert(out, get_aval(ar1).dtype)
     return selection.extract(isin(ar1, ar2, invert=True), ar1, size=size, fill_value=fill_value)
 
 

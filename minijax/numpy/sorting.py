@@ -94,6 +94,9 @@ def _rows(keys: Any) -> list:
     if isinstance(keys, (list, tuple)):
         return list(keys)
     keys = promotion.as_array(promotion.operand("lexsort", keys))
+    if not keys.ndim:
+        raise TypeError(errors.describe("iteration over a 0-d array",
+                                        fix="lexsort((secondary, primary))"))
     return [lax.index_in_dim(keys, i, 0, keepdims=False) for i in range(keys.shape[0])]
 
 

@@ -400,16 +400,13 @@ def cov(m: ArrayLike, y: ArrayLike | None = None, rowvar: bool = True, bias: boo
     if y is not None and np.ndim(y) > 2:
         raise ValueError(errors.describe("y has more than 2 dimensions",
                                          because=f"its shape is {np.shape(y)}", fix="reshape it"))
-    if ddof is not None and ddof != int(ddof):
-        raise ValueError(errors.describe("ddof must be integer", because=f"ddof={ddof}",
-                                         fix="ddof=1"))
     _check_weights("fweights", fweights)
     if fweights is not None and not dtypes.issubdtype(get_aval(fweights).dtype, np.integer):
         raise TypeError(errors.describe("fweights must be integer.",
                                         because=f"their dtype is {get_aval(fweights).dtype}",
                                         fix="fweights.astype(int)"))
     _check_weights("aweights", aweights)
-    freedom = (0 if bias else 1) if ddof is None else int(ddof)
+    freedom = (0 if bias else 1) if ddof is None else ddof
     return _cov(m, y, fweights, aweights, (bool(rowvar), freedom, dtype))
 
 
@@ -436,7 +433,7 @@ def _cov(m: Any, y: Any, fweights: Any, aweights: Any, options: tuple) -> Any:
             weights = given if weights is None else lax.mul(weights, given)
     if weights is None:
         mean = reductions._mean.body(x, (1,), None, True)
-        norm = x.dtype.type(count - freedom)
+        norm = x.dtype.type(count - freedom if count else 0)
         right = lax.sub(x, mean)
     else:
         total = structural.reduce_sum(weights, (0,))

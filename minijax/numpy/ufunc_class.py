@@ -351,10 +351,22 @@ def _attach() -> None:
     """Give the functions of jnp their methods; once, at import."""
     for function, options in _METHODS.items():
         nin = 1 if function is ufuncs.negative else 2
-        made = ufunc(function, nin, 1, call=function, **options)
-        for name in ("reduce", "accumulate", "at", "outer", "reduceat", "nin", "nout", "nargs",
-                     "identity"):
+        function._ufunc = made = ufunc(function, nin, 1, call=function, **options)
+        for name in ("reduce", "accumulate", "at", "outer", "reduceat"):
             setattr(function, name, getattr(made, name))
+    # Compiled functions are all of one C++ class, so it is this that says "read-only".
+    for name in ("nin", "nout", "nargs", "identity"):
+        setattr(PjitFunction, name, property(_fact(name)))
+
+
+def _fact(name: str) -> Callable:
+    def read(self: Any) -> Any:
+        made = self.__dict__.get("_ufunc")
+        if made is None:
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        return getattr(made, name)
+
+    return read
 
 
 _attach()

@@ -7,13 +7,14 @@ to keys is doing it to the words of a batch: `vmap` over a trailing axis.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from minijax.base.dtypes import ExtendedDType
 from minijax.base.util import weak_cache
 from minijax.core import (AxisData, Jaxpr, JaxprEqn, Literal, ShapedArray, Var, aval_of, batch,
-                          materialize, state, subjaxprs, trace_closed)
+                          eval_jaxpr, materialize, state, subjaxprs, trace_closed)
 
 
 def is_extended(aval: Any) -> bool:
@@ -67,6 +68,14 @@ def physicalize(jaxpr: Jaxpr) -> Jaxpr:
     return _physicalized(jaxpr) if mentions_keys(jaxpr) else jaxpr
 
 
+def by_decomposition(fun: Callable) -> Callable:
+    """The field `physical` of an operation that `fun` writes in others, given the keys."""
+    def physical(avals: Sequence[Any], *operands: Any, **params: Any) -> Any:
+        jaxpr = physicalize(trace_closed(lambda *xs: [fun(*xs, **params)], avals))
+        return eval_jaxpr(jaxpr, jaxpr.consts, *operands)[0]
+    return physical
+
+
 def words_of(x: Any) -> Any:
     """The array of words behind a concrete array of keys; other values as they are."""
     return x._base_array if is_extended(aval_of(x)) else x
@@ -75,13 +84,14 @@ def words_of(x: Any) -> Any:
 def _run(eqn: JaxprEqn, operands: Sequence[Any]) -> Sequence[Any]:
     primitive, params = eqn.primitive, eqn.params
     if subjaxprs(params):
-        params = {name: _physical_param(value) for name, value in params.items()}
+        with nullcontext() if primitive.scope is None else primitive.scope(params):
+            params = {name: _physical_param(value) for name, value in params.items()}
         return _bind(primitive, operands, params)
     if not any(is_extended(v.aval) for v in [*eqn.invars, *eqn.outvars]):
         return _bind(primitive, operands, params)
     if primitive.physical is None:
         return _move_words(eqn, operands)
-    out = primitive.physical(*operands, **params)
+    out = primitive.physical([v.aval for v in eqn.invars], *operands, **params)
     return out if primitive.multiple_results else [out]
 
 

@@ -10,7 +10,8 @@ back what they got. `passes/physicalize.py` turns typed into raw just before low
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from minijax.base import config, dtypes, errors, tree
 from minijax.base.jaxlib import Array
 from minijax.core import Primitive, ShapedArray, aval_of, nondifferentiable, register_aval
 from minijax.numpy import methods
-from minijax.random import threefry
+from minijax.random import ciphers, rbg, threefry
 from minijax.runtime.place import as_array, asarray_const
 
 __all__ = ["PRNGKey", "clone", "fold_in", "key", "key_data", "key_dtype", "key_impl", "split",
@@ -29,23 +30,30 @@ __all__ = ["PRNGKey", "clone", "fold_in", "key", "key_data", "key_dtype", "key_i
 
 
 class PRNGImpl(NamedTuple):
-    """A generator: functions of one key's words."""
+    """A generator: functions of one key's words, an array of shape `key_shape`."""
 
-    name: str
-    tag: str
     key_shape: tuple[int, ...]
-    seed: Any
-    split: Any
-    random_bits: Any
-    fold_in: Any
+    seed: Callable[..., Any]
+    split: Callable[..., Any]
+    random_bits: Callable[..., Any]
+    fold_in: Callable[..., Any]
+    name: str = "<unnamed>"
+    tag: str = "?"
 
-    def __repr__(self) -> str:
-        return f"PRNGImpl({self.name})"
+    def __str__(self) -> str:
+        return self.tag
 
 
-threefry_impl = PRNGImpl("threefry2x32", "fry", (2,), threefry.seed, threefry.split,
-                         threefry.random_bits, threefry.fold_in)
-_IMPLS = {threefry_impl.name: threefry_impl}
+_IMPLS: dict[str, PRNGImpl] = {}
+_DTYPES: dict[PRNGImpl, "KeyDType"] = {}
+
+
+def register_impl(impl: PRNGImpl) -> None:
+    """Make a generator known by its name."""
+    if impl.name in _IMPLS:
+        raise ValueError(errors.describe(f"PRNG with name {impl.name} already registered: {impl}",
+                                         fix="choose another name"))
+    _IMPLS[impl.name] = impl
 
 
 class KeyDType(dtypes.ExtendedDType):
@@ -78,12 +86,17 @@ class KeyDType(dtypes.ExtendedDType):
         return key_dtype, (self._impl.name,)
 
 
-_DTYPES = {impl.name: KeyDType(impl) for impl in _IMPLS.values()}
+def dtype_of_impl(impl: PRNGImpl) -> KeyDType:
+    """The one dtype of the keys of a generator."""
+    found = _DTYPES.get(impl)
+    if found is None:
+        found = _DTYPES[impl] = KeyDType(impl)
+    return found
 
 
-def key_dtype(impl: Any = None) -> KeyDType:
+def key_dtype(impl_spec: Any = None) -> KeyDType:
     """The dtype of the keys of a generator, given by name (default: the configured one)."""
-    return _DTYPES[_resolve_impl(impl).name]
+    return dtype_of_impl(_resolve_impl(impl_spec))
 
 
 class PRNGKeyArray(Array):
@@ -96,7 +109,7 @@ class PRNGKeyArray(Array):
         self._impl = impl
         self._base_array = words
         shape = words.shape[:len(words.shape) - len(impl.key_shape)]
-        self.aval = ShapedArray(shape, _DTYPES[impl.name])
+        self.aval = ShapedArray(shape, dtype_of_impl(impl))
 
     shape = property(operator.attrgetter("aval.shape"))
     dtype = property(operator.attrgetter("aval.dtype"))
@@ -159,6 +172,17 @@ register_aval(PRNGKeyArray, operator.attrgetter("aval"))
 tree.register_dispatch_node(PRNGKeyArray, lambda k: ((k._base_array,), k._impl),
                             lambda impl, words: PRNGKeyArray(impl, words[0]))
 
+for _impl in (
+        PRNGImpl((1,), *ciphers.philox2x32.functions, "philox2x32", "phx2"),
+        PRNGImpl((2,), *ciphers.philox4x32.functions, "philox4x32", "phx4"),
+        PRNGImpl((2,), threefry.seed, threefry.split, threefry.random_bits, threefry.fold_in,
+                 "threefry2x32", "fry"),
+        PRNGImpl((4,), rbg.seed, rbg.split, rbg.random_bits, rbg.fold_in, "rbg", "rbg"),
+        PRNGImpl((4,), rbg.seed, rbg.unsafe_split, rbg.random_bits, rbg.unsafe_fold_in,
+                 "unsafe_rbg", "urbg"),
+        PRNGImpl((4,), *ciphers.threefry4x32.functions, "threefry4x32", "fry4")):
+    register_impl(_impl)
+
 # --- Primitives --------------------------------------------------------------------------------
 
 
@@ -170,130 +194,207 @@ def _front(primitive: Primitive) -> Any:
     return vmap
 
 
-def _per_key(fun: Any, words: Any, *rest: Any, words_ndim: int = 1) -> Any:
+def _per_key(fun: Callable, words: Any, words_ndim: int = 1) -> Any:
     """Apply a function of one key's words to every key of an array of them."""
-    lead = aval_of(words).ndim - words_ndim
-    for _ in range(lead):
-        fun = _mapped(fun)
-    return fun(words, *rest)
+    shape = aval_of(words).shape
+    for size in reversed(shape[:len(shape) - words_ndim]):
+        fun = _mapped(fun, size, [size])
+    return fun(words)
 
 
-def _mapped(fun: Any) -> Any:
+def _mapped(fun: Callable, size: int, sizes: Sequence[int | None]) -> Callable:
+    """`fun` mapped over the first axis, of which some operands have size 1, or None of it."""
     def mapped(*args: Any) -> Any:
-        size = aval_of(args[0]).shape[0]
+        args = [lax.index_in_dim(x, 0, keepdims=False) if n == 1 != size else x
+                for x, n in zip(args, sizes)]
         outs, dims = core.batch(lambda *xs: [fun(*xs)], core.AxisData(None, size), args,
-                                [0] * len(args))
+                                [0 if n == size else None for n in sizes])
         return core.materialize(outs[0], dims[0], size)
     return mapped
 
 
 def _seed_shape(seeds: ShapedArray, *, impl: PRNGImpl) -> ShapedArray:
-    return ShapedArray(seeds.shape, _DTYPES[impl.name])
+    return ShapedArray(seeds.shape, dtype_of_impl(impl))
 
 
 random_seed_p = Primitive(
     "random_seed", shape=_seed_shape, jvp=nondifferentiable,
-    physical=lambda seeds, *, impl: _per_key(impl.seed, seeds, words_ndim=0))
+    physical=lambda avals, seeds, *, impl: _per_key(impl.seed, seeds, words_ndim=0))
 
 
 def _split_shape(keys: ShapedArray, *, shape: tuple[int, ...]) -> ShapedArray:
     return keys.update(shape=(*keys.shape, *shape))
 
 
-random_split_p = Primitive(
-    "random_split", shape=_split_shape, jvp=nondifferentiable,
-    physical=lambda words, *, shape: _per_key(
-        lambda w: threefry_impl.split(w, shape), words))
+def _split_words(avals: Sequence[ShapedArray], words: Any, *, shape: tuple[int, ...]) -> Any:
+    impl = avals[0].dtype._impl
+    return _per_key(lambda w: impl.split(w, shape), words)
+
+
+random_split_p = Primitive("random_split", shape=_split_shape, jvp=nondifferentiable,
+                           physical=_split_words)
+
+
+def _fold_in_vmap(axis: Any, args: Sequence[Any], dims: Sequence[Any]) -> tuple:
+    """Batched operands with the axis in front; those that are not stay as they are."""
+    rank = max(aval_of(x).ndim - (d is not None) for x, d in zip(args, dims))
+    args = [x if d is None else _with_rank(core.move_axis(x, d, 0), rank + 1)
+            for x, d in zip(args, dims)]
+    return random_fold_in_p.bind(*args), 0
+
+
+def _with_rank(x: Any, rank: int) -> Any:
+    """`x` with axes of size 1 after its first one."""
+    missing = rank - aval_of(x).ndim
+    return lax.expand_dims(x, tuple(range(1, 1 + missing))) if missing else x
+
+
+def _fold_in_words(avals: Sequence[ShapedArray], words: Any, data: Any) -> Any:
+    """One key and one integer at a time, in nested maps over what each of them has of the axes."""
+    shapes = [a.shape for a in avals]
+    out_shape = np.broadcast_shapes(*shapes)
+    fun = avals[0].dtype._impl.fold_in
+    for i in range(1, len(out_shape) + 1):
+        sizes = [shape[-i] if len(shape) >= i else None for shape in shapes]
+        fun = _mapped(fun, out_shape[-i], sizes)
+    return fun(words, data)
 
 
 def _fold_in_shape(keys: ShapedArray, data: ShapedArray) -> ShapedArray:
     return keys.update(shape=np.broadcast_shapes(keys.shape, data.shape))
 
 
-random_fold_in_p = Primitive(
-    "random_fold_in", shape=_fold_in_shape, jvp=nondifferentiable,
-    physical=lambda words, data: _per_key(threefry_impl.fold_in, words, data))
+random_fold_in_p = Primitive("random_fold_in", shape=_fold_in_shape, jvp=nondifferentiable,
+                             physical=_fold_in_words)
 
 
 def _bits_shape(keys: ShapedArray, *, bit_width: int, shape: tuple[int, ...]) -> ShapedArray:
     return ShapedArray((*keys.shape, *shape), threefry.UINT[bit_width])
 
 
-random_bits_p = Primitive(
-    "random_bits", shape=_bits_shape, jvp=nondifferentiable,
-    physical=lambda words, *, bit_width, shape: _per_key(
-        lambda w: threefry_impl.random_bits(w, bit_width, shape), words))
+def _bits_of_words(avals: Sequence[ShapedArray], words: Any, *, bit_width: int,
+                   shape: tuple[int, ...]) -> Any:
+    impl = avals[0].dtype._impl
+    return _per_key(lambda w: impl.random_bits(w, bit_width, shape), words)
+
+
+random_bits_p = Primitive("random_bits", shape=_bits_shape, jvp=nondifferentiable,
+                          physical=_bits_of_words)
 
 
 def _wrap_shape(words: ShapedArray, *, impl: PRNGImpl) -> ShapedArray:
-    return ShapedArray(words.shape[:words.ndim - len(impl.key_shape)], _DTYPES[impl.name])
+    return ShapedArray(words.shape[:words.ndim - len(impl.key_shape)], dtype_of_impl(impl))
 
 
 random_wrap_p = Primitive(
     "random_wrap", shape=_wrap_shape, jvp=nondifferentiable,
-    physical=lambda words, *, impl: words,
+    physical=lambda avals, words, *, impl: words,
     impl=lambda words, *, impl: PRNGKeyArray(impl, as_array(words)))
 
 random_unwrap_p = Primitive(
     "random_unwrap", jvp=nondifferentiable,
     shape=lambda keys: ShapedArray((*keys.shape, *keys.dtype.word_shape), keys.dtype.word_dtype),
-    physical=lambda words: words, impl=lambda keys: keys._base_array)
+    physical=lambda avals, words: words, impl=lambda keys: keys._base_array)
+
+random_clone_p = Primitive("random_clone", shape=lambda keys: keys, jvp=nondifferentiable,
+                           physical=lambda avals, words: words, impl=lambda keys: keys)
 
 for _primitive in (random_seed_p, random_split_p, random_fold_in_p, random_bits_p, random_wrap_p,
-                   random_unwrap_p):
+                   random_unwrap_p, random_clone_p):
     _primitive.vmap = _front(_primitive)
+random_fold_in_p.vmap = _fold_in_vmap
 
-lax.eq_p.physical = lambda x, y: lax.reduce_and(lax.eq(x, y), (aval_of(x).ndim - 1,))
-lax.ne_p.physical = lambda x, y: lax.reduce_or(lax.ne(x, y), (aval_of(x).ndim - 1,))
+lax.eq_p.physical = lambda avals, x, y: lax.reduce_and(lax.eq(x, y), (aval_of(x).ndim - 1,))
+lax.ne_p.physical = lambda avals, x, y: lax.reduce_or(lax.ne(x, y), (aval_of(x).ndim - 1,))
 
 # --- Making keys -------------------------------------------------------------------------------
 
 
-def _resolve_impl(impl: Any) -> PRNGImpl:
-    if impl is None:
-        impl = config.config.jax_default_prng_impl
-    if isinstance(impl, KeyDType):
-        return impl._impl
-    if isinstance(impl, PRNGImpl):
-        return impl
-    if impl not in _IMPLS:
+def _resolve_impl(spec: Any) -> PRNGImpl:
+    """The generator that a name, a dtype of keys or a generator stands for."""
+    if spec is None:
+        spec = config.config.jax_default_prng_impl
+    if isinstance(spec, KeyDType):
+        return spec._impl
+    if isinstance(spec, PRNGImpl):
+        return spec
+    if not isinstance(spec, str):
+        raise TypeError(errors.describe(
+            f"unrecognized type {type(spec)} for specifying PRNG implementation.",
+            fix="impl='threefry2x32'"))
+    if spec not in _IMPLS:
         known = ", ".join(f'"{name}"' for name in _IMPLS)
         raise ValueError(errors.describe(
-            f'unrecognized PRNG implementation "{impl}". Did you mean one of: {known}?',
+            f'unrecognized PRNG implementation "{spec}". Did you mean one of: {known}?',
             fix="jax.random.key(0, impl='threefry2x32')"))
-    return _IMPLS[impl]
+    return _IMPLS[spec]
 
 
-def _seed(name: str, value: Any, impl: Any) -> Any:
+def _impl_or_dtype(name: str, impl: Any, dtype: Any) -> PRNGImpl:
+    if dtype is not None and impl is not None:
+        raise ValueError(errors.describe(
+            f"Cannot specify both `impl` and `dtype` arguments to jax.random.{name}",
+            fix="dtype=jax.random.key_dtype(impl)"))
+    return _resolve_impl(impl if dtype is None else dtype)
+
+
+def _seed(name: str, value: Any, impl: PRNGImpl) -> Any:
     """A typed key from an integer; without compiling anything when the integer is known."""
-    impl = _resolve_impl(impl)
-    if not dtypes.issubdtype(aval_of(value).dtype, np.integer):
+    if is_typed(value):
+        raise TypeError(errors.describe(
+            f"{name} accepts a scalar seed, but was given a PRNG key.",
+            fix="jax.random.split(key), or jax.random.fold_in(key, 1)"))
+    if isinstance(value, (int, np.integer)):
+        value = _offset(np.int64(value) if isinstance(value, int) else value)
+        repeats = _HOST_SEEDS.get(impl.seed)
+        if repeats and not core.state.trace.staging:
+            words = np.tile(_host_words(value), repeats)
+            return PRNGKeyArray(impl, asarray_const(words, ShapedArray(words.shape, words.dtype)))
+        return random_seed_p.bind(value.astype(aval_of(value).dtype), impl=impl)
+    given = aval_of(value)
+    if given.shape:
+        raise TypeError(errors.describe(
+            f"{name} accepts a scalar seed, but was given an array of shape {given.shape} != (). "
+            "Use jax.vmap for batching", fix=f"jax.vmap(jax.random.{name})(seeds)"))
+    if not dtypes.issubdtype(given.dtype, np.integer):
         raise TypeError(errors.describe(
             f"PRNG key seed must be an integer; got {value!r:.100}", fix="jax.random.key(0)"))
-    if aval_of(value).shape:
-        raise TypeError(errors.describe(
-            f"{name} accepts a scalar seed, but was given an array of shape "
-            f"{aval_of(value).shape} != (). Use jax.vmap for batching",
-            fix=f"jax.vmap(jax.random.{name})(seeds)"))
-    if isinstance(value, (int, np.integer)) and not core.state.trace.staging:
-        wide = int(value) & 0xFFFFFFFFFFFFFFFF
-        upper = wide >> 32 if aval_of(np.int64(0)).dtype.itemsize == 8 else 0
-        words = np.array([upper, wide & 0xFFFFFFFF], np.uint32)
-        return PRNGKeyArray(impl, asarray_const(words, ShapedArray((2,), words.dtype)))
-    if isinstance(value, int):
-        value = np.int64(value & 0xFFFFFFFFFFFFFFFF if value >= 2 ** 63 else value).astype(
-            aval_of(np.int64(0)).dtype)
-    return random_seed_p.bind(value, impl=impl)
+    return random_seed_p.bind(_offset(value), impl=impl)
 
 
-def key(seed: int | Array, *, impl: Any = None) -> Array:
-    """A typed key from an integer seed."""
-    return _seed("key", seed, impl)
+def _offset(value: Any) -> Any:
+    """The seed moved by the option `jax_random_seed_offset`."""
+    offset = config.config.jax_random_seed_offset
+    if not offset:
+        return value
+    if isinstance(value, np.integer):
+        return np.add(value, np.asarray(offset).astype(value.dtype), dtype=value.dtype)
+    return lax.add(value, np.asarray(offset).astype(aval_of(value).dtype)[()])
+
+
+_HOST_SEEDS = {threefry.seed: 1, rbg.seed: 2}  # how often a key repeats the words of its seed
+
+
+def _host_words(value: np.integer) -> np.ndarray:
+    """The two words of a seed, the upper one being 0 for integers of at most 32 bits."""
+    wide = int(value) & 0xFFFFFFFFFFFFFFFF
+    upper = wide >> 32 if aval_of(value).dtype.itemsize == 8 else 0
+    return np.array([upper, wide & 0xFFFFFFFF], np.uint32)
+
+
+def key(seed: int | Array, *, impl: Any = None, dtype: Any = None) -> Array:
+    """A typed key from an integer seed.
+
+    impl: the name of a generator ("threefry2x32", "philox4x32", "rbg", ...); dtype: the same, as
+    the dtype of its keys.
+    """
+    return _seed("key", seed, _impl_or_dtype("key", impl, dtype))
 
 
 def PRNGKey(seed: int | Array, *, impl: Any = None) -> Array:
-    """A raw key, a uint32 array of shape (2,), from an integer seed."""
-    return random_unwrap_p.bind(_seed("PRNGKey", seed, impl))
+    """A raw key, a uint32 array of one axis, from an integer seed."""
+    made = _seed("PRNGKey", seed, _resolve_impl(impl))
+    return made if config.config.jax_enable_custom_prng else random_unwrap_p.bind(made)
 
 
 def is_typed(x: Any) -> bool:
@@ -307,18 +408,35 @@ def as_key(name: str, keys: Any, batched: bool = False) -> tuple[Any, bool]:
     """
     typed = is_typed(keys)
     if not typed:
-        keys = wrap_key_data(keys, name=name)
+        impl = _resolve_impl(None)
+        keys = _wrap(keys, impl)
+        if config.config.jax_legacy_prng_key != "allow":
+            _refuse_raw(name)
     if not batched and aval_of(keys).shape:
-        shape = aval_of(keys).shape if typed else (*aval_of(keys).shape, 2)
+        shape = aval_of(keys).shape
+        shape = shape if typed else shape + impl.key_shape
         raise ValueError(errors.describe(
             f"{name} accepts a single key, but was given a key array of shape {shape} != (). Use "
             "jax.vmap for batching.", fix=f"jax.vmap(lambda k: jax.random.{name}(k, ...))(keys)"))
     return keys, typed
 
 
-def wrap_key_data(key_bits_array: Any, *, impl: Any = None, name: str = "") -> Array:
+def _refuse_raw(name: str) -> None:
+    """What the option `jax_legacy_prng_key` asks for when a raw key is used."""
+    message = (f"Legacy uint32 key array passed as key to jax.random function {name}. "
+               "To create keys, use jax.random.key(); to convert an existing raw key array, use "
+               "jax.random.wrap_key_data().")
+    if config.config.jax_legacy_prng_key == "error":
+        raise ValueError(errors.describe(message, fix="jax.random.wrap_key_data(key)"))
+    warnings.warn(message, UserWarning, stacklevel=4)
+
+
+def wrap_key_data(key_bits_array: Any, *, impl: Any = None, dtype: Any = None) -> Array:
     """Typed keys from the uint32 array of their words, which are in the last axis."""
-    impl = _resolve_impl(impl)
+    return _wrap(key_bits_array, _impl_or_dtype("wrap_key_data", impl, dtype))
+
+
+def _wrap(key_bits_array: Any, impl: PRNGImpl) -> Any:
     if not all(hasattr(key_bits_array, attr) for attr in ("ndim", "shape", "dtype")):
         raise TypeError(errors.describe(
             "JAX encountered invalid PRNG key data: expected key_data to have ndim, shape, and "
@@ -328,7 +446,7 @@ def wrap_key_data(key_bits_array: Any, *, impl: Any = None, name: str = "") -> A
     if aval.ndim < words or aval.shape[aval.ndim - words:] != impl.key_shape:
         raise TypeError(errors.describe(
             "JAX encountered invalid PRNG key data: expected key_data.shape to end with "
-            f"{impl.key_shape}; got shape={aval.shape} for impl={impl}",
+            f"{impl.key_shape}; got shape={aval.shape} for impl={impl!r}",
             fix="jax.random.key(0) makes a key"))
     if aval.dtype != np.uint32:
         raise TypeError(errors.describe(
@@ -351,7 +469,8 @@ def key_impl(keys: Array) -> Any:
 
 def clone(key: Array) -> Array:
     """A copy of the key that may be used again."""
-    return key
+    typed_key, typed = as_key("clone", key, batched=True)
+    return _give_back(random_clone_p.bind(typed_key), typed)
 
 
 def _give_back(keys: Any, typed: bool) -> Any:
@@ -364,8 +483,7 @@ def split(key: Array, num: int | tuple[int, ...] = 2) -> Array:
     key: a single key. num: an int or a shape.
     """
     typed_key, typed = as_key("split", key)
-    shape = tuple(operator.index(n) for n in num) if isinstance(num, tuple) else (
-        operator.index(num),)
+    shape = tuple(map(operator.index, num if isinstance(num, (tuple, list)) else (num,)))
     return _give_back(_split(typed_key, shape), typed)
 
 

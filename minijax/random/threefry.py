@@ -50,15 +50,20 @@ def key_words(key: Any) -> tuple[Any, Any]:
     return (lax.index_in_dim(key, 0, keepdims=False), lax.index_in_dim(key, 1, keepdims=False))
 
 
-def seed(value: Any) -> Any:
-    """The key of an integer: its upper and lower 32 bits."""
+def words_of_seed(value: Any) -> tuple[Any, Any]:
+    """The upper and the lower 32 bits of an integer."""
     bits = np.iinfo(value.dtype).bits
     lo = lax.convert_element_type(value, _WORD)
     hi = lax.full_like(lo, 0)
     if bits == 64:
         shifted = lax.shift_right_logical(value, lax.full_like(value, 32))
         hi = lax.convert_element_type(shifted, _WORD)
-    return lax.concatenate([lax.reshape(hi, (1,)), lax.reshape(lo, (1,))], 0)
+    return hi, lo
+
+
+def seed(value: Any) -> Any:
+    """The key of an integer: its upper and lower 32 bits."""
+    return lax.concatenate([lax.reshape(word, (1,)) for word in words_of_seed(value)], 0)
 
 
 def fold_in(key: Any, data: Any) -> Any:
@@ -98,11 +103,15 @@ def random_bits(key: Any, bit_width: int, shape: tuple[int, ...]) -> Any:
         return _random_bits_of_range(key, bit_width, shape)
     hi, lo = hash_words(key, *counters(shape))
     if bit_width == 64:
-        wide = UINT[64]
-        upper = lax.shift_left(lax.convert_element_type(hi, wide), np.uint64(32))
-        return lax.bitwise_or(upper, lax.convert_element_type(lo, wide))
+        return join_words(hi, lo)
     bits = lax.bitwise_xor(hi, lo)
     return bits if bit_width == 32 else lax.convert_element_type(bits, UINT[bit_width])
+
+
+def join_words(hi: Any, lo: Any) -> Any:
+    """64-bit integers of their upper and lower words."""
+    upper = lax.shift_left(lax.convert_element_type(hi, UINT[64]), np.uint64(32))
+    return lax.bitwise_or(upper, lax.convert_element_type(lo, UINT[64]))
 
 
 # --- The older layout --------------------------------------------------------------------------
@@ -122,16 +131,15 @@ def _random_bits_of_range(key: Any, bit_width: int, shape: tuple[int, ...]) -> A
     size = math.prod(shape)
     words = _hash_range(key, -(-bit_width * size // 32))
     if bit_width == 64:
-        wide = lax.convert_element_type(words, UINT[64])
-        upper = lax.shift_left(lax.slice(wide, (0,), (size,)), np.uint64(32))
-        return lax.reshape(lax.bitwise_or(upper, lax.slice(wide, (size,), (2 * size,))), shape)
+        return lax.reshape(join_words(lax.slice(words, (0,), (size,)),
+                                      lax.slice(words, (size,), (2 * size,))), shape)
     if bit_width < 32:
         per_word = 32 // bit_width
         count = words.shape[0]
-        shifts = np.arange(per_word, dtype=_WORD)[:, None] * np.uint32(bit_width)
+        shifts = np.arange(per_word, dtype=_WORD) * np.uint32(bit_width)
         parts = lax.shift_right_logical(
-            lax.broadcast_in_dim(words, (per_word, count), (1,)),
-            lax.broadcast_in_dim(shifts, (per_word, count), (0, 1)))
+            lax.broadcast_in_dim(words, (count, per_word), (0,)),
+            lax.broadcast_in_dim(shifts, (count, per_word), (1,)))
         words = lax.convert_element_type(lax.reshape(parts, (per_word * count,)), UINT[bit_width])
         words = lax.slice(words, (0,), (size,))
     return lax.reshape(words, shape)

@@ -89,7 +89,7 @@ def resolve(
     known = parameters_of(fun)
     static = _complete(known, "static", static_argnums, static_argnames)
     donate = _complete(known, "donate", donate_argnums, donate_argnames)
-    _check_apart(static, donate)
+    _check_apart(static, donate, named=static_argnums is None)
     return Resolved(*static, *donate)
 
 
@@ -116,6 +116,10 @@ def _complete(
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
     numbers, names = _numbers(argnums), _names(argnames)
     if known is None:
+        if names and kind == "donate":
+            raise ValueError(errors.describe(
+                "Getting the signature of function failed. Pass donate_argnums instead of "
+                "donate_argnames.", fix="jax.jit(f, donate_argnums=...)"))
         return numbers, names
     _check_numbers(known, kind, numbers)
     _check_names(known, kind, names)
@@ -143,7 +147,7 @@ def _check_names(known: Parameters, kind: str, names: tuple[str, ...]) -> None:
     valid = {*known.positional[known.num_positional_only:], *known.keyword_only}
     unknown = {name for name in names if name not in valid}
     if known.varkw:
-        unknown &= set(only)
+        unknown &= {*only, known.varargs}
     if unknown:
         raise ValueError(errors.describe(
             f"Jitted function has invalid argnames {unknown} in {kind}_argnames. "
@@ -151,8 +155,10 @@ def _check_names(known: Parameters, kind: str, names: tuple[str, ...]) -> None:
             fix=f"the function has the arguments {', '.join(sorted(valid))}"))
 
 
-def _check_apart(static: tuple, donate: tuple) -> None:
-    for kind, one, two in zip(("argnums", "argnames"), static, donate, strict=True):
+def _check_apart(static: tuple, donate: tuple, named: bool) -> None:
+    kinds = ("argnames", "argnums") if named else ("argnums", "argnames")
+    for kind in kinds:
+        one, two = [pair[kind == "argnames"] for pair in (static, donate)]
         both = set(one) & set(two)
         if both:
             what = "Argument names" if kind == "argnames" else "Argument numbers"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minijax.base import jaxlib
+from minijax.base import jaxlib, tree
 from minijax.core import ShapedArray
 from minijax.runtime import place
 from minijax.sharding.single import SingleDeviceSharding, single_device
@@ -34,6 +34,11 @@ def make_array_from_single_device_arrays(
                 "argument to `jax.make_array_from_single_device_arrays`."
             )
         dtype = arrays[0].dtype
+    if any(part.dtype != dtype for part in arrays):
+        raise ValueError(
+            "If `dtype` is provided to `jax.make_array_from_single_device_arrays`, it must match "
+            f"the dtype of the addressable shards. Got dtype={np.dtype(dtype)} and shards of "
+            f"{arrays[0].dtype}")
     weak_type = bool(arrays) and all(part.weak_type for part in arrays)
     aval = ShapedArray(tuple(shape), dtype, weak_type)
     if type(sharding) is not SingleDeviceSharding:
@@ -63,29 +68,54 @@ def make_array_from_callback(
 
 
 def make_array_from_process_local_data(
-    sharding: Any, local_data: Any, global_shape: Sequence[int] | None = None
+    sharding: Any, local_data: Any, global_shape: Any = None
 ) -> Any:
-    """An array whose addressable parts are the rows, columns ... of this process's `local_data`.
+    """A tree of arrays whose addressable parts are what this process has in `local_data`.
 
-    `local_data` covers the block of the whole that the devices of this process hold, without
-    gaps.  global_shape: None when every process has the same amount of each sharded dimension.
+    Each leaf covers the block of the whole that the devices of this process hold, without gaps.
+    sharding, global_shape: prefix trees; a shape of None, or a None in it, means that every
+    process has the same amount of what is split.
     """
-    local = np.asarray(local_data)
-    shape = tuple(global_shape) if global_shape is not None else _global_shape(sharding, local)
+    leaves, treedef = tree.flatten(local_data)
+    shapes = tree.broadcast_prefix(global_shape, local_data, is_leaf=_is_shape)
+    places = tree.broadcast_prefix(sharding, local_data)
+    return treedef.unflatten([
+        _from_local(place.target_sharding(where), np.asarray(local), shape)
+        for where, local, shape in zip(places, leaves, shapes, strict=True)])
+
+
+def _is_shape(x: Any) -> bool:
+    return x is None or (isinstance(x, tuple) and all(n is None or type(n) is int for n in x))
+
+
+def _from_local(sharding: Any, local: np.ndarray, global_shape: Any) -> Any:
+    shape = _global_shape(sharding, local)
+    if global_shape is not None:
+        if len(global_shape) != local.ndim:
+            raise ValueError(f"global_shape {global_shape} has another rank than the local data "
+                             f"of shape {local.shape}")
+        shape = tuple(
+            guess if size is None else size
+            for size, guess in zip(global_shape, shape, strict=True))
     places = sharding.addressable_devices_indices_map(shape)
-    starts = [
-        min(index[axis].indices(size)[0] for index in places.values())
-        for axis, size in enumerate(shape)
-    ]
+    bounds = [[index[axis].indices(size)[:2] for index in places.values()]
+              for axis, size in enumerate(shape)]
+    starts = [min(low for low, _ in ends) for ends in bounds]
+    block = tuple(max(high for _, high in ends) - start
+                  for ends, start in zip(bounds, starts, strict=True))
     whole = local.shape == shape
+    if not whole and local.shape != block:
+        raise ValueError(
+            f"the devices of this process hold a block of shape {block} of an array of shape "
+            f"{shape}, but the local data has the shape {local.shape}")
 
     def part(index: tuple[slice, ...]) -> np.ndarray:
         if whole:
             return local[index]
-        bounds = [i.indices(size)[:2] for i, size in zip(index, shape, strict=True)]
+        ends = [i.indices(size)[:2] for i, size in zip(index, shape, strict=True)]
         return local[tuple(
             slice(low - start, high - start)
-            for (low, high), start in zip(bounds, starts, strict=True)
+            for (low, high), start in zip(ends, starts, strict=True)
         )]
 
     return make_array_from_callback(shape, sharding, part)

@@ -266,6 +266,11 @@ def initialized() -> bool:
     return _state.default is not None
 
 
+def start_errors() -> dict[str, str]:
+    """Why platforms did not start, by name."""
+    return _state.errors
+
+
 def _make_clients() -> None:
     wanted = config.jax_platforms
     if wanted:

@@ -11,23 +11,22 @@ outside of any trace that records, so a remembered call never needs Python again
 
 import functools
 import gc
-import logging
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minijax.base import config, dtypes, errors, jaxlib, source, tree, util
+from minijax.base import config, dtypes, errors, jaxlib, monitoring, source, tree, util
 from minijax.core import (
     UNSPECIFIED, Jaxpr, Tracer, check_operands, close, get_aval, is_valid, jit_p, jit_params,
     staging_flag, state, trace_to_jaxpr)
-from minijax.runtime import arguments, backend, place
+from minijax.runtime import arguments, backend, explain, place, special, where
 from minijax.runtime.arguments import CallDebug, Resolved
 from minijax.runtime.compile import Executable, Placement, compile_jaxpr
-from minijax.sharding.single import SingleDeviceSharding
-
-logger = logging.getLogger(__name__)
+from minijax.sharding import PartitionSpec
+from minijax.sharding.context import named
+from minijax.sharding.layout import Layout
 
 Array = jaxlib.Array
 ArrayImpl = jaxlib.ArrayImpl
@@ -53,6 +52,7 @@ class Options(NamedTuple):
     backend: str | None = None
     inline: bool = False
     compiler_options: tuple[tuple[str, Any], ...] = ()
+    moves_arguments: bool = False  # to where the program wants them, committed or not
 
 
 class FastPath(NamedTuple):
@@ -116,7 +116,9 @@ def _trace(fun: Callable, options: Options, signature: Any, count: int, avals: t
     static = arguments.positions(given.static_argnums, count)
     name = util.fun_name(fun)
     debug = CallDebug(name, arguments.parameters_of(fun), count, static, signature)
-    _before_tracing(fun, name)
+    _check_allowed(fun)
+    if config.explain_cache_misses.value:
+        explain.explain(fun, (options, signature, count, avals, axes), _traces.cache_keys())
     traces: list[weakref.ref] = []
 
     def flat(*leaves: Any) -> list:
@@ -129,7 +131,9 @@ def _trace(fun: Callable, options: Options, signature: Any, count: int, avals: t
         _check_results(fun, outs, debug)
         return outs
 
-    jaxpr, captured = trace_to_jaxpr(flat, avals, debug)
+    with monitoring.measured("/jax/core/compile/jaxpr_trace_duration", f"tracing {name} for jit",
+                             fun_name=name):
+        jaxpr, captured = trace_to_jaxpr(flat, avals, debug)
     if config.check_tracer_leaks.value:
         _check_leaks(traces[0])
     donated = arguments.donated_leaves(signature, count, static, given)
@@ -146,14 +150,11 @@ def _trace(fun: Callable, options: Options, signature: Any, count: int, avals: t
     return traced
 
 
-def _before_tracing(fun: Callable, name: str) -> None:
+def _check_allowed(fun: Callable) -> None:
     if config.no_tracing.value:
         raise RuntimeError(
             f"re-tracing function {arguments.where_defined(fun)} for `jit`, but 'no_tracing' is "
             "set")
-    if config.log_compiles.value or logger.isEnabledFor(logging.DEBUG):
-        level = logging.WARNING if config.log_compiles.value else logging.DEBUG
-        logger.log(level, "Tracing %s for jit", name)
 
 
 def _check_leaks(trace: weakref.ref) -> None:
@@ -212,14 +213,24 @@ def prefix_of(shardings: Any) -> Any:
 def _one_sharding(x: Any) -> Any:
     if x is None or x is UNSPECIFIED:
         return UNSPECIFIED
-    return place.target_sharding(x)
+    if isinstance(x, PartitionSpec):  # over the mesh in context when the function is traced
+        return x
+    if isinstance(x, Layout):
+        raise ValueError("`jax.jit` does not accept device-local layouts directly. Create a "
+                         "`Format` instance wrapping this device-local layout and pass that to "
+                         f"`jit` instead. Got {x}")
+    sharding = place.target_sharding(x)
+    if any(entry is PartitionSpec.UNCONSTRAINED for entry in getattr(sharding, "spec", ())):
+        raise ValueError("Unconstrained dims are not allowed in in_shardings and out_shardings "
+                         f"of jit. Got {sharding}")
+    return UNSPECIFIED if sharding is None else sharding
 
 
 def flat_shardings(prefix: Any, treedef: Any, what: str) -> tuple | None:
     """One sharding per leaf of a structure; None when none was given."""
     if prefix is UNSPECIFIED:
         return None
-    given = prefix.treedef.unflatten(prefix.leaves)
+    given = prefix.treedef.unflatten([named(x, "jit") for x in prefix.leaves])
     full = treedef.unflatten(range(treedef.num_leaves))
     try:
         return tuple(tree.broadcast_prefix(given, full, is_leaf=lambda x: x is None))
@@ -245,40 +256,17 @@ def _flat_in_shardings(options: Options, signature: Any, num_captured: int) -> t
 
 def placement(traced: Traced, options: Options, leaves: Sequence[Any]) -> Placement:
     """Where a program runs: as options say, else where its committed arguments are."""
-    params = traced.params
-    shardings = [s for s in (*params["in_shardings"], *params["out_shardings"])
-                 if s is not UNSPECIFIED]
-    operands = [*traced.captured, *leaves]
-    if not shardings and options.device is None and options.backend is None:
-        chosen = committed_devices(operands, lambda: _names(traced), traced.debug.fun_name)
-        if chosen is None:
-            return Placement((backend.default_device(),))
-        if len(chosen) == 1:
-            return Placement(chosen, committed=True)
-    elif shardings:
-        chosen = tuple(shardings[0]._internal_device_list)
-    elif options.device is not None:
-        chosen = (options.device,)
-    else:
-        chosen = (backend.first_local_device(backend.get_client(options.backend)),)
-    n = len(traced.captured)
-    given = params["in_shardings"]
-    ins = [_operand_sharding(s, x) for s, x in zip(given, operands, strict=True)][n:]
-    return Placement(chosen, tuple(ins), params["out_shardings"], True)
-
-
-def _operand_sharding(given: Any, x: Any) -> Any:
-    if given is UNSPECIFIED:
-        return _committed_sharding(x) or UNSPECIFIED
-    return given
-
-
-def _committed_sharding(x: Any) -> Any:
-    """Where an operand must stay; None when it may be moved.  (A ShapeDtypeStruct can say, too.)"""
-    if isinstance(x, Array):
-        return x.sharding if x.committed else None
-    found = getattr(x, "sharding", None)
-    return found if isinstance(found, jaxlib.Sharding) else None
+    if options.device is not None:
+        return Placement((options.device,), committed=True)
+    if options.backend is not None:
+        client = backend.get_client(options.backend)
+        return Placement((backend.first_local_device(client),), committed=True)
+    params, n = traced.params, len(traced.captured)
+    operands = [None] * len(leaves) if options.moves_arguments else leaves
+    found = where.choose(where.Wishes(
+        traced.jaxpr, [*traced.captured, *operands], params["in_shardings"],
+        params["out_shardings"], lambda: _names(traced), traced.debug.fun_name))
+    return found._replace(in_shardings=found.in_shardings[n:])
 
 
 def _names(traced: Traced) -> list[str]:
@@ -286,65 +274,31 @@ def _names(traced: Traced) -> list[str]:
     return [*hidden, *traced.debug.arg_names]
 
 
-def committed_devices(
-    operands: Iterable[Any], names: Callable[[], Sequence[str]], fun_name: str
-) -> tuple | None:
-    """The devices of committed arrays; None without any, ValueError when they differ."""
-    first = found = None
-    for i, x in enumerate(operands):
-        sharding = _committed_sharding(x)
-        if sharding is None:
-            continue
-        if type(sharding) is SingleDeviceSharding:
-            devices = (sharding._device,)
-        else:
-            devices = tuple(sharding._internal_device_list)
-        if found is None:
-            first, found = (i, x), devices
-        elif found != devices:
-            raise _incompatible(first, (i, x), names(), fun_name)
-    return found
-
-
-def _incompatible(one: tuple, two: tuple, names: Sequence[str], fun_name: str) -> ValueError:
-    def text(i: int, x: Any) -> str:
-        devices = list(_committed_sharding(x)._internal_device_list)
-        shape = get_aval(x).str_short(False)
-        return (
-            f"argument {names[i]} of {fun_name} with shape {shape} and with "
-            f"device ids {[d.id for d in devices]} on platform {devices[0].platform.upper()}"
-        )
-
-    return ValueError(
-        "Received incompatible devices for jitted computation. Got "
-        f"{text(*one)} and {text(*two)}"
-    )
-
-
 # ---------------------------------------------------------------------------- running
 
 
 def run_traced(traced: Traced, options: Options, leaves: list) -> tuple[list, Executable]:
     """Compile (or find) the program of a trace and run it on concrete leaves."""
-    where = placement(traced, options, leaves)
+    chosen = placement(traced, options, leaves)
+    donated = () if special.enabled() else traced.donated
     executable = compile_jaxpr(
-        traced.closed, traced.debug.fun_name, where, traced.donated, options.keep_unused,
+        traced.closed, traced.debug.fun_name, chosen, donated, options.keep_unused,
         options.compiler_options)
     try:
-        return _execute(executable, leaves), executable
+        return _execute(executable, traced.closed, leaves), executable
     except OverflowError as error:
         raise _overflow(traced, leaves) from error
 
 
-def _execute(executable: Executable, leaves: Sequence[Any]) -> list:
+def _execute(executable: Executable, jaxpr: Jaxpr, leaves: Sequence[Any]) -> list:
     """Run a program, unless an option forbids it, and look at its results if one asks for it."""
     if config.no_execution.value:
         raise RuntimeError(
             f"JAX tried to execute function jit({executable.name}), but the no_execution config "
             "option is set")
     outs = executable.run(executable.arguments(leaves))
-    if config.debug_nans.value or config.debug_infs.value:
-        check_special(executable.name, outs)
+    if special.enabled():
+        special.check(executable.name, outs, jaxpr, leaves)
     return outs
 
 
@@ -357,27 +311,9 @@ def _overflow(traced: Traced, leaves: list) -> OverflowError:
     return OverflowError("An overflow was encountered while parsing the arguments")
 
 
-def check_special(name: str, outs: Iterable[Any]) -> None:
-    """FloatingPointError when a result holds NaN (or infinity), as the options demand."""
-    for x in outs:
-        if not np.issubdtype(x.dtype, np.inexact):
-            continue
-        value = np.asarray(x)
-        if config.debug_nans.value and np.isnan(value).any():
-            raise FloatingPointError(_special(name, "nan"))
-        if config.debug_infs.value and np.isinf(value).any():
-            raise FloatingPointError(_special(name, "inf"))
-
-
-def _special(name: str, what: str) -> str:
-    return errors.describe(
-        f"invalid value ({what}) encountered in {name}",
-        fix="look at the operands in a debugger; jax.debug_nans(False) goes on regardless")
-
-
 def fast_path(executable: Executable, out: Any, out_tree: Any) -> FastPath | None:
     """What C++ may remember of a call with result `out`; None when each call needs Python."""
-    if config.debug_nans.value or config.debug_infs.value:
+    if executable.effects or special.enabled():
         return None
     if executable.wrap is not None:
         if any(aval.dtype == dtypes.float0 for aval in executable.out_avals):
@@ -586,30 +522,22 @@ def _call_flat(options: FlatOptions, jaxpr_at: Callable, operands: tuple) -> tup
     except TypeError:
         check_operands(options.name, operands)
         raise
-    placement = _flat_placement(options, operands)
+    jaxpr = jaxpr_at(avals)
+    placement = _flat_placement(options, operands, jaxpr)
     executable = compile_jaxpr(
-        jaxpr_at(avals), options.name, placement, options.donated, options.keep_unused,
-        options.compiler_options)
-    outs = _execute(executable, operands)
+        jaxpr, options.name, placement, () if special.enabled() else options.donated,
+        options.keep_unused, options.compiler_options)
+    outs = _execute(executable, jaxpr, operands)
     result = outs if options.multiple_results else outs[0]
     fast = fast_path(executable, result, tree.structure(result))
     return result, fast, fast is None
 
 
-def _flat_placement(options: FlatOptions, operands: tuple) -> Placement:
+def _flat_placement(options: FlatOptions, operands: tuple, jaxpr: Jaxpr) -> Placement:
     ins = options.in_shardings or (UNSPECIFIED,) * len(operands)
-    given = [s for s in (*ins, *options.out_shardings) if s is not UNSPECIFIED]
-    if given:
-        chosen = tuple(given[0]._internal_device_list)
-    else:
-        names = [f"operand {i}" for i in range(len(operands))]
-        chosen = committed_devices(operands, lambda: names, options.name)
-        if chosen is None:
-            return Placement((backend.default_device(),))
-        if len(chosen) == 1:
-            return Placement(chosen, committed=True)
-    ins = tuple(_operand_sharding(s, x) for s, x in zip(ins, operands, strict=True))
-    return Placement(chosen, ins, options.out_shardings, True)
+    outs = options.out_shardings or (UNSPECIFIED,) * len(jaxpr.outvars)
+    names = [f"operand {i}" for i in range(len(operands))]
+    return where.choose(where.Wishes(jaxpr, operands, ins, outs, lambda: names, options.name))
 
 
 def _make_jaxpr_function(jaxpr: Jaxpr, options: FlatOptions) -> Any:

@@ -12,18 +12,19 @@ import hashlib
 import logging
 import re
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minijax.base import config, dtypes, jaxlib, source, util
-from minijax.core import UNSPECIFIED, Jaxpr, JaxprEqn, trace_closed
+from minijax.base import config, dtypes, errors, jaxlib, monitoring, source, util
+from minijax.core import (UNSPECIFIED, Jaxpr, JaxprEqn, lowerable_effects, ordered_effects,
+                          shardable_ordered_effects, show_scope, trace_closed)
 from minijax.passes.physicalize import is_extended, mentions_keys, physicalize
-from minijax.runtime import foreign, place, spmd
+from minijax.runtime import disk_cache, foreign, place, spmd, tokens
 from minijax.sharding import NamedSharding
+from minijax.sharding.context import physical_mesh
 from minijax.sharding.single import SingleDeviceSharding, single_device
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,8 @@ class Placement(NamedTuple):
 
 
 def compile_options(
-    devices: Sequence[Any], extra: Iterable[tuple[str, Any]] = (), auto_outputs: Sequence[bool] = ()
+    devices: Sequence[Any], extra: Iterable[tuple[str, Any]] = (),
+    auto_inputs: Sequence[bool] = (), auto_outputs: Sequence[bool] = ()
 ) -> Any:
     """jaxlib's CompileOptions for an SPMD program over `devices`, from the configuration."""
     options = jaxlib.xc.CompileOptions()
@@ -74,6 +76,7 @@ def compile_options(
     build.use_spmd_partitioning = True
     build.use_shardy_partitioner = True
     if len(devices) > 1:
+        build.allow_spmd_sharding_propagation_to_parameters = list(auto_inputs) or [False]
         build.allow_spmd_sharding_propagation_to_output = list(auto_outputs) or [True]
     overrides = [(name, _option_value(value)) for name, value in extra]
     if not config.compiler_enable_remat_pass.value:
@@ -150,7 +153,7 @@ class Program:
     """A lowered program: an MLIR module and what is needed to compile and call it."""
 
     def __init__(self, jaxpr: Jaxpr, name: str, placement: Placement, kept: tuple[bool, ...],
-                 const_args: list, lowered: Any, out_avals: list):
+                 const_args: list, lowered: Any, out_avals: list, ordered: list):
         self.jaxpr = jaxpr
         self.name = name
         self.placement = placement
@@ -158,6 +161,7 @@ class Program:
         self.const_args = const_args
         self.lowered = lowered
         self.out_avals = out_avals
+        self.ordered = ordered  # the ordered effects, whose tokens are the first arguments
 
     @property
     def module(self) -> Any:
@@ -167,13 +171,16 @@ class Program:
     def compile(self, extra: Iterable[tuple[str, Any]] = ()) -> "Executable":
         """Compile and load; programs with the same text share one loaded executable."""
         devices = self.placement.devices
-        auto = [s is UNSPECIFIED for s in self.placement.out_shardings]
-        options = compile_options(devices, extra, auto)
-        start = time.perf_counter()
-        loaded = _load(self, devices, options)
-        if config.log_compiles.value:
-            logger.warning("Finished XLA compilation of jit(%s) in %.9f sec", self.name,
-                           time.perf_counter() - start)
+        fixed = [False] * (len(self.ordered) + len(self.const_args))
+        options = compile_options(
+            devices, extra,
+            fixed + [s is UNSPECIFIED for s in _select(self.placement.in_shardings, self.kept)],
+            [False] * len(self.ordered)
+            + [s is UNSPECIFIED for s in self.placement.out_shardings])
+        with monitoring.measured("/jax/core/compile/backend_compile_duration",
+                                 f"XLA compilation of jit({self.name})",
+                                 fun_name=f"jit({self.name})"):
+            loaded = _load(self, devices, options)
         return Executable(self, loaded)
 
 
@@ -187,8 +194,12 @@ def lower_jaxpr(
     arg_names: Callable[[], Sequence[str]] | None = None,
     result_names: Callable[[], Sequence[str]] | None = None,
     platform: str | None = None,
+    embed_consts: bool = False,
 ) -> Program:
-    """Lower a top-level jaxpr; inputs that nobody reads are dropped unless `keep_unused`."""
+    """Lower a top-level jaxpr; inputs that nobody reads are dropped unless `keep_unused`.
+
+    Large constants become arguments unless `embed_consts`.
+    """
     whole = jaxpr
     placement = placement.complete(len(jaxpr.invars), len(jaxpr.outvars))
     if mentions_keys(jaxpr):
@@ -196,23 +207,62 @@ def lower_jaxpr(
     kept = (True,) * len(jaxpr.invars) if keep_unused else used_inputs(jaxpr)
     if not all(kept):
         jaxpr = jaxpr.replace(invars=_select(jaxpr.invars, kept))
-    as_args = [not _is_embedded(value) for value in jaxpr.consts]
+    as_args = [not (embed_consts or _is_embedded(value)) for value in jaxpr.consts]
     const_args = [place.from_value(c) for c, is_arg in zip(jaxpr.consts, as_args) if is_arg]
     kept_donated = _select(donated, kept) if donated else [False] * sum(kept)
-    lowered = _lowering().lower(
+    ordered = _ordered_effects(jaxpr, len(placement.devices))
+    lowered = _lower(
         jaxpr,
         platform=platform or platform_of(placement.devices[0]),
-        name=re.sub(r"[^\w.-]", "_", f"jit_{name}").rstrip("_"),
+        name=symbol_name(name),
         donated=kept_donated,
         const_args=as_args,
         expand=expand,
         arg_names=_select(arg_names(), kept) if arg_names else (),
         result_names=result_names() if result_names else (),
         code_to_filename=_location_file,
+        scope=f"jit({name})",
+        show_scope=show_scope,
+        ordered_effects=ordered,
+        devices=placement.devices,
         **_sharding_texts(placement, jaxpr, kept, len(const_args)),
     )
-    _warn_unusable(lowered.unused_donations, jaxpr.in_avals, len(const_args))
-    return Program(whole, name, placement, kept, const_args, lowered, list(jaxpr.out_avals))
+    _warn_unusable(lowered.unused_donations, jaxpr.in_avals, len(ordered) + len(const_args))
+    return Program(whole, name, placement, kept, const_args, lowered, list(jaxpr.out_avals),
+                   ordered)
+
+
+def symbol_name(name: str) -> str:
+    """The name of a function's module, as it appears in files and profiles."""
+    return re.sub(r"[^\w.-]", "_", f"jit_{name}").rstrip("_")
+
+
+def _lower(jaxpr: Jaxpr, **options: Any) -> Any:
+    with monitoring.measured("/jax/core/compile/jaxpr_to_mlir_module_duration",
+                             f"jaxpr to MLIR module conversion {options['scope']}",
+                             fun_name=options["scope"]):
+        return _lowering().lower(jaxpr, **options)
+
+
+def portable_text(code: bytes) -> str:
+    """A program that `Lowered.portable` made, as text."""
+    return _lowering().portable_text(code)
+
+
+def _ordered_effects(jaxpr: Jaxpr, count: int) -> list:
+    """The ordered effects of a program for `count` devices; ValueError if some are impossible."""
+    if not jaxpr.effects:
+        return []
+    refused = lowerable_effects.filter_not_in(jaxpr.effects)
+    if refused:
+        raise ValueError(f"Cannot lower jaxpr with effects: {set(refused)}")
+    ordered = sorted(ordered_effects.filter_in(jaxpr.effects), key=repr)
+    refused = shardable_ordered_effects.filter_not_in(ordered) if count > 1 else []
+    if refused:
+        raise ValueError(errors.describe(
+            "The following ordered effects are not supported for more than 1 device: "
+            f"{refused}", fix="leave out ordered=True"))
+    return ordered
 
 
 def _select(items: Sequence[Any], kept: Sequence[bool]) -> list[Any]:
@@ -232,13 +282,15 @@ def _sharding_texts(
     if len(placement.devices) == 1:
         return {}
     meshes = spmd.Meshes(placement.devices)
+    for demand in spmd.demands(jaxpr):
+        meshes.name(demand.mesh)
     ins = _select(placement.in_shardings, kept)
     return {
         "in_shardings": [meshes.text(s, v.aval.ndim) for s, v in zip(ins, jaxpr.invars)],
         "out_shardings": [
             meshes.text(s, v.aval.ndim) for s, v in zip(placement.out_shardings, jaxpr.outvars)
         ],
-        "meshes": meshes.texts,
+        "spmd": meshes,
         "num_partitions": len(placement.devices),
     }
 
@@ -295,16 +347,19 @@ def _load(program: Program, devices: tuple[Any, ...], options: Any) -> Any:
     code = program.lowered.bytecode()
     foreign.prepare(code)
     if callbacks:
-        return _compile(client, program, devices, options, callbacks)
+        return backend_compile_and_load(client, program, devices, options, callbacks)
     key = (hashlib.sha256(code).digest(), client, devices, options.SerializeAsString())
     loaded = _texts.get(key)
     if loaded is None:
-        loaded = _texts.put(key, _compile(client, program, devices, options, ()))
+        loaded = _texts.put(key, disk_cache.compiled(
+            symbol_name(program.name), code, devices, options,
+            lambda: backend_compile_and_load(client, program, devices, options, ())))
     return loaded
 
 
-def _compile(client: Any, program: Program, devices: tuple, options: Any,
-             callbacks: Sequence) -> Any:
+def backend_compile_and_load(client: Any, program: Program, devices: tuple, options: Any,
+                             callbacks: Sequence) -> Any:
+    """An executable; programs that forbid compiling for a platform replace this function."""
     return client.compile_and_load(
         program.lowered.for_compiler(), jaxlib.DeviceList(devices), options,
         host_callbacks=list(callbacks))
@@ -329,6 +384,9 @@ class Executable:
         self.placement = program.placement
         self.out_avals = program.out_avals
         self.in_avals = program.jaxpr.in_avals
+        self.meshes = [demand.mesh for demand in spmd.demands(program.jaxpr)]
+        if not self.meshes and len(self.placement.devices) > 1 and physical_mesh() is not None:
+            self.meshes = [physical_mesh()]
         count = len(program.const_args)
         shardings = self._input_shardings([c.ndim for c in program.const_args])
         self.const_args = place.shard_args(program.const_args, shardings[:count])
@@ -337,6 +395,8 @@ class Executable:
         # A program knows only the words of random keys; its callers get keys back.
         wrap = [_wrapper(a) for a in program.jaxpr.out_avals]
         self.wrap = wrap if any(wrap) else None
+        self.ordered = program.ordered
+        self.effects = program.jaxpr.effects
         self.has_keys = any(map(is_extended, self.in_avals)) or self.wrap is not None
         committed = program.placement.committed
         self.out_committed = [committed] * len(self.out_avals)
@@ -369,13 +429,13 @@ class Executable:
     def _chosen(self, given: Sequence[Any], found: Sequence[Any], ranks: Sequence[int]) -> list:
         """The given shardings, and where none was given what XLA chose."""
         placement = self.placement
-        meshes = list(dict.fromkeys(
-            s.mesh for s in (*placement.in_shardings, *placement.out_shardings)
-            if isinstance(s, NamedSharding)))
+        meshes = [s.mesh for s in (*placement.in_shardings, *placement.out_shardings)
+                  if isinstance(s, NamedSharding)]
+        meshes = list(dict.fromkeys([*meshes, *self.meshes]))
         return [
             s if s is not UNSPECIFIED
             else spmd.from_hlo(proto, ndim, meshes, placement.devices)
-            for s, proto, ndim in zip(given, found, ranks, strict=True)
+            for s, proto, ndim in zip(given, found[len(found) - len(given):], ranks, strict=True)
         ]
 
     def arguments(self, args: Sequence[Any]) -> list[ArrayImpl]:
@@ -392,7 +452,11 @@ class Executable:
         """Start the program; the results are arrays that may not be computed yet."""
         if self.const_args:
             arguments = [*self.const_args, *arguments]
-        outs = self.loaded.execute_sharded(arguments).consume_with_handlers(self.handlers)
+        if self.effects:
+            outs = tokens.execute(self.loaded, self.placement.devices, self.ordered, arguments,
+                                  self.handlers)
+        else:
+            outs = self.loaded.execute_sharded(arguments).consume_with_handlers(self.handlers)
         if self.wrap is None:
             return outs
         return [x if wrap is None else wrap(x) for wrap, x in zip(self.wrap, outs, strict=True)]
@@ -412,8 +476,10 @@ def _wrapper(aval: Any) -> Callable | None:
 
 def _compile_jaxpr(jaxpr: Jaxpr, name: str, placement: Placement, donated: tuple[bool, ...],
                    keep_unused: bool, extra: tuple) -> Executable:
-    if config.log_compiles.value:
-        logger.warning("Compiling jit(%s) with global shapes and types %s.", name, jaxpr.in_avals)
+    if config.log_compiles.value or logger.isEnabledFor(logging.DEBUG):
+        level = logging.WARNING if config.log_compiles.value else logging.DEBUG
+        logger.log(level, "Compiling jit(%s) with global shapes and types %s.", name,
+                   jaxpr.in_avals)
     program = lower_jaxpr(jaxpr, name, placement, donated=donated, keep_unused=keep_unused)
     return program.compile(extra)
 

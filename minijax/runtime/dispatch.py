@@ -24,11 +24,19 @@ def run(primitive: Primitive, args: tuple, params: dict) -> Any:
     key = (primitive, *params.items()) if params else primitive
     try:
         function = _functions[key]
-    except KeyError:
-        function = _functions_with_jaxprs.get(key) or _remember(key, primitive, params)
-    except TypeError:  # an unhashable parameter
-        function = _make(primitive, params)
+    except (KeyError, TypeError):
+        function = compiled(primitive, params)
     return function(*args)
+
+
+def compiled(primitive: Primitive, params: dict) -> Any:
+    """The function that compiles and runs a primitive, whatever its `impl` is."""
+    key = (primitive, *params.items()) if params else primitive
+    try:
+        return (_functions.get(key) or _functions_with_jaxprs.get(key)
+                or _remember(key, primitive, params))
+    except TypeError:  # an unhashable parameter
+        return _make(primitive, params)
 
 
 def _make(primitive: Primitive, params: dict) -> Any:

@@ -17,6 +17,8 @@ from minijax.base import dtypes, errors, jaxlib, tree
 from minijax.core import Primitive, ShapedArray, Tracer, Zero, get_aval, state
 from minijax.passes.physicalize import is_extended
 from minijax.runtime import backend
+from minijax.sharding import PartitionSpec
+from minijax.sharding.context import named
 from minijax.sharding.single import single_device
 
 Array = jaxlib.Array
@@ -62,6 +64,8 @@ def from_numpy(
     else:
         places = sharding.addressable_devices_indices_map(value.shape)
         shards, devices = [value[index] for index in places.values()], list(places)
+        if not owned:  # C++ cannot copy two shards that are views of the same memory
+            shards, semantics = list(map(np.array, shards)), _ZERO_COPY
     # enable_x64: the dtype is decided already, C++ must not narrow 64-bit data a second time.
     return _put(aval, sharding, shards, devices, committed, False, semantics, True)
 
@@ -197,6 +201,12 @@ def target_sharding(device: Any) -> Any:
         return device
     if isinstance(device, Device):
         return single_device(device)
+    if isinstance(device, PartitionSpec):
+        try:
+            return named(device, "device_put")
+        except RuntimeError:
+            raise ValueError("Please set a mesh via `jax.set_mesh` if a PartitionSpec is passed "
+                             "to device_put") from None
     sharding = getattr(device, "sharding", None)  # a layout together with a sharding
     if isinstance(sharding, Sharding):
         return sharding

@@ -11,11 +11,12 @@ assignment is that of the first sharding, and other meshes name their devices by
 import functools
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
 
-from minijax.base import jaxlib
-from minijax.sharding import Mesh, NamedSharding, PartitionSpec
+from minijax.base import jaxlib, util
+from minijax.core import Jaxpr, jit_p, subjaxprs
+from minijax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 from minijax.sharding.named import make
 from minijax.sharding.spec import axes_of
 
@@ -32,38 +33,84 @@ class Meshes:
         """Name to text of each mesh."""
         return {name: text for text, name in self._names.items()}
 
-    def name(self, mesh: Mesh) -> str:
+    def name(self, mesh: Mesh | AbstractMesh) -> str:
         """The name of a mesh, given to it when it is first met."""
         text = self._mesh_text(mesh)
         count = len(self._names)
         return self._names.setdefault(text, f"mesh_{count - 1}" if count else "mesh")
 
-    def _mesh_text(self, mesh: Mesh) -> str:
+    def positions(self, mesh: Mesh | AbstractMesh) -> list[int]:
+        """The numbers in the program of the devices of a mesh, in row-major order."""
+        if isinstance(mesh, AbstractMesh):
+            return list(range(mesh.size))
+        return [self._position[device] for device in mesh.devices.flat]
+
+    def _mesh_text(self, mesh: Mesh | AbstractMesh) -> str:
         axes = ", ".join(f"{_quote(name)}={size}" for name, size in mesh.shape_tuple)
-        order = [self._position[device] for device in mesh.devices.flat]
+        order = self.positions(mesh)
         if order == list(range(len(order))):
             return f"<[{axes}]>"
         return f"<[{axes}], device_ids={order}>"
 
-    def text(self, sharding: Any, ndim: int) -> str | None:
-        """The attribute for a value of rank `ndim`; None leaves the choice to the compiler."""
+    def text(self, sharding: Any, ndim: int, free: Collection[int] = ()) -> str | None:
+        """The attribute for a value of rank `ndim`; None leaves the choice to the compiler.
+
+        Dimensions in `free` may be split further.
+        """
         if not isinstance(sharding, NamedSharding):
             return None
-        return f"#sdy.sharding<@{self.name(sharding.mesh)}, [{spec_text(sharding.spec, ndim)}]>"
+        return f"#sdy.sharding{self.local_text(sharding.mesh, sharding.spec, ndim, False, free)}"
+
+    def local_text(self, mesh: Mesh | AbstractMesh, spec: Any, ndim: int, is_open: bool,
+                   free: Collection[int] = ()) -> str:
+        """`<@mesh, [{"x"}, {}]>`, for an operand or result of a manual region."""
+        dims = spec_text(spec, ndim, range(ndim) if is_open else free)
+        unreduced = sorted(getattr(spec, "unreduced", ()), key=mesh.axis_names.index)
+        rest = f", unreduced={{{', '.join(map(_quote, unreduced))}}}" if unreduced else ""
+        return f"<@{self.name(mesh)}, [{dims}]{rest}>"
 
 
 def _quote(name: Any) -> str:
     return f'"{name}"'
 
 
-def spec_text(spec: PartitionSpec, ndim: int) -> str:
+def spec_text(spec: Any, ndim: int, free: Collection[int] = ()) -> str:
     """The dimensions of a Shardy sharding: `{"x"}, {}, {?}`."""
     parts = []
     entries = list(spec) + [None] * (ndim - len(spec))
-    for entry, axes in zip(entries, axes_of(entries), strict=True):
-        names = ", ".join(map(_quote, axes))
-        parts.append("{?}" if entry is PartitionSpec.UNCONSTRAINED else f"{{{names}}}")
+    for i, (entry, axes) in enumerate(zip(entries, axes_of(entries), strict=True)):
+        names = list(map(_quote, axes))
+        if entry is PartitionSpec.UNCONSTRAINED or i in free:
+            names.append("?")
+        parts.append(f"{{{', '.join(names)}}}")
     return ", ".join(parts)
+
+
+class Demand(NamedTuple):
+    """An operation of a program that runs on the devices of a mesh."""
+
+    name: str
+    mesh: Mesh
+    source: Any
+
+
+def _demands(jaxpr: Jaxpr) -> tuple[Demand, ...]:
+    found = []
+    for eqn in jaxpr.eqns:
+        meshes = [eqn.params.get("mesh")]
+        meshes += [getattr(eqn.params.get(name), "mesh", None)
+                   for name in ("sharding", "dst_sharding")]
+        if eqn.primitive is jit_p:
+            meshes += [getattr(s, "mesh", None)
+                       for s in (*eqn.params["in_shardings"], *eqn.params["out_shardings"])]
+        found += [Demand(eqn.primitive.name, m, eqn.source) for m in meshes
+                  if isinstance(m, Mesh)]
+        for inner in subjaxprs(eqn.params):
+            found += demands(inner)
+    return tuple(found)
+
+
+demands = util.weak_cache(_demands)
 
 
 def from_hlo(found: Any, ndim: int, meshes: Sequence[Mesh], devices: Sequence[Any]) -> Any:

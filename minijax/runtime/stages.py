@@ -102,6 +102,11 @@ class Traced(_Stage):
         return self._traced.debug.fun_name
 
     @property
+    def placement(self) -> Placement:
+        """Where arguments and results are."""
+        return self._placement
+
+    @property
     def out_avals(self) -> Any:
         """The types of the results."""
         return self.out_tree.unflatten(self._traced.closed.out_avals)
@@ -137,7 +142,9 @@ class Lowered(_Stage):
         """The program as text, in dialect "stablehlo" (default) or "hlo"."""
         if dialect in (None, "stablehlo"):
             return self._program.lowered.text(debug_info=debug_info)
-        return self.compiler_ir(dialect).as_hlo_text()
+        options = jaxlib.HloPrintOptions.short_parsable()
+        options.print_metadata = debug_info
+        return self.compiler_ir(dialect).get_hlo_module().to_string(options)
 
     def compiler_ir(self, dialect: str | None = None) -> Any:
         """The program as the compiler's own object: an MLIR module or an XlaComputation."""

@@ -1,5 +1,5 @@
 """Functions of SciPy on our arrays, by SciPy's module names."""
 
-from minijax.scipy import special
+from minijax.scipy import linalg, special, stats
 
-__all__ = ["special"]
+__all__ = ["linalg", "special", "stats"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minijax.base import jaxlib
+from minijax.base import jaxlib, source
 
 
 class AxisType(enum.Enum):
@@ -92,12 +92,16 @@ def _axis_types(
 ) -> tuple[AxisType, ...]:
     if given is None:
         return (AxisType.Auto,) * len(names)
-    if isinstance(given, AxisType):
-        return (given,) * len(names)
-    given = tuple(given)
-    if len(given) != len(names) or not all(isinstance(kind, AxisType) for kind in given):
+    given = tuple(given) if isinstance(given, (tuple, list)) else (given,)
+    if not all(isinstance(kind, AxisType) for kind in given):
+        raise TypeError(
+            "axis_types passed to Mesh must be of type `jax.sharding.AxisType`. "
+            f"Got {given} of type {tuple(type(kind) for kind in given)}"
+        )
+    if len(given) != len(names):
         raise ValueError(
-            f"axis_types should be one AxisType per axis; got {given} for the axes {names}"
+            "Number of axis names should match the number of axis_types. Got "
+            f"axis_names={names} and axis_types={given}"
         )
     return given
 
@@ -139,6 +143,8 @@ class Mesh(_Axes):
                 "its second argument (`axis_names`), but got "
                 f"devices.ndim == {grid.ndim} and len(axis_names) == {len(names)}."
             )
+        if not names and grid.flat[0] is None:
+            return cls.none()
         for device in grid.flat:
             if not isinstance(device, jaxlib.Device):
                 raise TypeError(
@@ -158,13 +164,20 @@ class Mesh(_Axes):
         self.axis_names = names
         self.axis_sizes = grid.shape
         self.axis_types = kinds
-        self.size = grid.size
+        self.size = grid.size if key else 0
         self._hash = hash(key)
+        self._abstract = None
         self._contexts: list[Any] = []
         self._internal_device_list = (
             jaxlib.DeviceList(tuple(self.devices.flat)) if self.size else None
         )
         return _meshes.setdefault(key, self)
+
+    @classmethod
+    def none(cls) -> "Mesh":
+        """The mesh of no device and no axis."""
+        found = _meshes.get(())
+        return cls._make(np.empty((), object), (), (), ()) if found is None else found
 
     @property
     def device_ids(self) -> np.ndarray:
@@ -185,6 +198,11 @@ class Mesh(_Axes):
     @property
     def abstract_mesh(self) -> "AbstractMesh":
         """The same axes without the devices."""
+        if self._abstract is None:
+            self._abstract = self._without_devices()
+        return self._abstract
+
+    def _without_devices(self) -> "AbstractMesh":
         device = self.devices.flat[0] if self.size else None
         described = None if device is None else AbstractDevice(
             device.device_kind, getattr(device, "num_cores", None), device.platform
@@ -204,6 +222,8 @@ class Mesh(_Axes):
         )
 
     def __enter__(self) -> "Mesh":
+        source.warn("`with mesh:` context manager has been deprecated. Please use `with "
+                    "jax.set_mesh(mesh):` instead.", DeprecationWarning)
         self._contexts.append(mesh_context.swap_local(self))
         return self
 
@@ -272,30 +292,42 @@ class AbstractDevice:
         )
 
 
+def _abstract_mesh(sizes: tuple, names: tuple, kinds: tuple, device: Any) -> "AbstractMesh":
+    return AbstractMesh(sizes, names, kinds, abstract_device=device)
+
+
+_abstract_meshes: dict[tuple, "AbstractMesh"] = {}
+
+
 class AbstractMesh(_Axes):
     """Named axes with sizes, without devices: enough to trace, not to run."""
 
     _internal_device_list = None
+    abstract_device: AbstractDevice | None
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         axis_sizes: Sequence[int],
         axis_names: str | Sequence[Hashable],
         axis_types: AxisType | Sequence[AxisType] | None = None,
         *,
         abstract_device: AbstractDevice | None = None,
-    ):
-        self.axis_sizes = tuple(axis_sizes)
-        self.axis_names = _names(axis_names)
-        if len(self.axis_sizes) != len(self.axis_names):
+    ) -> "AbstractMesh":
+        sizes, names = tuple(axis_sizes), _names(axis_names)
+        if len(sizes) != len(names):
             raise ValueError(
                 "AbstractMesh needs one size per axis name; got "
-                f"axis_sizes={self.axis_sizes} and axis_names={self.axis_names}"
+                f"axis_sizes={sizes} and axis_names={names}"
             )
-        self.axis_types = _axis_types(axis_types, self.axis_names)
-        self.abstract_device = abstract_device
-        self.size = math.prod(self.axis_sizes) if self.axis_sizes else 0
-        self._hash = hash((self.axis_sizes, self.axis_names, self.axis_types, abstract_device))
+        key = sizes, names, _axis_types(axis_types, names), abstract_device
+        found = _abstract_meshes.get(key)
+        if found is not None:
+            return found
+        self = object.__new__(cls)
+        self.axis_sizes, self.axis_names, self.axis_types, self.abstract_device = key
+        self.size = math.prod(sizes) if sizes else 0
+        self._hash = hash(key)
+        return _abstract_meshes.setdefault(key, self)
 
     @property
     def abstract_mesh(self) -> "AbstractMesh":
@@ -312,16 +344,9 @@ class AbstractMesh(_Axes):
             abstract_device=self.abstract_device,
         )
 
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        return (
-            isinstance(other, AbstractMesh)
-            and self.axis_sizes == other.axis_sizes
-            and self.axis_names == other.axis_names
-            and self.axis_types == other.axis_types
-            and self.abstract_device == other.abstract_device
-        )
+    def __reduce__(self) -> tuple:
+        key = self.axis_sizes, self.axis_names, self.axis_types, self.abstract_device
+        return _abstract_mesh, key
 
     def __hash__(self) -> int:
         return self._hash

@@ -95,6 +95,8 @@ def _is_equivalent_to(self: Sharding, other: Sharding, ndim: int) -> bool:
     """Whether both place an array of rank `ndim` alike: devices, parts and memory."""
     if self is other:
         return True
+    if getattr(getattr(self, "mesh", None), "devices", self) is self:  # an abstract mesh
+        return self == other
     return (
         isinstance(other, Sharding)
         and self._internal_device_list == other._internal_device_list

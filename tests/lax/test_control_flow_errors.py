@@ -22,7 +22,7 @@ ERRORS = [
      "fix: start from a carry of dtype int32, or return x.astype('float32')"),
     (lambda: lax.scan(lambda c, x: ({"a": c}, c), X, V), TypeError,
      "scan body function carry input and carry output must have the same pytree structure, but "
-     "they differ:", "The input carry c is a leaf but the corresponding component of the carry "
+     "they differ:", "The input carry c is a pytree leaf but the corresponding component of the carry "
      "output is a <class 'dict'>, so their Python types differ."),
     (lambda: lax.scan(lambda c, x: c, X, V), TypeError,
      "scan body output must be a pair, got float32[].", "fix: return carry, y"),
@@ -53,7 +53,7 @@ ERRORS = [
      "differ:", "The input carry component c[1] has type float32[]"),
     (lambda: lax.fori_loop(0, 3, lambda i, c: (c, c), X), TypeError,
      "scan body function carry input and carry output must have the same pytree structure, but "
-     "they differ:", "The input carry loop_carry[1] is a leaf"),
+     "they differ:", "The input carry component loop_carry[1] is a pytree leaf"),
     (lambda: lax.fori_loop(0, 3.0, lambda i, c: c, X), TypeError,
      "lower and upper arguments to fori_loop must have equal types, got int32 and float32",
      "fix:"),
@@ -71,7 +71,7 @@ ERRORS = [
      "if 'operand' keyword is passed then no positional operands can be passed", "fix:"),
     (lambda: lax.cond(True, lambda x: x, lambda x: (x, x), X), TypeError,
      "cond branch outputs must have the same pytree structure, but they differ:",
-     "true_fun output is a leaf but false_fun output is a <class 'tuple'>"),
+     "true_fun output is a pytree leaf but false_fun output is a <class 'tuple'>"),
     (lambda: lax.cond(True, lambda x: (x, 1), lambda x: (x, V), X), TypeError,
      "cond branches must have equal output types but they differ.",
      "The output of true_fun at path [1] has type int32[] but the corresponding output of "

@@ -52,6 +52,7 @@ class Eqn(NamedTuple):
     params: dict
     effects: frozenset = frozenset()
     source: Any = None
+    scope: tuple[str, ...] = ()
 
 
 class Jaxpr:

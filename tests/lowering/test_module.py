@@ -119,7 +119,7 @@ def test_donation_pairs_inputs_with_outputs_of_their_type():
 def test_shardings_and_names():
     sharding = '#sdy.sharding<@mesh, [{"x"}]>'
     found = text(one("sin", [aval("float32", 4)], ("float32", 4)), in_shardings=[sharding],
-                 out_shardings=[sharding], meshes={"mesh": '<["x"=2]>'}, num_partitions=2,
+                 out_shardings=[sharding], spmd=SimpleNamespace(texts={"mesh": '<["x"=2]>'}), num_partitions=2,
                  result_names=["result"])
     check(found, """
         CHECK: sdy.mesh @mesh = <["x"=2]>
@@ -131,7 +131,7 @@ def test_donation_needs_equal_shardings():
     one_way, other = '#sdy.sharding<@mesh, [{"x"}]>', '#sdy.sharding<@mesh, [{}]>'
     jaxpr = one("sin", [aval("float32", 4)], ("float32", 4))
     lowered = lowering.lower(jaxpr, in_shardings=[one_way], out_shardings=[other], donated=[True],
-                             meshes={"mesh": '<["x"=2]>'})
+                             spmd=SimpleNamespace(texts={"mesh": '<["x"=2]>'}))
     assert lowered.unused_donations == (0,)
 
 

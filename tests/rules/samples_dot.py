@@ -15,6 +15,13 @@ def dot(x, y, contracting, batch=((), ()), precision=None, preferred=None, **opt
     return Sample((x, y), params, **options)
 
 
+def scaled(x, y, x_scale, y_scale, contracting, batch=((), ()), preferred="float64"):
+    params = dict(dimension_numbers=(contracting, batch),
+                  preferred_element_type=np.dtype(preferred))
+    return Sample((x, y, x_scale, y_scale), params, dtypes=NUMBER, grad=False,
+                  reason="it has no derivative")
+
+
 SAMPLES = {
     "dot_general": [
         dot((3, 4), (4, 2), ((1,), (0,)), dtypes=NUMBER),
@@ -25,5 +32,9 @@ SAMPLES = {
         dot((3, 4), (4, 2), ((1,), (0,)), preferred=np.dtype(np.float64)),
         dot((3, 4), np.ones((4, 2), np.int32), ((1,), (0,))),
         dot((3, 0), (0, 2), ((1,), (0,))),
+    ],
+    "scaled_dot": [
+        scaled((3, 8), (8, 2), (3, 2), (4, 2), ((1,), (0,))),
+        scaled((2, 3, 4), (4, 5, 2), (2, 3, 2), (1, 5, 2), ((2,), (0,)), ((0,), (2,)), "float32"),
     ],
 }

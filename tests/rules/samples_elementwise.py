@@ -129,6 +129,9 @@ CHOICE: Samples = {
 
 IDENTITY: Samples = {
     "copy": [Sample((M,), dtypes=EVERY)],
+    "stage": [Sample((M,), dtypes=EVERY)],
+    "dce_sink": [Sample((M,), dict(prevent_mlir_dce=keep), dtypes=EVERY)
+                 for keep in (False, True)],
     "stop_gradient": [Sample((M,), dtypes=EVERY, grad=False, reason="hides the derivative")],
     "optimization_barrier": [Sample((M, V), dtypes=EVERY), Sample((M,), dtypes=("f",))],
 }

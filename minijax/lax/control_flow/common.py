@@ -16,7 +16,7 @@ import numpy as np
 from minijax.base import dtypes, errors, tree
 from minijax.base.util import fun_name, trace_cache, weak_cache
 from minijax.core import (DebugInfo, Jaxpr, Literal, Tracer, Var, aval_of, convert_element_type,
-                          is_valid, state, trace_to_jaxpr, visible_axes)
+                          is_valid, state, trace_to_jaxpr, varying_axes, visible_axes)
 
 
 class Body(NamedTuple):
@@ -176,7 +176,7 @@ def _converted(x: Any, dtype: Any) -> Any:
 def same_type(one: Any, other: Any) -> bool:
     """Equal but for weakness of the dtype."""
     return one is other or (one.shape == other.shape and one.dtype == other.dtype
-                            and one.placement == other.placement)
+                            and varying_axes(one) == varying_axes(other))
 
 
 def type_name(aval: Any) -> str:
@@ -191,7 +191,9 @@ def difference(one: Any, other: Any) -> str:
         parts.append("the dtypes do not match")
     if one.shape != other.shape:
         parts.append("the shapes do not match")
-    return ", and ".join(parts) or "their placements do not match"
+    if varying_axes(one) != varying_axes(other):
+        parts.append("the manual axis types do not match")
+    return ", and ".join(parts)
 
 
 def check_carry(what: str, fun: Callable, init_tree: Any, in_avals: Sequence[Any],
@@ -205,25 +207,51 @@ def check_carry(what: str, fun: Callable, init_tree: Any, in_avals: Sequence[Any
     if init_tree == out_tree and all(map(same_type, in_avals, out_avals)):
         return
     name = name or first_parameter(fun)
+
+    def component(path: str) -> str:
+        return f"component {name}{path}" if path else name
     if init_tree != out_tree:
         raise TypeError(errors.describe(
             f"{what} function carry input and carry output must have the same pytree structure, "
             "but they differ:\n\n" + structure_difference(
-                f"The input carry {name}", "the corresponding component of the carry output",
+                lambda path: f"the input carry {component(path)}",
+                lambda path: "the corresponding component of the carry output",
                 init_tree, out_tree),
             fix="return the carry with the same pytree structure as the carry input"))
     lines = []
     for path, before, after in zip(leaf_paths(init_tree), in_avals, out_avals):
         if not same_type(before, after):
-            component = f"component {name}{path}" if path else name
             lines.append(
-                f"The input carry {component} has type {type_name(before)} but the "
+                f"the input carry {component(path)} has type {type_name(before)} but the "
                 f"corresponding output carry component has type {type_name(after)}, so "
-                f"{difference(before, after)}.")
-    listed = lines[0] if len(lines) == 1 else "\n".join(f"  * {line}" for line in lines)
+                f"{difference(before, after)}")
     raise TypeError(errors.describe(
         f"{what} function carry input and carry output must have equal types, but they differ:"
-        f"\n\n{listed}\n", fix=_carry_fix(in_avals, out_avals)))
+        f"\n\n{listed(lines)}\n" + _pcast_hints(component, init_tree, in_avals, out_avals),
+        fix=_carry_fix(in_avals, out_avals)))
+
+
+def _pcast_hints(component: Callable[[str], str], init_tree: Any, in_avals: Sequence[Any],
+                 out_avals: Sequence[Any]) -> str:
+    """How to make initial values vary along the axes that the results vary along."""
+    hints = []
+    for path, before, after in zip(leaf_paths(init_tree), in_avals, out_avals):
+        missing = tuple(sorted(varying_axes(after) - varying_axes(before), key=str))
+        if missing:
+            hints.append(f"applying `jax.lax.pcast(..., {missing}, to='varying')`, to the initial "
+                         f"carry value corresponding to the input carry {component(path)}")
+    if not hints:
+        return ""
+    if len(hints) == 1:
+        return f"\nThis might be fixed by {hints[0]}.\n"
+    return "\nThis might be fixed by:\n" + listed(hints) + "\n"
+
+
+def listed(lines: Sequence[str]) -> str:
+    """Differences as one sentence each: alone, or as items of a list."""
+    if len(lines) == 1:
+        return lines[0].replace("the ", "The ", 1 if lines[0].startswith("the ") else 0) + "."
+    return ";\n".join(f"  * {line}" for line in lines) + "."
 
 
 def _carry_fix(in_avals: Sequence[Any], out_avals: Sequence[Any]) -> str:
@@ -240,24 +268,20 @@ def leaf_paths(treedef: Any) -> list[str]:
             tree.leaves_with_path(treedef.unflatten(range(treedef.num_leaves)))]
 
 
-def structure_difference(subject: str, other: str, first: Any, second: Any) -> str:
-    """Sentences that say where two structures differ."""
+def structure_difference(subject: Callable[[str], str], other: Callable[[str], str], first: Any,
+                         second: Any) -> str:
+    """Sentences that say where two structures differ; what is at a path is named by functions."""
     a = first.unflatten([_Leaf()] * first.num_leaves)
     b = second.unflatten([_Leaf()] * second.num_leaves)
     found = list(_differences((), a, b))
     if not found:
-        return f"{subject} has structure {first}, and {other} {second}."
-    lines = [f"{subject}{_component(path)} is {x} but {other} is {y}, so {why}."
-             for path, x, y, why in found]
-    return lines[0] if len(lines) == 1 else "\n".join(f"  * {line}" for line in lines)
+        return listed([f"{subject('')} has structure {first}, and {other('')} {second}"])
+    return listed([f"{subject(path)} is {x} but {other(path)} is {y}, so {why}"
+                   for path, x, y, why in ((tree.keystr(p), *rest) for p, *rest in found)])
 
 
 class _Leaf:
     """Stands for an array in a structure."""
-
-
-def _component(path: tuple) -> str:
-    return tree.keystr(path)
 
 
 def _differences(path: tuple, a: Any, b: Any) -> Iterable[tuple]:
@@ -268,8 +292,9 @@ def _differences(path: tuple, a: Any, b: Any) -> Iterable[tuple]:
         (ours, meta), (theirs, other_meta) = map(tree.flatten_one_level_with_keys, (a, b))
         ours, theirs = list(ours), list(theirs)
         if len(ours) != len(theirs):
-            yield (path, f"{kinds[0]} of length {len(ours)}", f"one of length {len(theirs)}",
-                   "the numbers of children do not match")
+            kind = type(a).__name__
+            yield (path, f"a {kind} of length {len(ours)}", f"a {kind} of length {len(theirs)}",
+                   "the lengths do not match")
         elif meta != other_meta:
             yield (path, f"{kinds[0]} with pytree metadata {meta}",
                    f"one with pytree metadata {other_meta}",
@@ -280,7 +305,7 @@ def _differences(path: tuple, a: Any, b: Any) -> Iterable[tuple]:
 
 
 def _kind(x: Any) -> str:
-    return "a leaf" if isinstance(x, _Leaf) else "None" if x is None else f"a {type(x)}"
+    return "a pytree leaf" if isinstance(x, _Leaf) else f"a {type(x)}"
 
 
 def leading_size(what: str, leaves: Sequence[Any], structure: Any,

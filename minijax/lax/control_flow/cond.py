@@ -17,13 +17,15 @@ import numpy as np
 from minijax.base import config, dtypes, errors, tree
 from minijax.base.util import merge, partition, trace_cache, weak_cache
 from minijax.core import (AxisData, Jaxpr, JaxprEqn, Literal, Primitive, ShapedArray, Zero, aval_of,
-                          batch_jaxpr, broadcast_in_dim, convert_element_type, dce_jaxpr,
-                          eval_jaxpr, is_linear, jvp_jaxpr, linearize_jaxpr, materialize,
-                          merge_tangents, reached_outputs, to_concrete, trace_closed,
-                          transpose_jaxpr, zeros)
+                          batch_jaxpr, broadcast_in_dim, check_control_flow,
+                          convert_element_type, dce_jaxpr, eval_jaxpr, io_effect, is_linear,
+                          jvp_jaxpr, linearize_jaxpr, materialize, merge_tangents,
+                          ordered_io_effect, reached_outputs, to_concrete, trace_closed,
+                          transpose_jaxpr, varying_axes, with_varying, zeros)
 from minijax.lax import identity, logic
-from minijax.lax.control_flow.common import (Body, difference, leaf_paths, pad_inputs, rearrange,
-                                             same_type, structure_difference, trace_body,
+from minijax.lax.collectives import vary
+from minijax.lax.control_flow.common import (Body, difference, leaf_paths, listed, pad_inputs,
+                                             rearrange, same_type, structure_difference, trace_body,
                                              type_name, where_defined)
 
 _missing: Any = object()
@@ -74,6 +76,10 @@ def _predicate(pred: Any) -> Any:
     problem = None
     if isinstance(pred, (list, tuple, dict, str)):
         problem = f"{pred} of type {type(pred)}"
+    elif callable(pred):
+        raise TypeError(errors.describe(
+            f"Pred type must be either boolean or number, got {pred}.",
+            fix="pass the boolean first, then the branches"))
     else:
         aval = aval_of(pred)
         if aval.shape:
@@ -124,7 +130,7 @@ def switch(index: Any, branches: Sequence[Callable], *operands: Any,
         return branches[min(max(int(index), 0), last)](*operands)
     number = convert_element_type(_int32(index), np.dtype(np.int32))
     number = logic.clamp(np.int32(0), number, np.int32(last))
-    names = tuple(f"branch {i}" for i in range(len(branches)))
+    names = ("branch 0", *[f"branch{i}" for i in range(1, len(branches))])
     return _bind(number, branches, operands, names, "switch")
 
 
@@ -134,13 +140,13 @@ def _int32(index: Any) -> Any:
 
 def _check_index(index: Any) -> None:
     fix = "pass an integer scalar, e.g. x.astype(int)"
-    if isinstance(index, (str, list, tuple, dict)) or index is None:
+    if isinstance(index, (str, dict)) or index is None or callable(index):
         raise TypeError(errors.describe(f"Index type must be an integer, got {index}.", fix=fix))
-    aval = aval_of(index)
-    if aval.shape:
+    if np.shape(index):
         raise TypeError(errors.describe(
-            f"Branch index must be scalar, got {index} of shape {aval.shape}.",
+            f"Branch index must be scalar, got {index} of shape {np.shape(index)}.",
             fix="use jax.vmap to choose for each element"))
+    aval = aval_of(index)
     if not dtypes.issubdtype(aval.dtype, np.integer):
         raise TypeError(errors.describe(
             f"Index type must be an integer, got {index} as {aval.dtype}", fix=fix))
@@ -182,7 +188,7 @@ def _bind(index: Any, funs: Sequence[Callable], operands: tuple, names: tuple, w
           **params: Any) -> Any:
     leaves, in_tree = tree.flatten(operands)
     avals = tuple(aval_of(x) for x in leaves)
-    bodies = [trace_body(fun, in_tree, avals, what) for fun in funs]
+    bodies = _varying_alike([trace_body(fun, in_tree, avals, what) for fun in funs], index)
     _check_same_outputs(what, funs, bodies, names)
     consts, places = _common_consts([body.captured for body in bodies])
     joined = _join(bodies[0].jaxpr, tuple(body.jaxpr for body in bodies[1:]), places,
@@ -194,6 +200,25 @@ def _bind(index: Any, funs: Sequence[Callable], operands: tuple, names: tuple, w
         outs = iter(cond_p.bind(index, *inputs, branches=joined.branches, **params))
     results = [next(outs) if i is None else identity.stage(inputs[i]) for i in joined.forwarded]
     return tree.unflatten(bodies[0].result, results)
+
+
+def _varying_alike(bodies: list[Body], index: Any) -> list[Body]:
+    """The branches with outputs that vary along the same axes, those of the predicate included."""
+    outs = [body.jaxpr.out_avals for body in bodies]
+    own = varying_axes(aval_of(index))
+    if not own and not any(a.placement for avals in outs for a in avals):
+        return bodies
+    wanted = tuple(own.union(*map(varying_axes, each)) for each in zip(*outs))
+    return [body._replace(jaxpr=_vary_outputs(body.jaxpr, wanted)) for body in bodies]
+
+
+def _make_varying(jaxpr: Jaxpr, wanted: tuple) -> Jaxpr:
+    return trace_closed(
+        lambda *xs: [vary(x, axes) for x, axes in
+                     zip(eval_jaxpr(jaxpr, jaxpr.consts, *xs), wanted)], jaxpr.in_avals)
+
+
+_vary_outputs = weak_cache(_make_varying)
 
 
 def _common_consts(captured: Sequence[list]) -> tuple[list, tuple]:
@@ -258,8 +283,9 @@ def _branch_mismatch(what: str, one: tuple, other: tuple) -> TypeError:
     (name, fun, body), (name2, fun2, body2) = one, other
     where = f"{name} is {where_defined(fun)}\n{name2} is {where_defined(fun2)}"
     if body.result != body2.result:
-        detail = structure_difference(f"{name} output", f"{name2} output", body.result,
-                                      body2.result)
+        detail = structure_difference(lambda path: f"{name} output{_at(path)}",
+                                      lambda path: f"{name2} output{_at(path)}",
+                                      body.result, body2.result)
         return TypeError(errors.describe(
             f"{what} branch outputs must have the same pytree structure, but they differ:\n\n"
             f"{where}\n\n{detail}\n", fix="return the same containers from all branches"))
@@ -267,14 +293,17 @@ def _branch_mismatch(what: str, one: tuple, other: tuple) -> TypeError:
     pairs = zip(leaf_paths(body.result), body.jaxpr.out_avals, body2.jaxpr.out_avals)
     for path, a, b in pairs:
         if not same_type(a, b):
-            at = f" at path {path}" if path else ""
             lines.append(
-                f"The output of {name}{at} has type {type_name(a)} but the corresponding output "
-                f"of {name2} has type {type_name(b)}, so {difference(a, b)}.")
-    detail = lines[0] if len(lines) == 1 else "\n".join(f"  * {line}" for line in lines)
+                f"the output of {name}{_at(path)} has type {type_name(a)} but the corresponding "
+                f"output of {name2} has type {type_name(b)}, so {difference(a, b)}")
     return TypeError(errors.describe(
-        f"{what} branches must have equal output types but they differ.\n\n{where}\n\n{detail}\n",
+        f"{what} branches must have equal output types but they differ.\n\n{where}\n\n"
+        f"{listed(lines)}\n",
         fix="convert the outputs to one type, e.g. with .astype, and one shape"))
+
+
+def _at(path: str) -> str:
+    return f" at path {path}" if path else ""
 
 
 # --- The primitive -----------------------------------------------------------------------------
@@ -282,7 +311,13 @@ def _branch_mismatch(what: str, one: tuple, other: tuple) -> TypeError:
 
 def _shape(index: Any, *avals: Any, branches: tuple, **_: Any) -> tuple:
     effects = frozenset().union(*[b.effects for b in branches])
-    return branches[0].out_avals, effects
+    check_control_flow("cond", effects)
+    outs = branches[0].out_avals
+    if any(a.placement for a in (index, *avals)):
+        varying = [varying_axes(index).union(*map(varying_axes, each))
+                   for each in zip(*[b.out_avals for b in branches])]
+        outs = list(map(with_varying, outs, varying))
+    return outs, effects
 
 
 def _agree(transform: Callable, branches: Sequence[Jaxpr]) -> list[tuple]:
@@ -471,7 +506,8 @@ def _vmap_select(axis: AxisData, index: Any, operands: Sequence[Any], dims: Sequ
     In lanes that a branch is not chosen for, its operands are cut off from derivatives: they may
     lie where it is infinite, and zero times infinity would spoil the gradient of the lane.
     """
-    if any(branch.effects for branch in branches):
+    effects = [e for branch in branches for e in branch.effects]
+    if io_effect in effects or ordered_io_effect in effects:
         raise NotImplementedError(errors.describe(
             "IO effect not supported in vmap-of-cond.",
             because="a batched predicate makes all branches run",

@@ -20,6 +20,7 @@ from minijax.lax import elementwise, identity, logic, shapes, slicing
 from minijax.lax.control_flow.common import leading_size
 from minijax.lax.control_flow.scan import bind_scan, scan, trace_scan, unroll_factor
 from minijax.lax.control_flow.while_loop import bind_while, trace_while
+from minijax.lax.rules import scalar_like
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, T], T], init_val:
     """`for i in range(lower, upper): val = body_fun(i, val)` from `init_val`; the last val.
 
     With concrete bounds it is a `scan` (which reverse mode and `unroll` need), else a
-    `while_loop`. The bounds are integer scalars of one dtype.
+    `while_loop`. The bounds are real scalars of one dtype.
     """
     if not callable(body_fun):
         raise TypeError(errors.describe("lax.fori_loop: body_fun argument should be callable.",
@@ -52,24 +53,23 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, T], T], init_val:
 
 
 def _bounds(lower: Any, upper: Any) -> tuple[Any, Any]:
-    """The bounds in one integer dtype; Python integers take that of the other bound."""
+    """The bounds in one dtype; Python integers take that of the other bound."""
     avals = [aval_of(x) for x in (lower, upper)]
     dtype, weak = dtypes.promote_avals(avals)
     for x, aval in zip((lower, upper), avals):
-        strong = not (aval.weak_type or dtypes.is_python_scalar(x))
-        if aval.shape or not dtypes.issubdtype(dtype, np.integer) or (
-                strong and aval.dtype != dtype):
+        given = aval.weak_type and dtypes.issubdtype(dtype, np.integer)
+        if aval.shape or dtype.kind == "c" or aval.dtype != dtype and not given:
             raise TypeError(errors.describe(
                 "lower and upper arguments to fori_loop must have equal types, got "
                 f"{avals[0].dtype.name} and {avals[1].dtype.name}",
                 because=f"the bounds are {avals[0].str_short()} and {avals[1].str_short()}",
-                fix="pass integer scalars of one dtype, or Python integers"))
+                fix="pass scalars of one dtype, or Python integers"))
     return _bound(lower, dtype), _bound(upper, dtype)
 
 
 def _bound(x: Any, dtype: Any) -> Any:
     if dtypes.is_python_scalar(x):
-        return int(x) if dtypes.scalar_dtype(int) == dtype else np.asarray(x, dtype)[()]
+        return x if dtypes.scalar_dtype(type(x)) == dtype else np.asarray(x, dtype)[()]
     return convert_element_type(x, dtype, aval_of(x).weak_type)
 
 
@@ -104,7 +104,7 @@ def _below(carry: tuple) -> Any:
 
 
 def _next(i: Any) -> Any:
-    return elementwise.add(i, 1 if i.weak_type else np.ones((), i.dtype)[()])
+    return elementwise.add(i, scalar_like(i, 1))
 
 
 def _kept(make: Callable) -> Callable:

@@ -18,9 +18,10 @@ from typing import Any, NamedTuple, TypeVar
 from minijax.base import config, errors, tree
 from minijax.base.util import merge, partition, split_list, trace_cache, weak_cache
 from minijax.core import (AxisData, DropVar, Jaxpr, JaxprEqn, Literal, Primitive, ShapedArray,
-                          Var, Zero, add_tangents, aval_of, batch_jaxpr, cut, dce_jaxpr,
-                          eval_jaxpr, instantiate, is_linear, jvp_jaxpr, linearize_jaxpr,
-                          materialize, merge_tangents, reached_outputs, trace_closed,
+                          Var, Zero, add_tangents, aval_of, batch_jaxpr, check_control_flow,
+                          cut, dce_jaxpr, eval_jaxpr, instantiate, is_linear, jvp_jaxpr,
+                          linearize_jaxpr, materialize, merge_tangents, reached_outputs,
+                          trace_closed,
                           transpose_jaxpr, zeros)
 from minijax.core.dce import sweep
 from minijax.lax import identity, shapes, slicing
@@ -82,7 +83,7 @@ def unroll_factor(unroll: int | bool, length: int) -> int:
 
 
 def _slice_aval(aval: ShapedArray) -> ShapedArray:
-    return aval.update(shape=aval.shape[1:])
+    return unbatched_aval(aval, 0)
 
 
 def _pair(value: Any) -> tuple[list, Any]:
@@ -175,11 +176,12 @@ def _scan_in_python(f: Callable, carry: Any, xs: list, xs_tree: Any, length: int
 
 
 def _stacked(aval: ShapedArray, length: int) -> ShapedArray:
-    return aval.update(shape=(length, *aval.shape))
+    return batched_aval(aval, 0, length)
 
 
 def _shape(*avals: Any, jaxpr: Jaxpr, length: int, num_carry: int, **_: Any) -> tuple:
     outs = jaxpr.out_avals
+    check_control_flow("scan", jaxpr.effects)
     return [*outs[:num_carry], *[_stacked(a, length) for a in outs[num_carry:]]], jaxpr.effects
 
 
@@ -309,7 +311,8 @@ def _split_body(jaxpr: Jaxpr, num_consts: int, num_carry: int, nonzero: tuple) -
     prelude = forward.replace(invars=forward.invars[:num_consts], outvars=hoisted,
                               eqns=sweep(fixed_eqns, hoisted)[0])
     at_hand = set(hoisted)
-    eqns, live = sweep([e for e in forward.eqns if not at_hand.issuperset(e.outvars)],
+    eqns, live = sweep([e for e in forward.eqns
+                        if e.effects or not at_hand.issuperset(e.outvars)],
                        [*outs, *new])
     reads = tuple(type(v) is Var and v in live for v in hoisted)
     consts, rest = forward.invars[:num_consts], forward.invars[num_consts:]

@@ -18,8 +18,9 @@ import numpy as np
 from minijax.base import config, errors, source, tree
 from minijax.base.util import merge, partition, split_list, trace_cache, weak_cache
 from minijax.core import (AxisData, Jaxpr, JaxprEqn, Primitive, Zero, aval_of, batch_jaxpr,
-                          batched_aval, dce_jaxpr, eval_jaxpr, instantiate, jvp_jaxpr,
-                          materialize, merge_tangents, move_axis, reached_outputs, state,
+                          batched_aval, check_control_flow, dce_jaxpr, eval_jaxpr, instantiate,
+                          io_effect, jvp_jaxpr, materialize, merge_tangents, move_axis,
+                          ordered_io_effect, reached_outputs, state,
                           trace_closed)
 from minijax.lax import identity
 from minijax.lax.control_flow.common import (Body, check_carry, flat_result, interleave,
@@ -40,7 +41,8 @@ def while_loop(cond_fun: Callable[[T], Any], body_fun: Callable[[T], T], init_va
             "lax.while_loop: body_fun and cond_fun arguments should be callable.",
             fix="lax.while_loop(lambda x: x < 3, lambda x: x + 1, 0)"))
     if config.disable_jit_state.value:
-        return _loop_in_python(cond_fun, body_fun, init_val)
+        # arrays of the trace: a body that adds in place must not change the user's NumPy arrays
+        return _loop_in_python(cond_fun, body_fun, tree.map(identity.stage, init_val))
     init, init_tree = tree.flatten(init_val)
     cond, body, init = trace_while(cond_fun, body_fun, init, init_tree)
     return tree.unflatten(init_tree, bind_while(cond, body, init))
@@ -130,7 +132,9 @@ def bind_while(cond: Body, body: Body, init: Sequence[Any]) -> list:
 
 
 def _shape(*avals: Any, cond_jaxpr: Jaxpr, body_jaxpr: Jaxpr, **_: Any) -> tuple:
-    return body_jaxpr.out_avals, body_jaxpr.effects | cond_jaxpr.effects
+    effects = body_jaxpr.effects | cond_jaxpr.effects
+    check_control_flow("while", effects)
+    return body_jaxpr.out_avals, effects
 
 
 def _jvp_bodies(body: Jaxpr, cond: Jaxpr, body_nconsts: int, cond_nconsts: int, consts: tuple,
@@ -236,6 +240,14 @@ def _vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *, co
     cond_marks, body_marks, carry_marks = split_list([d is not None for d in dims], sizes)
     loop = _batch_bodies(body_jaxpr, cond_jaxpr, axis, tuple(cond_marks), tuple(body_marks),
                          tuple(carry_marks))
+    effects = cond_jaxpr.effects | body_jaxpr.effects
+    if ordered_io_effect in effects:
+        raise NotImplementedError(errors.describe(
+            "Ordered IO effects not supported in vmap.", fix="io_callback(..., ordered=False)"))
+    if io_effect in effects and loop.cond.out_avals[0].shape:
+        raise NotImplementedError(errors.describe(
+            "Unordered IO effects not supported in while_loop with batched predicate",
+            because="the body runs as long as any lane needs it", fix="use jax.lax.map"))
     consts = cond_nconsts + body_nconsts
     marks = [*cond_marks, *body_marks, *loop.carry]
     operands = [materialize(x, d, axis.size, loop.at if i >= consts else 0) if b else x

@@ -119,13 +119,13 @@ def _eigh_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, subset_by_inde
 eigh_p = Primitive("eigh", shape=_eigh_shape, jvp=_eigh_jvp, vmap=batched, multiple_results=True)
 
 
-def tridiagonal(a: ArrayLike, *, lower: bool = True) -> tuple[Array, Array, Array, Array]:
+def tridiagonal(a: ArrayLike, *, lower: bool = True) -> list[Array]:
     """(a, d, e, taus): a Hermitian matrix [..., n, n] made tridiagonal by reflectors.
 
     The result has the diagonal d [..., n] and off-diagonal e [..., n - 1], both real; the
     triangle of `a` that `lower` names holds the vectors of the reflectors, `taus` their factors.
     """
-    return tuple(tridiagonal_p.bind(a, lower=lower))
+    return tridiagonal_p.bind(a, lower=lower)
 
 
 def _tridiagonal_shape(a: ShapedArray, *, lower: bool) -> list[ShapedArray]:
@@ -239,12 +239,12 @@ def _schur_shape(x: ShapedArray, *, compute_schur_vectors: bool,
 schur_p = Primitive("schur", shape=_schur_shape, vmap=batched, multiple_results=True)
 
 
-def hessenberg(a: ArrayLike) -> tuple[Array, Array]:
+def hessenberg(a: ArrayLike) -> list[Array]:
     """(a, taus): a square matrix made upper Hessenberg by reflectors.
 
     What is below the first subdiagonal holds their vectors, taus [..., n - 1] their factors.
     """
-    return tuple(hessenberg_p.bind(a))
+    return hessenberg_p.bind(a)
 
 
 def _hessenberg_shape(a: ShapedArray) -> list[ShapedArray]:

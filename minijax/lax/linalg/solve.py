@@ -19,7 +19,7 @@ from minijax.core import (Primitive, ShapedArray, aval_of, each_operand, get_ava
                           zeros)
 from minijax.lax.control_flow.solvers import custom_linear_solve
 from minijax.lax.elementwise import add, mul, neg
-from minijax.lax.rules import ArrayLike, scalar_like
+from minijax.lax.rules import FLOATING, ArrayLike, check_dtype, scalar_like
 from minijax.lax.shapes import concatenate, expand_dims, reshape, squeeze
 from minijax.lax.slicing import slice_in_dim
 from minijax.lax.sorting import sort
@@ -205,6 +205,7 @@ def symmetric_product(a_matrix: ArrayLike, c_matrix: ArrayLike, *, alpha: float 
 
 
 def _symmetric_shape(a: ShapedArray, c: ShapedArray, *, alpha: float, beta: float) -> ShapedArray:
+    check_dtype("symmetric_product", a.dtype, FLOATING, " at position 0")
     check_matrices("symmetric_product", (a, c), (2, 2))
     if c.shape[-1] != c.shape[-2] or c.shape[-1] != a.shape[-2]:
         raise ValueError(errors.describe(

@@ -1,0 +1,98 @@
+"""Where values are: constraints for the partitioner, and regions in which each device runs a part.
+
+`ctx.spmd` writes meshes and specs as text; it is None in a program for one device, for which all of
+this means nothing. Inside a manual region `ctx.mesh` is its mesh, whose axes collectives name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lowering.build import Body, Type, Value, ir
+from lowering.module import Context
+from lowering.rules import rule
+
+
+@rule("sharding_constraint")
+def sharding_constraint(ctx: Context, x: Value, *, sharding: Any, unconstrained_dims: Any,
+                        **_: Any) -> Value:
+    return constrained(ctx, x, sharding, unconstrained_dims)
+
+
+@rule("reshard")
+def reshard(ctx: Context, x: Value, *, dst_sharding: Any, **_: Any) -> Value:
+    return constrained(ctx, x, dst_sharding)
+
+
+def constrained(ctx: Context, x: Value, sharding: Any, free: Sequence[int] = ()) -> Value:
+    """`x` with the demand that it be split as `sharding` says, but for the dimensions `free`."""
+    if ctx.spmd is None:
+        return x
+    text = ctx.spmd.text(sharding, len(ctx.shape_of(x)), free)
+    return x if text is None else ctx.same("sdy.sharding_constraint", x, sharding=text)
+
+
+@rule("shard_map")
+def shard_map(ctx: Context, *args: Value, jaxpr: Any, mesh: Any, in_specs: Sequence[Any],
+              out_specs: Sequence[Any], newly_manual_axes: Any, **_: Any) -> list[Value]:
+    def body(*local: Value) -> list[Value]:
+        return ctx.call(jaxpr, local, "shard_map/")
+
+    types = [ctx.type(v.aval) for v in jaxpr.invars]
+    effects = ctx.ordered(jaxpr)
+    if not effects or ctx.spmd is None:
+        return manual_region(ctx, mesh, args, types, ctx.outs, in_specs, out_specs,
+                             newly_manual_axes, body)
+    everywhere = [()] * len(effects)
+    return ctx.taken(effects, manual_region(
+        ctx, mesh, [*[ctx.tokens[e] for e in effects], *args], ctx.with_tokens(effects, types),
+        ctx.with_tokens(effects, ctx.outs), [*everywhere, *in_specs], [*everywhere, *out_specs],
+        newly_manual_axes, ctx.threaded(effects, body)))
+
+
+def manual_region(ctx: Context, mesh: Any, args: Sequence[Value], types: Sequence[Type],
+                  outs: Sequence[Type], in_specs: Sequence[Any], out_specs: Sequence[Any],
+                  axes: Any, body: Callable[..., Sequence[Value]]) -> list[Value]:
+    """Run `body` on each device's part of `args`, of the given types."""
+    inside = _inside(ctx, mesh, axes, body)
+    if ctx.spmd is None:
+        return list(inside(*args))
+    is_open = len(ctx.manual_axes | set(axes)) < len(mesh.axis_names)
+    ranks = [_rank(x.type) for x in args]
+    out_ranks = [_rank(t) for t in outs]
+    names = ", ".join(f'"{name}"' for name in mesh.axis_names if name in axes)
+    attributes = {
+        "in_shardings": ctx.attr(_per_value(ctx, mesh, in_specs, ranks, is_open)),
+        "out_shardings": ctx.attr(_per_value(ctx, mesh, out_specs, out_ranks, is_open)),
+        "manual_axes": ctx.attr(f"#sdy<manual_axes{{{names}}}>"),
+    }
+    made = ir.Operation.create("sdy.manual_computation", outs, list(args), attributes, None, 1,
+                               ctx.loc)
+    block = made.regions[0].blocks.append(*types, arg_locs=[ctx.loc] * len(types))
+    ctx.fill(block, inside, "sdy.return")
+    return list(made.results)
+
+
+def _rank(kind: Type) -> int:
+    """The rank of values of a type; 0 for tokens."""
+    return len(kind.shape) if isinstance(kind, ir.RankedTensorType) else 0
+
+
+def _per_value(ctx: Context, mesh: Any, specs: Sequence[Any], ranks: Sequence[int],
+               is_open: bool) -> str:
+    each = [ctx.spmd.local_text(mesh, spec, rank, is_open) for spec, rank in zip(specs, ranks)]
+    return f"#sdy.sharding_per_value<[{', '.join(each)}]>"
+
+
+def _inside(ctx: Context, mesh: Any, axes: Any, body: Body) -> Body:
+    """`body` run with the mesh as the one whose axes collectives name."""
+    def inside(*args: Value) -> Sequence[Value]:
+        outer = ctx.mesh, ctx.manual_axes, ctx.manual, ctx.functions
+        # A function that was made for other manual axes would communicate along those.
+        ctx.mesh, ctx.manual_axes, ctx.manual = mesh, ctx.manual_axes | set(axes), True
+        ctx.functions = {}
+        results = body(*args)
+        ctx.mesh, ctx.manual_axes, ctx.manual, ctx.functions = outer
+        return results
+    return inside

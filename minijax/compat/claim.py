@@ -1,0 +1,15 @@
+"""What changes in minijax itself once it goes by the name `jax`."""
+
+import importlib
+import sys
+
+from minijax.base import jaxlib
+
+
+def claim() -> None:
+    """Called when `jax` has become a name of minijax; `sys.modules` has it already."""
+    # Libraries tell arrays by the qualified name of their class.
+    jaxlib.Array.__module__ = "jax"
+    for name in jaxlib.STANDIN_NAMES:
+        sys.modules[name] = importlib.import_module(name)
+    jaxlib.standins.permanent = True

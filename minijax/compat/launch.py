@@ -1,0 +1,50 @@
+"""Running a program under the name: `python -m minijax script.py arguments`.
+
+    python -m minijax train.py --steps 100
+    python -m minijax -m pytest tests
+    python -m minijax -c "import jax; print(jax.__version__)"
+"""
+
+import os
+import runpy
+import sys
+from types import ModuleType
+
+from minijax.compat.alias import inherit, install_as_jax, stay_importable
+
+USAGE = """\
+usage: python -m minijax script.py [argument ...]
+       python -m minijax -m module [argument ...]
+       python -m minijax -c code [argument ...]
+
+Runs a program written for JAX: in it, and in Python processes that it starts, `jax` is minijax.
+`python -m minijax.doctor` shows what this machine has."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run a program as Python itself would; returns the exit status of a wrong call."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0 if arguments else 2
+    kind, rest = arguments[0], arguments[1:]
+    if kind in ("-m", "-c") and not rest:
+        print(f"Argument expected for the {kind} option\n{USAGE}", file=sys.stderr)
+        return 2
+    install_as_jax()
+    inherit()
+    if kind == "-m":
+        sys.argv = rest
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    elif kind == "-c":
+        sys.argv = ["-c", *rest[1:]]
+        sys.modules["__main__"] = main_module = ModuleType("__main__")
+        exec(compile(rest[0], "<string>", "exec"), main_module.__dict__)
+    elif kind.startswith("-"):
+        print(f"Unknown option: {kind}\n{USAGE}", file=sys.stderr)
+        return 2
+    else:
+        sys.argv = arguments
+        sys.path[0] = os.path.dirname(os.path.abspath(kind))
+        stay_importable()
+        runpy.run_path(kind, run_name="__main__")
+    return 0

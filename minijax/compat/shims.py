@@ -1,0 +1,115 @@
+"""Small stand-ins for private names of JAX that nothing here corresponds to; see private.py."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from traceback import FrameSummary
+from types import FrameType
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from minijax.base import dtypes, jaxlib, source, tree
+from minijax.core import ShapedArray
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DType = np.dtype
+
+
+class TypePromotionError(ValueError):
+    """Caught around promotions; ours raise its base class or TypeError."""
+
+
+class TypedNdArray(np.ndarray):
+    """A class of constants that no value of ours has, like the three below."""
+
+
+class TypedInt(int):
+    """Never made."""
+
+
+class TypedFloat(float):
+    """Never made."""
+
+
+class TypedComplex(complex):
+    """Never made."""
+
+
+class AbstractRef:
+    """The type of references; no value has it where there are none."""
+
+
+global_result_handlers: dict[type, Callable[..., Any]] = {}
+jaxlib_extension_version: int = getattr(jaxlib.xc, "_version", 0)
+
+
+def physical_aval(aval: ShapedArray) -> ShapedArray:
+    """The type of the words that an array of an extended dtype consists of."""
+    rules = getattr(aval.dtype, "_rules", None)
+    element = rules.physical_element_aval(aval.dtype) if rules else ShapedArray((), aval.dtype)
+    return ShapedArray((*aval.shape, *element.shape), element.dtype)
+
+
+def supports_inf(dtype: Any) -> bool:
+    """Whether a floating-point dtype has an infinity."""
+    with np.errstate(all="ignore"):
+        return bool(np.isinf(np.array(np.inf, np.dtype(dtype)).astype(np.float32)))
+
+
+def api_boundary(fun: F, **options: Any) -> F:
+    """`fun` itself: our own frames are hidden where the program calls us."""
+    return fun
+
+
+def include_frame(frame: FrameType | FrameSummary) -> bool:
+    """Whether a traceback shows this frame."""
+    code = getattr(frame, "f_code", None)
+    return not source.is_internal(code.co_filename if code else frame.filename)
+
+
+def infer_argnums_and_argnames(
+    signature: inspect.Signature, argnums: Any, argnames: Any
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Positions and names of the same parameters, from either of them."""
+    numbers = (argnums,) if isinstance(argnums, int) else argnums
+    names = (argnames,) if isinstance(argnames, str) else argnames
+    positional = [name for name, parameter in signature.parameters.items()
+                  if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+    if names is None:
+        names = [positional[i] for i in numbers or () if i < len(positional)]
+    if numbers is None:
+        numbers = [i for i, name in enumerate(positional) if name in names]
+    return tuple(numbers), tuple(names)
+
+
+class _Node(NamedTuple):
+    """How to take apart and rebuild nodes of one type: the metadata is the node's structure."""
+
+    to_iter: Callable[[Any], tuple[Any, Any]]
+    from_iter: Callable[[Any, Any], Any]
+
+
+class _Registry(Mapping):
+    """Node types of pytrees, as a mapping that can be asked but not listed."""
+
+    _node = _Node(lambda node: (tree.flatten_one_level(node)[0],
+                                tree.structure(node, is_leaf=lambda x: x is not node)),
+                  tree.unflatten)
+
+    def __contains__(self, typ: object) -> bool:
+        return tree.is_tree_node(typ)
+
+    def __getitem__(self, typ: type) -> _Node:
+        if typ not in self:
+            raise KeyError(typ)
+        return self._node
+
+    def __iter__(self) -> Iterator[type]:
+        raise TypeError("the registry of pytree nodes cannot be listed")
+
+    def __len__(self) -> int:
+        raise TypeError("the registry of pytree nodes cannot be listed")
+
+
+_registry = _Registry()

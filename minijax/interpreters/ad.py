@@ -1,0 +1,98 @@
+"""Derivatives of primitives: forward rules and transposes.
+
+A forward rule is `rule(primals, tangents, **params) -> (out, tangent_out)`, where a tangent may be
+a `Zero`; a transpose `rule(ct, *args, **params)` gives a cotangent for each operand, and sees an
+`UndefinedPrimal` for each that the operation is linear in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minijax import core
+from minijax.core import JVPTrace, JVPTracer, Primitive, UndefinedPrimal, Zero, add_tangents
+from minijax.core import add_any_p as add_jaxvals_p
+from minijax.core import instantiate as instantiate_zeros
+from minijax.core import is_linear as is_undefined_primal
+from minijax.core import zeros as zeros_like_aval
+from minijax.interpreters.tables import RuleTable
+
+__all__ = [
+    "JVPTrace", "JVPTracer", "UndefinedPrimal", "Zero", "add_jaxvals", "add_jaxvals_p",
+    "add_tangents", "defbilinear", "defjvp", "defjvp2", "deflinear", "deflinear2",
+    "get_primitive_transpose", "instantiate_zeros", "is_undefined_primal",
+    "primitive_jvps", "primitive_transposes", "zeros_like_aval"]
+
+primitive_jvps = RuleTable("jvp")
+primitive_transposes = RuleTable("transpose")
+
+
+def add_jaxvals(x: Any, y: Any) -> Any:
+    """The sum of two tangents of one type."""
+    return add_jaxvals_p.bind(x, y)
+
+
+def get_primitive_transpose(p: Primitive) -> Callable:
+    """The transpose rule of `p`; NotImplementedError if it has none."""
+    if p.transpose is None:
+        raise core.missing_rule(p, "transpose", "Transpose",
+                                "ad.primitive_transposes[p] = lambda ct, *args: ...")
+    return p.transpose
+
+
+# --- ways to write rules -----------------------------------------------------------------------
+
+
+def defjvp(primitive: Primitive, *jvprules: Callable | None) -> None:
+    """`jvprules[i](g, *primals, **params)` is what the tangent `g` of operand i contributes."""
+    terms = [rule and (lambda g, out, *xs, _rule=rule, **params: _rule(g, *xs, **params))
+             for rule in jvprules]
+    defjvp2(primitive, *terms)
+
+
+def defjvp2(primitive: Primitive, *jvprules: Callable | None) -> None:
+    """As `defjvp`, for rules that also take the result: `(g, out, *primals, **params)`."""
+    primitive.jvp = core.each_operand(*jvprules).make(primitive)
+
+
+def deflinear(primitive: Primitive, transpose_rule: Callable) -> None:
+    """The operation is linear in all operands; `transpose_rule(ct, **params)` is its transpose."""
+    deflinear2(primitive, lambda ct, *args, **params: transpose_rule(ct, **params))
+
+
+def deflinear2(primitive: Primitive, transpose_rule: Callable) -> None:
+    """The same with `transpose_rule(ct, *args, **params)`."""
+    primitive.jvp = _linear_jvp(primitive)
+    primitive.transpose = transpose_rule
+
+
+def _linear_jvp(primitive: Primitive) -> Callable:
+    def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple:
+        out = primitive.bind(*primals, **params)
+        if all(type(t) is Zero for t in tangents):
+            return out, _zeros(primitive, out)
+        return out, primitive.bind(*map(instantiate_zeros, tangents), **params)
+    return jvp
+
+
+def _zeros(primitive: Primitive, out: Any) -> Any:
+    return list(map(core.zero_tangent, out)) if primitive.multiple_results else core.zero_tangent(
+        out)
+
+
+def defbilinear(prim: Primitive, lhs_rule: Callable, rhs_rule: Callable) -> None:
+    """The operation is linear in each of two operands.
+
+    `lhs_rule(ct, x, y, **params)` is the cotangent of x, which is an UndefinedPrimal, and
+    `rhs_rule` that of y.
+    """
+    defjvp(prim, lambda g, x, y, **params: prim.bind(g, y, **params),
+           lambda g, x, y, **params: prim.bind(x, g, **params))
+
+    def transpose(ct: Any, x: Any, y: Any, **params: Any) -> tuple:
+        if is_undefined_primal(x):
+            return lhs_rule(ct, x, y, **params), None
+        return None, rhs_rule(ct, x, y, **params)
+
+    prim.transpose = transpose

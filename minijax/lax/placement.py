@@ -1,0 +1,91 @@
+"""Saying where values of a program are: `with_sharding_constraint`.
+
+    x = lax.with_sharding_constraint(x, NamedSharding(mesh, P("x")))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minijax.base import errors, tree
+from minijax.base.jaxlib import NamedSharding, Sharding
+from minijax.core import Primitive, aval_of, linear
+from minijax.sharding import PartitionSpec
+from minijax.sharding.context import NO_MESH, get_abstract_mesh, named
+from minijax.sharding.layout import Format
+
+__all__ = ["with_sharding_constraint"]
+
+UNCONSTRAINED = PartitionSpec.UNCONSTRAINED
+
+
+def with_sharding_constraint(x: Any, shardings: Any) -> Any:
+    """`x`, a pytree, with the demand that each leaf be split as `shardings` (a prefix tree) says.
+
+    ValueError when a dimension is not divisible by the number of its parts; under `jit` the
+    compiler inserts what communication is needed, outside of it the array is moved.
+    """
+    leaves, treedef = tree.flatten(x)
+    given = tree.broadcast_prefix(shardings, x, is_leaf=lambda s: s is None)
+    return treedef.unflatten(list(map(_constrain, leaves, given)))
+
+
+def _constrain(x: Any, given: Any) -> Any:
+    if given is None:
+        return x
+    layout = None
+    if isinstance(given, Format):
+        given, layout = given.sharding, given.layout
+    sharding = named(given, "with_sharding_constraint")
+    if not isinstance(sharding, Sharding):
+        raise TypeError(errors.describe(
+            "with_sharding_constraint takes shardings, PartitionSpecs and trees of them; got "
+            f"{given!r} of type {type(given)}", fix="NamedSharding(mesh, P(...))"))
+    aval = aval_of(x)
+    if isinstance(sharding, NamedSharding):
+        _check_axis_types(sharding)
+        _check_divisible(sharding, aval)
+    free = frozenset(i for i, entry in enumerate(getattr(sharding, "spec", ()))
+                     if entry is UNCONSTRAINED)
+    return sharding_constraint_p.bind(x, sharding=sharding, layout=layout,
+                                      context_mesh=get_abstract_mesh(), unconstrained_dims=free)
+
+
+def _check_axis_types(sharding: Any) -> None:
+    explicit = set(sharding.mesh.explicit_axes)
+    used = {axis for entry in sharding.spec if entry is not UNCONSTRAINED and entry is not None
+            for axis in (entry if isinstance(entry, tuple) else (entry,))}
+    if used & explicit:
+        raise ValueError(errors.describe(
+            "The spec of NamedSharding passed to with_sharding_constraint can only refer to Auto "
+            f"axes of the mesh. Got spec={sharding.spec} and mesh={sharding.mesh.abstract_mesh}. "
+            "You probably meant to use `reshard` API?", fix="jax.reshard(x, sharding)"))
+
+
+def _check_divisible(sharding: Any, aval: Any) -> None:
+    spec = PartitionSpec(*[None if e is UNCONSTRAINED else e for e in sharding.spec])
+    sharding.update(spec=spec).shard_shape(aval.shape)
+
+
+def _vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *, sharding: Any, layout: Any,
+          context_mesh: Any, unconstrained_dims: frozenset) -> tuple:
+    (x,), (dim,) = args, dims
+    if isinstance(sharding, NamedSharding):
+        entries = list(sharding.spec) + [None] * (aval_of(x).ndim - 1 - len(sharding.spec))
+        entries.insert(dim, axis.spmd_name)
+        sharding = sharding.update(spec=PartitionSpec(*entries))
+    free = {i + (i >= dim) for i in unconstrained_dims}
+    if axis.spmd_name is None:
+        free.add(dim)
+    return sharding_constraint_p.bind(
+        x, sharding=sharding, layout=None, context_mesh=context_mesh,
+        unconstrained_dims=frozenset(free)), dim
+
+
+sharding_constraint_p = Primitive(
+    "sharding_constraint", shape=lambda x, **_: x, jvp=linear, vmap=_vmap,
+    transpose=lambda ct, x, **params: sharding_constraint_p.bind(ct, **params))
+sharding_constraint_p.show = lambda params: {
+    **params, "context_mesh": "Mesh()" if params["context_mesh"] is NO_MESH
+    else params["context_mesh"]}

@@ -1,0 +1,112 @@
+"""Which function of `jax.numpy` the user called, and with what, found when an error is described.
+
+Errors arise deep inside, where a function like `canonicalize_axis` does not know for whom it works;
+the frames above it do.  Invariant: nothing here runs unless an error is being described.
+
+    jnp.flip(jnp.ones(3), 7)
+    # axis 7 is out of bounds for array of dimension 1 in jnp.flip(float32[3], axis=7)
+"""
+
+import inspect
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NamedTuple
+
+from minijax.base import errors, source
+
+_NUMPY = "minijax.numpy"
+_MAX_TEXT = 40
+
+
+class _Call(NamedTuple):
+    """A call of a public function: what users write for it, and its arguments."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
+def named(what: str) -> str:
+    """The message, with the call that it is about unless it says so itself."""
+    call = _outermost_call()
+    if call is None:
+        return what
+    shapes = [str(x.shape) for x in call.arguments.values() if hasattr(x, "dtype")]
+    if call.name.rpartition(".")[2] in what and all(shape in what for shape in shapes):
+        return what
+    given = ", ".join(_argument(name, value) for name, value in call.arguments.items())
+    return f"{what} {'In' if what.endswith('.') else 'in'} {call.name}({given})"
+
+
+def _outermost_call() -> _Call | None:
+    """The call of a function of jnp nearest to the user's innermost line."""
+    found = None
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and source.is_internal(frame.f_code.co_filename):
+        found = _call_in(frame) or found
+        frame = frame.f_back
+    return found
+
+
+def _call_in(frame: FrameType) -> _Call | None:
+    if frame.f_code.co_name == "cache_miss":  # in front of the body of a compiled function
+        function, known = frame.f_locals.get("fun"), frame.f_locals
+        arguments = _bound(function, known.get("args", ()), known.get("kwargs", {}))
+    else:
+        function, known = frame.f_globals.get(frame.f_code.co_name), inspect.getargvalues(frame)
+        if getattr(function, "__code__", None) is not frame.f_code:
+            return None
+        arguments = {name: known.locals.get(name) for name in known.args}
+        arguments.update(_numbered(known.locals.get(known.varargs, ())))
+    name = _public_name(function)
+    return None if name is None else _Call(name, _telling(function, arguments))
+
+
+def _bound(function: Callable | None, args: tuple, kwargs: dict) -> dict[str, Any]:
+    try:
+        return inspect.signature(function).bind(*args, **kwargs).arguments
+    except (TypeError, ValueError):
+        return {**_numbered(args), **kwargs}
+
+
+def _numbered(values: tuple) -> dict[str, Any]:
+    return {f"[{i}]": value for i, value in enumerate(values)}
+
+
+def _public_name(function: Callable | None) -> str | None:
+    """What users write for a function: "jnp.fft.fft"; None if it is not public."""
+    module, name = getattr(function, "__module__", None) or "", getattr(function, "__name__", "_")
+    if name.startswith("_") or not module.startswith(_NUMPY):
+        return None
+    space = next((s for s in ("fft", "linalg") if module.startswith(f"{_NUMPY}.{s}")), None)
+    public = sys.modules.get(f"{_NUMPY}.{space}" if space else _NUMPY)
+    if not callable(getattr(public, name, None)):
+        return None
+    return f"jnp.{space}.{name}" if space else f"jnp.{name}"
+
+
+def _telling(function: Callable, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments without those that have their default value."""
+    defaults = {name: p.default for name, p in inspect.signature(function).parameters.items()}
+    return {name: value for name, value in arguments.items()
+            if defaults.get(name, ...) is not value}
+
+
+def _argument(name: str, value: Any) -> str:
+    plain = hasattr(value, "dtype") or isinstance(value, (list, tuple)) or name[0] == "["
+    return _short(value) if plain else f"{name}={_short(value)}"
+
+
+def _short(value: Any) -> str:
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{value.dtype}[{','.join(map(str, value.shape))}]"
+    if isinstance(value, (list, tuple)) and len(value) <= 8:
+        inner = ", ".join(map(_short, value))
+        if isinstance(value, list):
+            return f"[{inner}]"
+        return f"({inner},)" if len(value) == 1 else f"({inner})"
+    text = repr(value)
+    return text if len(text) <= _MAX_TEXT else type(value).__name__
+
+
+errors.name_call = named

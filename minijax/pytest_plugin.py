@@ -1,0 +1,6 @@
+"""`pytest -p minijax.pytest_plugin`: in tests and in what they start, `jax` is minijax."""
+
+from minijax.compat.alias import inherit, install_as_jax
+
+install_as_jax()
+inherit()

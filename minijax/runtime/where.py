@@ -1,0 +1,123 @@
+"""Which devices a program runs on, and where its arguments and results are.
+
+Shardings given to `jit`, committed arguments, and operations inside that name a mesh must agree.
+Without any of them the mesh in context decides, or the default device.
+
+    choose(Wishes(jaxpr, operands, ins, outs, names, "f"))      # a Placement
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from minijax.base import jaxlib, source
+from minijax.core import UNSPECIFIED, Jaxpr
+from minijax.runtime import backend, spmd
+from minijax.runtime.compile import Placement
+from minijax.sharding import AbstractMesh, NamedSharding
+from minijax.sharding.context import physical_mesh
+from minijax.sharding.named import make
+from minijax.sharding.single import SingleDeviceSharding
+
+Array = jaxlib.Array
+
+
+class Wishes(NamedTuple):
+    """What says where a program runs; one entry of `ins` per operand, UNSPECIFIED for none."""
+
+    jaxpr: Jaxpr
+    operands: Sequence[Any]
+    ins: Sequence[Any]
+    outs: Sequence[Any]
+    names: Callable[[], Sequence[str]]
+    fun_name: str
+
+
+def choose(wishes: Wishes) -> Placement:
+    """Where the program runs; ValueError when wishes disagree or a shape cannot be split."""
+    found = committed = None
+    for devices, text in _parties(wishes):
+        if found is None:
+            found, committed = devices, text
+        elif found != devices and not (_same_mesh(found, devices)):
+            raise ValueError("Received incompatible devices for jitted computation. Got "
+                             f"{committed()} and {text()}")
+    if found is None:
+        mesh = physical_mesh()
+        if mesh is None or mesh.size == 1:
+            return Placement((backend.default_device(),))
+        found = tuple(mesh.devices.flat)
+    if len(found) == 1:
+        return Placement(found, committed=True)
+    ins = tuple(_operand_sharding(s, x) for s, x in zip(wishes.ins, wishes.operands, strict=True))
+    _check_shapes(wishes, ins)
+    return Placement(found, ins, tuple(map(_concrete, wishes.outs)), True)
+
+
+def _same_mesh(one: tuple, two: tuple) -> bool:
+    """Whether two device lists are one set, in orders of which the first may be taken."""
+    return len(one) == len(two) and set(one) == set(two)
+
+
+def _parties(wishes: Wishes) -> Iterator[tuple[tuple, Callable[[], str]]]:
+    """The devices that each wish asks for, and a description of it."""
+    for sharding in (*wishes.ins, *wishes.outs):
+        devices = _devices(sharding)
+        if devices is not None:
+            yield devices, lambda s=sharding, d=devices: f"explicit output sharding{_on(d)}"
+    for i, (x, given) in enumerate(zip(wishes.operands, wishes.ins, strict=True)):
+        devices = _devices(committed_sharding(x)) if given is UNSPECIFIED else None
+        if devices is not None:
+            yield devices, lambda i=i, d=devices: (
+                f"argument {wishes.names()[i]} of {wishes.fun_name} with shape "
+                f"{wishes.jaxpr.in_avals[i].str_short(False)} and{_on(d)}")
+    for demand in spmd.demands(wishes.jaxpr):
+        devices = tuple(demand.mesh.devices.flat)
+        yield devices, lambda m=demand, d=devices: (
+            f"{m.name} inside jit{_on(d)} at {source.user_frame(m.source)}")
+
+
+def _on(devices: Sequence[Any]) -> str:
+    ids = [d.id for d in devices]
+    return f" with device ids {ids} on platform {devices[0].platform.upper()}"
+
+
+def _devices(sharding: Any) -> tuple | None:
+    if sharding is UNSPECIFIED or sharding is None:
+        return None
+    if type(sharding) is SingleDeviceSharding:
+        return (sharding._device,)
+    found = sharding._internal_device_list
+    return None if found is None else tuple(found)
+
+
+def _operand_sharding(given: Any, x: Any) -> Any:
+    if given is UNSPECIFIED:
+        return committed_sharding(x) or UNSPECIFIED
+    return _concrete(given)
+
+
+def _concrete(sharding: Any) -> Any:
+    """The same sharding on the devices of the mesh in context, if it says none itself."""
+    if isinstance(sharding, NamedSharding) and isinstance(sharding.mesh, AbstractMesh):
+        mesh = physical_mesh()
+        if mesh is not None and mesh.axis_names == sharding.mesh.axis_names:
+            return make(mesh, sharding.spec, sharding._memory_kind)
+        return UNSPECIFIED
+    return sharding
+
+
+def committed_sharding(x: Any) -> Any:
+    """Where an operand must stay; None when it may be moved.  (A ShapeDtypeStruct can say, too.)"""
+    if isinstance(x, Array):
+        return x.sharding if getattr(x, "committed", False) else None  # tracers are not
+    found = getattr(x, "sharding", None)
+    return found if isinstance(found, jaxlib.Sharding) else None
+
+
+def _check_shapes(wishes: Wishes, ins: Iterable[Any]) -> None:
+    avals = [*wishes.jaxpr.in_avals, *wishes.jaxpr.out_avals]
+    for sharding, aval in zip((*ins, *wishes.outs), avals, strict=True):
+        if sharding is not UNSPECIFIED and hasattr(sharding, "check_compatible_aval"):
+            sharding.check_compatible_aval(aval.shape)
+            if isinstance(sharding, NamedSharding):
+                sharding.shard_shape(aval.shape)

@@ -1,0 +1,74 @@
+"""Operands of the SciPy functions, and small numerics that several families share.
+
+Invariant: what `operands` returns is one dtype (floating or complex), ranks that broadcast, and
+arrays or tracers, so that operators work on them without further care.
+
+    x, loc, scale = operands("norm.logpdf", x, loc, scale)
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minijax import lax, numpy as jnp
+from minijax.core import convert_element_type
+from minijax.numpy import promotion
+
+
+def operands(name: str, *args: Any) -> list:
+    """The arguments of the function `name`, promoted to one inexact dtype and to equal ranks."""
+    given = [promotion.operand(name, x, i) for i, x in enumerate(args)]
+    given = promotion.promote_shapes(name, *promotion.promote_inexact(*given))
+    return [promotion.as_array(x) for x in given]
+
+
+def strong_operands(name: str, *args: Any) -> list:
+    """As `operands`, never weakly typed."""
+    return [promotion.strong(x) for x in operands(name, *args)]
+
+
+def real_operands(name: str, *args: Any) -> list:
+    """As `strong_operands`; ValueError for complex numbers."""
+    given = strong_operands(name, *args)
+    if given[0].dtype.kind == "c":
+        raise ValueError(f"Argument `x` to {name} must be real-valued.")
+    return given
+
+
+def widened(fun: Callable) -> Callable:
+    """`fun` of arrays of one dtype, computed in single precision where that dtype is shorter."""
+    @functools.wraps(fun)
+    def wide(*args: Any) -> Any:
+        dtype = args[0].dtype
+        if dtype.itemsize >= 4:
+            return fun(*args)
+        out = fun(*[convert_element_type(x, np.dtype(np.float32)) for x in args])
+        if isinstance(out, tuple):
+            return tuple(convert_element_type(x, dtype) for x in out)
+        return convert_element_type(out, dtype)
+    return wide
+
+
+def polynomial(x: Any, coefficients: Sequence[float]) -> Any:
+    """The polynomial whose coefficients are given from the highest power down."""
+    total = lax.full_like(x, coefficients[0])
+    for c in coefficients[1:]:
+        total = total * x + c
+    return total
+
+
+def together(*args: Any) -> list:
+    """The arrays repeated to their joint shape, as loops need them."""
+    shape = lax.broadcast_shapes(*[x.shape for x in args])
+    return [promotion.broadcast(x, shape) for x in args]
+
+
+def log1mexp(z: Any) -> Any:
+    """log(1 - exp(-z)) for z > 0, by the form that does not cancel."""
+    small = z < math.log(2)
+    return jnp.where(small, jnp.log(-jnp.expm1(-z)), jnp.log1p(-jnp.exp(-z)))

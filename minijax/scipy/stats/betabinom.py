@@ -1,0 +1,31 @@
+"""The beta-binomial distribution: n trials whose probability has a beta distribution."""
+
+from __future__ import annotations
+
+from minijax import numpy as jnp
+from minijax.base.jaxlib import Array
+from minijax.lax.rules import ArrayLike
+from minijax.runtime.call import fused
+from minijax.scipy import special
+from minijax.scipy.common import operands
+
+__all__ = ["logpmf", "pmf"]
+
+
+@fused
+def logpmf(k: ArrayLike, n: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0) -> Array:
+    """Logarithm of the probability of k; -inf unless 0 <= k <= n."""
+    k, n, a, b, loc = operands("betabinom.logpmf", k, n, a, b, loc)
+    z = jnp.floor(k - loc)
+    inside = (z >= 0) & (z <= n) & (k - loc <= n)
+    z = jnp.where(inside, z, 0)
+    ways = -jnp.log1p(n) - special.betaln(n - z + 1, z + 1)
+    value = ways + special.betaln(z + a, n - z + b) - special.betaln(a, b)
+    value = jnp.where(inside, value, -jnp.inf)
+    return jnp.where((n < 0) | (a <= 0) | (b <= 0), jnp.nan, value)
+
+
+@fused
+def pmf(k: ArrayLike, n: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0) -> Array:
+    """The probability at k."""
+    return jnp.exp(logpmf(k, n, a, b, loc))

@@ -1,0 +1,64 @@
+"""Every public function of jax.numpy, called as in tests/data/table.txt, against NumPy and JAX.
+
+Dtypes, weak types and shapes are those that JAX gave (tests/data/table.json); values are NumPy's,
+or JAX's where the two differ.  `python tests/data/record_table.py` (needs jax) writes the file.
+A function without a line in the table fails the suite.
+"""
+
+import functools
+import json
+
+import numpy as np
+import pytest
+
+import minijax.numpy as jnp
+from tests.data import record_table as table
+
+RECORDED = json.loads((table.HERE / "table.json").read_text())
+NAMES = list(dict.fromkeys(name for name, _ in table.calls()))
+
+
+@functools.cache
+def scopes():
+    return table.scope(jnp), table.scope(np)
+
+
+def wrong(text: str) -> str | None:
+    """What is wrong with our answer to a call, or None."""
+    ours, numpys = scopes()
+    entry, found = RECORDED[text], table.evaluate(text, ours)
+    if isinstance(entry, str) or isinstance(found, Exception):
+        got = type(found).__name__ if isinstance(found, Exception) else "an answer"
+        return None if got == entry else f"{text}: {got} ({found}) for {entry}"
+    types = [table.type_of(leaf) for leaf in found]
+    if types != entry[0]:
+        return f"{text}: types {types} for {entry[0]}"
+    if len(entry) == 1:
+        same = table.same(found, table.evaluate(text, numpys))
+    else:
+        same = all(a is None or table.same([np.asarray(table.as_json(leaf), float)],
+                                           [np.asarray(a, float)])
+                   for leaf, a in zip(found, entry[1]))
+    return None if same else f"{text}: {found} is not the value of {'NumPy' if len(entry) == 1 else entry[1]}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_as_numpy_and_jax(name):
+    found = [wrong(text) for owner, text in table.calls() if owner == name]
+    assert not any(found), "\n".join(filter(None, found))
+
+
+def test_every_public_function_is_in_the_table():
+    def functions(module, prefix=""):
+        names = getattr(module, "__all__", None) or [n for n in dir(module) if n[0] != "_"]
+        return {prefix + n for n in names if callable(getattr(module, n))
+                and not isinstance(getattr(module, n), type)
+                and getattr(module, n).__module__.startswith("minijax.numpy")}
+
+    missing = (functions(jnp) | functions(jnp.fft, "fft.")) - set(NAMES)
+    assert not missing
+
+
+def test_the_table_is_recorded():
+    texts = {text for _, text in table.calls()}
+    assert texts == set(RECORDED) and len(texts) > 1000
