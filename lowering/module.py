@@ -136,7 +136,7 @@ class Context(TokenEmitter):
             rule = table.get(name)
             if rule is None:
                 results = self._expand(eqn, [self._read(env, v) for v in eqn.invars])
-                env.update(zip(outvars, results))
+                env.update(zip(outvars, self._located(results, outvars)))
                 continue
             if not rule.spread:
                 operands = [self._read(env, v) for v in eqn.invars]
@@ -151,16 +151,30 @@ class Context(TokenEmitter):
                     elif v.aval.shape != shape:
                         value = self.spread(value, v.aval, shape)
                     operands.append(value)
-                if rule.op_name is not None and eqn.params.get("accuracy") is None:
+                if (rule.op_name is not None and self.spmd is None
+                        and eqn.params.get("accuracy") is None):
                     types = (tensor(shape, out.dtype),)
                     env[outvars[0]] = create(rule.op_name, types, operands, None, None, 0,
                                              loc).result
                     continue
             results = rule.function(self, *operands, **eqn.params)
-            if type(results) is list:
-                env.update(zip(outvars, results))
-            else:
-                env[outvars[0]] = results
+            if type(results) is not list:
+                results = [results]
+            env.update(zip(outvars, self._located(results, outvars)))
+
+    def _located(self, results: list[Value], outvars: Sequence[Any]) -> list[Value]:
+        """Results where their types say that they are."""
+        if self.spmd is None or not any(getattr(v.aval, "placement", None) for v in outvars):
+            return results
+        return [self._constrained(x, v.aval) for x, v in zip(results, outvars)]
+
+    def _constrained(self, x: Value, aval: Any) -> Value:
+        sharding = getattr(getattr(aval, "placement", None), "sharding", None)
+        if sharding is None:
+            return x
+        free = () if sharding.mesh.are_all_axes_explicit else range(len(aval.shape))
+        text = self.spmd.text(sharding, len(aval.shape), free)
+        return self.same("sdy.sharding_constraint", x, sharding=text)
 
     def _read(self, env: dict, atom: Any) -> Value:
         value = env.get(atom)

@@ -45,6 +45,8 @@ _HOME = {
     "minijax.runtime.backend": ["default_backend", "device_count", "devices", "live_arrays",
                                 "local_device_count", "local_devices", "process_count",
                                 "process_index", "process_indices"],
+    "minijax.lax.explicit": ["reshard"],
+    "minijax.ref": ["Ref", "empty_ref", "free_ref", "freeze", "new_ref"],
     "minijax.runtime.array": ["Shard"],
     "minijax.runtime.assemble": ["make_array_from_callback", "make_array_from_process_local_data",
                                  "make_array_from_single_device_arrays"],
@@ -58,10 +60,10 @@ _HOME = {
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 _RENAMED = {"P": ("minijax.sharding", "PartitionSpec"), "typeof": ("minijax.core", "get_aval")}
 _SUBMODULES = ("_src", "ad_checkpoint", "api_util", "core", "custom_batching",
-               "custom_derivatives", "debug", "distributed", "dlpack", "dtypes", "errors", "experimental",
-               "export", "extend", "ffi", "flatten_util", "interpreters", "lax", "monitoring",
-               "nn", "numpy", "ops", "profiler", "random", "scipy", "sharding", "stages",
-               "test_util", "tree", "tree_util", "typing", "version")
+               "custom_derivatives", "debug", "distributed", "dlpack", "dtypes", "errors",
+               "experimental", "export", "extend", "ffi", "flatten_util", "image", "interpreters",
+               "lax", "monitoring", "nn", "numpy", "ops", "profiler", "random", "ref", "scipy",
+               "sharding", "stages", "test_util", "tree", "tree_util", "typing", "version")
 
 __all__ = sorted([*_WHERE, *_RENAMED])
 

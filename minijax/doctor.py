@@ -1,9 +1,10 @@
 """`python -m minijax.doctor`: what this machine has, what does not fit, and what mends it.
 
     $ python -m minijax.doctor
-    python 3.11.7, minijax 0.1.0 (behaves like JAX 0.10.2), jaxlib 0.10.2
-    devices: 1 cpu
-    nothing to mend
+    minijax 0.1.0 (behaves like JAX 0.10.2)
+    ...
+    ! an NVIDIA GPU is here, but no plugin for it
+      fix: pip install "jax-cuda12-plugin[with-cuda]==0.10.2"
 
 `--json` prints the same facts for programs.  The exit status is 1 when something does not fit.
 """
@@ -69,7 +70,7 @@ def plugins() -> list[dict[str, Any]]:
         plugin: dict[str, Any] = {"name": name, "found": version, "libraries": []}
         if name != "libtpu":
             plugin["wanted"] = jaxlib.version_text
-            plugin["fits"] = numbers(version)[:2] == jaxlib.version[:2]
+            plugin["fits"] = numbers(version)[:3] == jaxlib.version  # they share C++ types
             plugin["libraries"] = _libraries(name)
         found.append(plugin)
     return found

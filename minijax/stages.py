@@ -1,5 +1,5 @@
 """The stages of ahead-of-time compilation (see `minijax.runtime.stages`)."""
 
-from minijax.runtime.stages import ArgInfo, Compiled, Lowered, Traced
+from minijax.runtime.stages import ArgInfo, Compiled, CompilerOptions, Lowered, Traced, Wrapped
 
-__all__ = ["ArgInfo", "Compiled", "Lowered", "Traced"]
+__all__ = ["ArgInfo", "Compiled", "CompilerOptions", "Lowered", "Traced", "Wrapped"]

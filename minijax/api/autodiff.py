@@ -128,7 +128,7 @@ def _differentiable_input(x: Any, name: str, holomorphic: bool, allow_int: bool)
     if holomorphic and not dtypes.issubdtype(dtype, np.complexfloating):
         problem = (f"{name} with holomorphic=True requires inputs with complex dtype, "
                    f"but got {dtype}.")
-    elif dtypes.issubdtype(dtype, np.integer) or dtype == np.bool_:
+    elif any(dtypes.issubdtype(dtype, kind) for kind in (np.integer, np.bool_, dtypes.extended)):
         if not allow_int:
             problem = (f"{name} requires real- or complex-valued inputs (input dtype that is a "
                        f"sub-dtype of np.inexact), but got {dtype}. If you want to use Boolean- or "

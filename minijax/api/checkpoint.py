@@ -27,6 +27,7 @@ from minijax.core import (AxisData, Jaxpr, JaxprEqn, Literal, Primitive, Var, Ze
                           transpose_jaxpr)
 from minijax.core.dce import sweep
 from minijax.lax.control_flow.common import trace_body
+from minijax.passes.discharge import bind_program, call
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +58,8 @@ def checkpoint(fun: Callable, *, prevent_cse: bool | Sequence[bool] = True,
         prevent = prevent_cse
         if not isinstance(prevent, bool):
             prevent = _flat_flags(prevent, args, kwargs, len(body.captured))
-        outs = remat_p.bind(*body.captured, *leaves, jaxpr=body.jaxpr, prevent_cse=prevent,
-                            differentiated=False, policy=policy)
+        params = dict(jaxpr=body.jaxpr, prevent_cse=prevent, differentiated=False, policy=policy)
+        outs = bind_program(remat_p, [*body.captured, *leaves], params, body.jaxpr)
         return tree.unflatten(body.result, outs)
     return checkpointed
 
@@ -376,6 +377,8 @@ remat_p = Primitive(
     linearize=_linearize, transpose=_transpose, vmap=_vmap, dce=_dce,
     reach=reach_call,
     decompose=_decompose)
+remat_p.discharge = call("jaxpr", lambda operands, jaxpr, params: remat_p.bind(
+    *operands, **{**params, "jaxpr": jaxpr}))
 
 
 def _inlined(jaxpr: Jaxpr) -> Jaxpr:

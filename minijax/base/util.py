@@ -57,6 +57,15 @@ def trace_cache(fun: Callable[..., T], maxsize: int | None = 2048) -> Callable[.
     return weakref_lru_cache(jaxlib.trace_context, fun, maxsize)
 
 
+def exact(value: Any) -> Any:
+    """What tells a parameter from others that Python calls equal: 0, 0.0, -0.0 and False."""
+    kind = type(value)
+    if kind is tuple:
+        kinds = tuple(map(type, value))
+        return repr(value) if float in kinds or tuple in kinds else kinds
+    return repr(value) if kind is float else kind
+
+
 def split_list(items: Sequence[T], sizes: Iterable[int]) -> list[list[T]]:
     """Cut a list into pieces of the given sizes, and the rest."""
     items = list(items)

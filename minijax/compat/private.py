@@ -35,16 +35,17 @@ NAMES: dict[str, dict[str, str]] = {
         "Primitive": "minijax.core",  # jax-md
         "ShapedArray": "minijax.core",  # flax, jax-md, quax
         "Trace": "minijax.core",  # quax
+        "TraceTag": _SHIMS,  # quax
         "Tracer": "minijax.core",  # quax
         "concrete_or_error": "minijax.core",  # dynamiqs
         "jaxpr_as_fun": "minijax.core",  # quax
         "physical_aval": _SHIMS,  # flax
         "set_current_trace": "minijax.core",  # quax
         "take_current_trace": "minijax.core",  # quax
-        "trace_state_clean": "minijax.core",  # numpyro
+        "trace_state_clean": _SHIMS,  # numpyro
     },
     "dispatch": {"wait_for_tokens": "minijax:effects_barrier"},  # equinox
-    "distributed": {"global_state": "minijax.distributed"},  # orbax
+    "distributed": {"global_state": _SHIMS},  # orbax
     "dtypes": {
         "DType": _SHIMS,  # flax
         "ExtendedDType": "minijax.base.dtypes",  # flax
@@ -70,7 +71,7 @@ NAMES: dict[str, dict[str, str]] = {
     },
     "named_sharding": {},  # jaxlib
     "pjit": {"jit_p": "minijax.core"},  # quax
-    "public_test_util": {"check_close": "minijax.test_util"},  # tinygp
+    "public_test_util": {"check_close": _SHIMS},  # tinygp
     "sharding_impls": {},  # jaxlib
     "state": {},
     "state.types": {"AbstractRef": _SHIMS},  # flax

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from minijax.base import dtypes, jaxlib, source, tree
-from minijax.core import ShapedArray
+from minijax.core import ShapedArray, eval_trace, state
+from minijax.passes import physicalize
+from minijax.runtime import backend
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,6 +38,10 @@ class TypedComplex(complex):
     """Never made."""
 
 
+class TraceTag:
+    """What tells one transformation of a library from another: the object itself."""
+
+
 class AbstractRef:
     """The type of references; no value has it where there are none."""
 
@@ -47,8 +53,41 @@ jaxlib_extension_version: int = getattr(jaxlib.xc, "_version", 0)
 def physical_aval(aval: ShapedArray) -> ShapedArray:
     """The type of the words that an array of an extended dtype consists of."""
     rules = getattr(aval.dtype, "_rules", None)
-    element = rules.physical_element_aval(aval.dtype) if rules else ShapedArray((), aval.dtype)
+    if not hasattr(rules, "physical_element_aval"):
+        return physicalize.physical_aval(aval)
+    element = rules.physical_element_aval(aval.dtype)
     return ShapedArray((*aval.shape, *element.shape), element.dtype)
+
+
+def trace_state_clean() -> bool:
+    """Whether nothing is being traced or transformed."""
+    return state.trace is eval_trace
+
+
+class _GlobalState:
+    """What `jax.distributed.initialize` has set up; None, or process 0, before."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("client", "coordinator_address", "num_processes", "process_id", "service"):
+            raise AttributeError(name)
+        default = 0 if name == "process_id" else None
+        return getattr(backend.distributed(), name, default)
+
+
+global_state = _GlobalState()
+
+
+def check_close(xs: Any, ys: Any, atol: Any = None, rtol: Any = None, err_msg: str = "") -> None:
+    """AssertionError unless two trees are equal up to the precision of their dtypes."""
+    def close(x: Any, y: Any) -> None:
+        x, y = np.asarray(x), np.asarray(y)
+        digits = min(dtypes.finfo(dtypes.to_inexact(v.dtype)).precision for v in (x, y))
+        tolerance = 10.0 ** -digits
+        np.testing.assert_allclose(
+            x.astype(np.result_type(x, np.float32)), y.astype(np.result_type(y, np.float32)),
+            rtol=tolerance if rtol is None else rtol, atol=tolerance if atol is None else atol,
+            err_msg=err_msg)
+    tree.map(close, xs, ys)
 
 
 def supports_inf(dtype: Any) -> bool:

@@ -28,6 +28,8 @@ from minijax.core.placement import (ManualAxisType, MixedAxes, Placement, Shardi
                                     with_sharding, with_varying)
 from minijax.core.primitive import Primitive, infer, missing_rule
 from minijax.core.reach import cut, reach_call, reached_outputs
+from minijax.core.refs import (AbstractRef, Ref, RefEffect, addupdate_p, freeze_p, get_p, is_ref,
+                               new_ref_p, returned_ref, swap_p, uses_refs)
 from minijax.core.stage import JaxprTrace, JaxprTracer, close, trace_closed, trace_to_jaxpr
 from minijax.core.structural import (add_any_p, add_tangents, align, broadcast_in_dim,
                                      broadcast_in_dim_p, convert_element_type,

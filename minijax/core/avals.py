@@ -38,6 +38,8 @@ class ShapedArray(AbstractValue):
 
     __slots__ = ("shape", "dtype", "weak_type", "placement", "ndim", "size", "__weakref__")
 
+    unplaced: Callable[[int], Any]  # set by lax/explicit.py: the sharding that says nothing
+
     def __new__(cls, shape: tuple[int, ...], dtype: Any, weak_type: bool = False,
                 placement: Any = None, *, sharding: Any = None,
                 manual_axis_type: Any = None) -> "ShapedArray":
@@ -90,8 +92,9 @@ class ShapedArray(AbstractValue):
 
     @property
     def sharding(self) -> Any:
-        """How explicit mesh axes split the array; None when the type does not say."""
-        return None if self.placement is None else self.placement.sharding
+        """How explicit mesh axes split the array."""
+        found = None if self.placement is None else self.placement.sharding
+        return ShapedArray.unplaced(self.ndim) if found is None else found
 
     @property
     def vma(self) -> frozenset:
@@ -101,14 +104,17 @@ class ShapedArray(AbstractValue):
     @property
     def mat(self) -> ManualAxisType:
         """What differs along the manual axes, and what is not summed yet."""
-        spec = getattr(self.sharding, "spec", None)
+        spec = getattr(self.placement and self.placement.sharding, "spec", None)
         return ManualAxisType(self.vma, getattr(spec, "unreduced", frozenset()),
                               getattr(spec, "reduced", frozenset()))
 
     def __repr__(self) -> str:
         weak = ", weak_type=True" if self.weak_type else ""
         name = "float0" if self.dtype == dtypes.float0 else self.dtype.name
-        return f"ShapedArray({name}[{','.join(map(str, self.shape))}]{weak})"
+        shape = f"[{','.join(map(str, self.shape))}]"
+        if self.placement is not None:
+            shape = self._placed_text()
+        return f"ShapedArray({name}{shape}{weak})"
 
     def __str__(self) -> str:
         return "~" * self.weak_type + self.str_short(False)

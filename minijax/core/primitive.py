@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minijax.base import errors
+from minijax.base.util import exact
 from minijax.core.ir import NO_EFFECTS, subjaxprs
 from minijax.core.placement import place
 from minijax.core.trace import state
@@ -54,6 +55,10 @@ class Primitive:
 
     call_primitive = map_primitive = False  # libraries ask; see extend/core.py
 
+    exact_params = False  # the type of the result may differ for 0, 0.0 and False; a user's may
+
+    pointwise = False  # element i of the result depends on element i of each operand
+
     def __init__(self, name: str, *, shape: Callable | None = None,
                  multiple_results: bool = False,
                  effectful: bool = False, axes: Callable[[dict], tuple] | None = None,
@@ -83,13 +88,13 @@ class Primitive:
 
     def def_abstract_eval(self, shape: Callable) -> Callable:
         """Set `shape` to a function of avals and params."""
-        self.shape, self.effectful = shape, False
+        self.shape, self.effectful, self.exact_params = shape, False, True
         self._types.clear()
         return shape
 
     def def_effectful_abstract_eval(self, shape: Callable) -> Callable:
         """Set `shape` to a function that gives a pair: avals, effects."""
-        self.shape, self.effectful = shape, True
+        self.shape, self.effectful, self.exact_params = shape, True, True
         self._types.clear()
         return shape
 
@@ -112,11 +117,14 @@ class Primitive:
 
 declared: weakref.WeakSet[Primitive] = weakref.WeakSet()
 _TYPE_CACHE_LIMIT = 4096
+_ASKED = ("sharding", "out_sharding", "dst_sharding")  # parameters that say how results are split
 
 
 def infer(primitive: Primitive, avals: tuple, params: dict) -> tuple[tuple, frozenset]:
     """The avals of the results and the effects of applying `primitive`, cached."""
     key = (avals, tuple(params.items())) if params else avals
+    if primitive.exact_params:
+        key = (key, tuple(map(exact, params.values())))
     try:
         return primitive._types[key]
     except KeyError:
@@ -127,7 +135,7 @@ def infer(primitive: Primitive, avals: tuple, params: dict) -> tuple[tuple, froz
         raise NotImplementedError(errors.describe(
             f"Abstract evaluation for '{primitive.name}' not implemented",
             fix="@primitive.def_abstract_eval, a function of avals that returns an aval"))
-    if primitive.place is not None or params.get("out_sharding") or params.get("sharding") or (
+    if primitive.place is not None or any(map(params.get, _ASKED)) or (
             any([getattr(a, "placement", None) for a in avals]) and not subjaxprs(params)):
         result = place(primitive, avals, params)
     else:

@@ -52,6 +52,7 @@ from minijax.lax.elementwise import (
     rsqrt, rsqrt_p, sign, sign_p, sin, sin_p, sinh, sinh_p, sqrt, sqrt_p, square, square_p, sub,
     sub_p, tan, tan_p, tanh, tanh_p,
 )
+from minijax.lax.explicit import reshard_p
 from minijax.lax.fft import (
     FftType, fft, fft_p,
 )

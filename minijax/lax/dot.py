@@ -19,7 +19,7 @@ import numpy as np
 from minijax.base import config, dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.core import (Primitive, ShapedArray, aval_of, convert_element_type, each_operand,
-                          is_linear)
+                          is_linear, resplit, sharding_of)
 from minijax.lax import shapes
 from minijax.lax.rules import ArrayLike
 
@@ -293,16 +293,25 @@ def _transpose_left(ct: Any, x: Any, y: Any, dimension_numbers: DotDimensionNumb
     start = len(xb) if swap else len(xb) + len(x_rest)
     summed = tuple(range(start, start + len(y_rest)))
     batch = tuple(range(len(xb)))
-    out = dot_general_p.bind(ct, y, dimension_numbers=((summed, y_rest), (batch, yb)),
-                             precision=precision, preferred_element_type=preferred_element_type,
-                             out_sharding=None)
     # the contracted dimensions come in the order in which they stand in y
     order = sorted(range(len(yc)), key=yc.__getitem__)
     found = (*xb, *x_rest, *[xc[i] for i in order])
+    out = dot_general_p.bind(ct, y, dimension_numbers=((summed, y_rest), (batch, yb)),
+                             precision=precision, preferred_element_type=preferred_element_type,
+                             out_sharding=_split_like(aval, found, (aval_of(ct), aval_of(y))))
     permutation = tuple(sorted(range(aval.ndim), key=found.__getitem__))
     if permutation != tuple(range(aval.ndim)):
         out = shapes.transpose(out, permutation)
     return convert_element_type(out, aval.dtype) if aval_of(out).dtype != aval.dtype else out
+
+
+def _split_like(aval: Any, dims: Sequence[int], others: Sequence[Any]) -> Any:
+    """The sharding of dimensions `dims` of a value, on the mesh of any that has one."""
+    found = sharding_of(aval)
+    if found is not None:
+        return resplit(found, [found.spec[i] for i in dims])
+    mesh = next((sharding_of(o) for o in others if sharding_of(o) is not None), None)
+    return None if mesh is None else resplit(mesh, [None] * len(dims))
 
 
 def _flip(precision: Any) -> Any:

@@ -14,6 +14,7 @@ from minijax.core import Primitive, aval_of, linear
 from minijax.sharding import PartitionSpec
 from minijax.sharding.context import NO_MESH, get_abstract_mesh, named
 from minijax.sharding.layout import Format
+from minijax.sharding.named import typed
 
 __all__ = ["with_sharding_constraint"]
 
@@ -44,12 +45,28 @@ def _constrain(x: Any, given: Any) -> Any:
             f"{given!r} of type {type(given)}", fix="NamedSharding(mesh, P(...))"))
     aval = aval_of(x)
     if isinstance(sharding, NamedSharding):
+        if sharding.mesh.explicit_axes and _is_as_said(sharding, aval):
+            return x
         _check_axis_types(sharding)
         _check_divisible(sharding, aval)
     free = frozenset(i for i, entry in enumerate(getattr(sharding, "spec", ()))
                      if entry is UNCONSTRAINED)
     return sharding_constraint_p.bind(x, sharding=sharding, layout=layout,
                                       context_mesh=get_abstract_mesh(), unconstrained_dims=free)
+
+
+def _is_as_said(sharding: Any, aval: Any) -> bool:
+    """With explicit axes in context a constraint is an assertion about the type."""
+    if get_abstract_mesh().empty or not sharding.mesh.are_all_axes_explicit:
+        return False
+    wanted = typed(sharding, aval.ndim)
+    if wanted.spec != aval.sharding.spec:
+        raise AssertionError(errors.describe(
+            "`with_sharding_constraint` acts as an assert when all axes of mesh are of type "
+            f"`Explicit`. The array sharding: {aval.sharding.spec} did not match the sharding "
+            f"provided: {sharding.spec}. Please use `jax.sharding.reshard` to shard your input to "
+            "the sharding you want.", fix="jax.reshard(x, sharding)"))
+    return True
 
 
 def _check_axis_types(sharding: Any) -> None:

@@ -346,11 +346,12 @@ def _logsumexp(a: Any, b: Any, where: Any, axis: Any, keepdims: bool, return_sig
     top = _reduced(lax.stop_gradient(lax.real(a) if a.dtype in promotion.COMPLEX else a), axes,
                    where, True)
     top = _selected(lax.is_finite(top), top)
-    exps = ufuncs.exp.body(_sub(a, top))
+    exps = ufuncs.exp.body(_sub(a, promotion.convert(top, a.dtype)))
     total = _reduced(exps if b is None else _mul(exps, b), axes, where, False)
     sign = lax.sign(total)
     real = total.dtype not in promotion.COMPLEX
-    out = _add(lax.log(lax.abs(total) if return_sign or real else total), top)
+    out = lax.log(lax.abs(total) if return_sign or real else total)
+    out = _add(out, promotion.convert(top, promotion.dtype_of(out)))
     if b is not None and real and not return_sign:
         out = _where(ufuncs.less.body(sign, 0), np.nan, out)
     if not keepdims:

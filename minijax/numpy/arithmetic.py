@@ -22,7 +22,7 @@ from minijax.numpy.promotion import (
     COMPLEX, FLOATING, INTEGER, UNSIGNED, as_array, check_array_like, common_dtype, constant_for,
     convert, dtype_of, inexact_operand, inexact_operands, numeric_operands, operands,
     promote_shapes, scalar, strong)
-from minijax.numpy.ufuncs import pick
+from minijax.numpy.ufuncs import binary, pick
 from minijax.runtime.call import fused
 
 # --- Division and remainders -------------------------------------------------------------------
@@ -43,7 +43,7 @@ def _floor_divide(x: Any, y: Any, dtype: Any) -> Any:
         down = lax.bitwise_and(lax.ne(lax.sign(x), lax.sign(y)), inexact)
         return lax.select(down, lax.sub(quotient, scalar_like(quotient, 1)), quotient)
     if dtype in COMPLEX:
-        raise TypeError("floor_divide does not support complex-valued inputs")
+        raise TypeError(errors.describe("floor_divide does not support complex-valued inputs"))
     return _float_divmod(x, y)[0]
 
 
@@ -137,7 +137,7 @@ def clip(arr: ArrayLike | None = None, /, min: ArrayLike | None = None,
     A bound that is None does nothing; all three broadcast.  ValueError for complex operands.
     """
     if arr is None:
-        raise ValueError("No input was provided to the clip function.")
+        raise ValueError(errors.describe("No input was provided to the clip function."))
     given = [x for x in (arr, min, max) if x is not None]
     check_array_like("clip", *given)
     if any(dtype_of(x) in COMPLEX for x in given):
@@ -210,20 +210,6 @@ def _gcd(x: Any, y: Any) -> Any:
 # --- Logarithms of sums, hypotenuse, sign, steps -----------------------------------------------
 
 
-@fused
-def logaddexp(x1: ArrayLike, x2: ArrayLike, /) -> Array:
-    """log(exp(x1) + exp(x2)) without overflow."""
-    x, y, _ = inexact_operands("logaddexp", x1, x2)
-    return _logaddexp(x, y)
-
-
-@fused
-def logaddexp2(x1: ArrayLike, x2: ArrayLike, /) -> Array:
-    """log2(2**x1 + 2**x2) without overflow."""
-    x, y, _ = inexact_operands("logaddexp2", x1, x2)
-    return _logaddexp2(x, y)
-
-
 @custom_jvp
 def _logaddexp(x: Array, y: Array) -> Array:
     return _log_sum(x, y, lambda gap: lax.log1p(lax.exp(gap)), np.pi)
@@ -255,6 +241,12 @@ def _complex_log_sum(x: Any, y: Any, correction: Any, half_turn: float) -> Any:
     half = scalar(half_turn, angle.dtype)
     turned = _remainder(lax.add(angle, half), scalar(2 * half_turn, angle.dtype), angle.dtype)
     return lax.complex(lax.real(total), lax.sub(turned, half))
+
+
+logaddexp = binary("logaddexp", _logaddexp, "log(exp(x1) + exp(x2)) without overflow.",
+                   prepare=inexact_operands)
+logaddexp2 = binary("logaddexp2", _logaddexp2, "log2(2**x1 + 2**x2) without overflow.",
+                    prepare=inexact_operands)
 
 
 def _weights(exp: Any, x: Any, y: Any, out: Any) -> tuple[Any, Any]:
@@ -302,7 +294,7 @@ def copysign(x1: ArrayLike, x2: ArrayLike, /) -> Array:
     """abs(x1) with the sign of x2, that of zeros included; TypeError for complex operands."""
     x, y, dtype = inexact_operands("copysign", x1, x2)
     if dtype in COMPLEX:
-        raise TypeError("copysign does not support complex-valued inputs")
+        raise TypeError(errors.describe("copysign does not support complex-valued inputs"))
     size = lax.abs(x) if common_dtype(x, y)[1] else strong(lax.abs(x))
     return pick(_signbit(y), lax.neg(size), size)
 

@@ -20,7 +20,8 @@ import numpy as np
 from minijax import lax
 from minijax.base import config, dtypes, errors
 from minijax.base.jaxlib import Array
-from minijax.core import Tracer, eval_trace, get_aval, is_concrete, state, structural
+from minijax.core import (AbstractRef, Tracer, eval_trace, get_aval, is_concrete, refs, state,
+                          structural)
 from minijax.numpy import indexing, promotion, ufuncs
 from minijax.runtime.call import fused
 
@@ -53,6 +54,8 @@ class _IndexUpdateHelper:
         self.array = array
 
     def __getitem__(self, index: Any) -> "_IndexUpdateRef":
+        if type(getattr(self.array, "aval", None)) is AbstractRef:
+            return refs.view(self.array, index)
         return _IndexUpdateRef(self.array, index)
 
     def __repr__(self) -> str:

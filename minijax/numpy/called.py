@@ -105,7 +105,7 @@ def _short(value: Any) -> str:
         if isinstance(value, list):
             return f"[{inner}]"
         return f"({inner},)" if len(value) == 1 else f"({inner})"
-    text = repr(value)
+    text = getattr(value, "__name__", None) or repr(value)
     return text if len(text) <= _MAX_TEXT else type(value).__name__
 
 

@@ -46,9 +46,10 @@ def array(object: Any, dtype: DTypeLike | None = None, *args: Any, copy: bool = 
     result shares no memory with an array given.
     """
     if args:
-        raise TypeError(f"array() takes at most 2 positional arguments, got {2 + len(args)}")
+        raise TypeError(errors.describe(
+            f"array() takes at most 2 positional arguments, got {2 + len(args)}"))
     if order is not None and order != "K":
-        raise NotImplementedError("Only implemented for order='K'")
+        raise NotImplementedError(errors.describe("Only implemented for order='K'"))
     if dtype is not None:
         dtype = dtypes.check_user_dtype(dtype, "array")
     device = out_sharding if device is None else device
@@ -135,7 +136,7 @@ def _host_value(object: Any, dtype: Any) -> tuple[Any, bool]:
             get_aval(object)  # refuses it
         return _canonical(object, dtype), False
     if object is None:
-        raise ValueError("None is not a valid value for jnp.array")
+        raise ValueError(errors.describe("None is not a valid value for jnp.array"))
     if hasattr(object, "__jax_array__"):
         return object.__jax_array__(), False
     if isinstance(object, (list, tuple)):
@@ -173,7 +174,7 @@ def _from_list(values: Sequence, dtype: Any) -> Any:
         dtype = _common_dtype(leaves)
     value = np.array(values) if dtype is None else _as_numpy(values, dtype)
     if value.size > count and value.dtype.kind != "O":  # NumPy made a nan of it
-        raise ValueError("None is not a valid value for jnp.array")
+        raise ValueError(errors.describe("None is not a valid value for jnp.array"))
     return _canonical(value, dtype, values)
 
 
@@ -182,7 +183,7 @@ def _as_numpy(values: Sequence, dtype: Any) -> np.ndarray:
         return np.array(values, dtype)
     except TypeError:
         if None in tree.leaves(values, is_leaf=lambda x: x is None):
-            raise ValueError("None is not a valid value for jnp.array") from None
+            raise ValueError(errors.describe("None is not a valid value for jnp.array")) from None
         return np.array(values)
 
 
@@ -438,7 +439,7 @@ def arange(start: ArrayLike, stop: ArrayLike | None = None, step: ArrayLike | No
 def _range_line(start: Any, stop: Any, step: Any, dtype: Any) -> tuple[ShapedArray, Any]:
     """The type of a range, and its (first, step) unless these are 0 and 1."""
     if start is None:
-        raise TypeError("must be real number, not NoneType")
+        raise TypeError(errors.describe("must be real number, not NoneType"))
     given = {"start": start, "stop": stop, "step": step}
     if stop is None:
         given = {"stop": start, "step": step}
@@ -471,7 +472,7 @@ def _bound(name: str, x: Any) -> Any:
             f"jax.numpy.arange: arguments must be scalars; got {name}={x}", fix="jnp.arange(n)"))
     if type(x) not in _NUMBERS:
         if not isinstance(x, (np.ndarray, np.generic)):
-            raise TypeError(f"must be real number, not {type(x).__name__}")
+            raise TypeError(errors.describe(f"must be real number, not {type(x).__name__}"))
         get_aval(x)
         x = x[()]
     return x

@@ -109,7 +109,7 @@ def diagonal(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> A
 def _diagonal(a: Any, offset: int, axis1: int, axis2: int) -> Any:
     first, second = canonicalize_axis(axis1, a.ndim), canonicalize_axis(axis2, a.ndim)
     if first == second:
-        raise ValueError("axis1 and axis2 cannot be the same")
+        raise ValueError(errors.describe("axis1 and axis2 cannot be the same"))
     rest = tuple(i for i in range(a.ndim) if i not in (first, second))
     order = (*rest, first, second)
     x = a if order == tuple(range(a.ndim)) else structural.transpose(a, order)

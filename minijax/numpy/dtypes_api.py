@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minijax.base import dtypes
+from minijax.base import dtypes, errors
 from minijax.base.dtypes import DTypeLike
 from minijax.base.jaxlib import Array
 from minijax.base.source import warn
@@ -154,7 +154,7 @@ def size(a: Any, axis: int | Sequence[int] | None = None) -> int:
         return math.prod(sizes)
     axes = [canonicalize_axis(i, len(sizes)) for i in ((axis,) if np.ndim(axis) == 0 else axis)]
     if len(set(axes)) != len(axes):
-        raise ValueError(f"repeated axis: {axis}")
+        raise ValueError(errors.describe(f"repeated axis: {axis}"))
     return math.prod(sizes[i] for i in axes)
 
 

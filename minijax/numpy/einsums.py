@@ -31,9 +31,7 @@ def einsum(subscripts: Any, /, *operands: Any, out: None = None, optimize: Any =
            precision: Any = None, preferred_element_type: Any = None,
            _dot_general: Callable[..., Any] = lax.dot_general, out_sharding: Any = None) -> Any:
     """Sums of products over labelled axes; repeated, broadcast and implicit labels as in NumPy."""
-    if out is not None:
-        raise NotImplementedError(errors.describe(
-            "The 'out' argument to jnp.einsum is not supported.", fix="use the result"))
+    promotion.refuse_out("einsum", out)
     if not isinstance(subscripts, str):
         subscripts, operands = _from_lists((subscripts, *operands))
     if type(optimize) is list:

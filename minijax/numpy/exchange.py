@@ -11,7 +11,7 @@ import numpy as np
 
 from minijax.base import dtypes, errors
 from minijax.base.dtypes import DTypeLike
-from minijax.base.jaxlib import Array, JaxRuntimeError, _jax
+from minijax.base.jaxlib import Array, JaxRuntimeError, _jax, standins
 from minijax.numpy.creation import Place, asarray, astype
 from minijax.runtime import backend, place
 
@@ -36,9 +36,10 @@ def from_dlpack(x: Any, /, *, device: Place = None, copy: bool | None = None) ->
         raise ValueError(errors.describe(
             f"Specified device {device} which requires a copy since the source device is "
             f"{source}, however copy=False.", fix="copy=None"))
+    capsule = x.__dlpack__(stream=stream)
     try:
-        out = _jax.dlpack_managed_tensor_to_buffer(x.__dlpack__(stream=stream), source, stream,
-                                                   copy)
+        with standins():
+            out = _jax.dlpack_managed_tensor_to_buffer(capsule, source, stream, copy)
     except JaxRuntimeError as error:
         if copy is False and "aligned" in str(error):
             raise ValueError(errors.describe(

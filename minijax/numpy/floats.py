@@ -19,8 +19,8 @@ from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.creation import asarray
 from minijax.numpy.promotion import (
     BOOL, COMPLEX, FLOATING, INEXACT, INTEGER, as_array, constant_for, convert, dtype_of,
-    inexact_operand, inexact_operands, numeric_dtype, operand, operands, promote_shapes, scalar,
-    strong)
+    inexact_operand, inexact_operands, numeric_dtype, operand, operands, promote_shapes, refuse_out,
+    scalar, strong)
 from minijax.numpy.ufuncs import _imag, pick
 from minijax.runtime.call import fused
 
@@ -73,8 +73,7 @@ def isfinite(x: ArrayLike, /) -> Array:
 
 
 def _isposneginf(name: str, x: Any, infinity: float, out: Any) -> Any:
-    if out is not None:
-        raise NotImplementedError("The 'out' argument to isneginf/isposinf is not supported.")
+    refuse_out(name, out)
     x = operand(name, x)
     dtype = dtype_of(x)
     if dtype in COMPLEX:
@@ -250,13 +249,13 @@ def _to_nearest(x: Any) -> Any:
 
 
 def _round(name: str, a: Any, decimals: int, out: Any) -> Any:
-    if out is not None:
-        raise NotImplementedError(f"The 'out' argument to jnp.{name} is not supported.")
+    refuse_out(name, out)
     a, decimals = operand(name, a), operator.index(decimals)
     dtype = dtype_of(a)
     if dtype in INTEGER:
         if decimals < 0:
-            raise NotImplementedError("integer np.round not implemented for decimals < 0")
+            raise NotImplementedError(errors.describe(
+                "integer np.round not implemented for decimals < 0"))
         return as_array(a)
     if dtype is BOOL:
         raise ValueError(errors.describe("data type <class 'numpy.bool'> not inexact",
@@ -296,7 +295,7 @@ def frexp(x: ArrayLike, /) -> tuple[Array, Array]:
     """(m, e) with x = m * 2**e, 0.5 <= abs(m) < 1 and integer e; (x, 0) for 0, inf and nan."""
     x = as_array(inexact_operand("frexp", x))
     if dtype_of(x) in COMPLEX:
-        raise TypeError("frexp does not support complex-valued inputs")
+        raise TypeError(errors.describe("frexp does not support complex-valued inputs"))
     return _frexp(x)
 
 
@@ -365,8 +364,7 @@ def _ldexp(x: Any, n: Any) -> Any:
 @fused
 def modf(x: ArrayLike, /, out: None = None) -> tuple[Array, Array]:
     """(fraction, integer part) of x, both with the sign of x."""
-    if out is not None:
-        raise NotImplementedError("The 'out' argument to jnp.modf is not supported.")
+    refuse_out("modf", out)
     x = as_array(inexact_operand("modf", x))
     whole = lax.select(lax.ge(x, scalar_like(x, 0)), lax.floor(x), lax.ceil(x))
     return lax.sub(x, whole), whole
@@ -378,7 +376,7 @@ def spacing(x: ArrayLike, /) -> Array:
     x = strong(inexact_operand("spacing", x))
     dtype = dtype_of(x)
     if dtype in COMPLEX:
-        raise ValueError("jnp.spacing is not defined for complex inputs.")
+        raise ValueError(errors.describe("jnp.spacing is not defined for complex inputs."))
     inf = scalar_like(x, np.inf)
     if dtype == np.float16:
         return lax.sub(lax.nextafter(x, inf), x)

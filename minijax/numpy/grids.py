@@ -183,7 +183,8 @@ def meshgrid(*xi: ArrayLike, copy: bool = True, sparse: bool = False,
         raise ValueError(errors.describe("jax.numpy.meshgrid only supports copy=True",
                                          fix="leave copy out"))
     if indexing not in ("xy", "ij"):
-        raise ValueError(f"Valid values for indexing are 'xy' and 'ij', got {indexing}")
+        raise ValueError(errors.describe(
+            f"Valid values for indexing are 'xy' and 'ij', got {indexing}"))
     return _meshgrid(xi, bool(sparse), indexing) if xi else []
 
 

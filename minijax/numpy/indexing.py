@@ -21,7 +21,8 @@ import numpy as np
 from minijax import lax
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
-from minijax.core import Tracer, eval_trace, get_aval, state, structural, to_concrete
+from minijax.core import (AbstractRef, Tracer, eval_trace, get_aval, refs, state, structural,
+                          to_concrete)
 from minijax.numpy import host, promotion
 from minijax.runtime.call import fused
 
@@ -528,6 +529,8 @@ def getitem(x: Any, index: Any) -> Any:
 
 def getitem_traced(x: Any, index: Any) -> Any:
     """`x[index]` for a tracer: slices and gathers in the current trace."""
+    if type(x.aval) is AbstractRef:
+        return refs.get_item(x, index)
     form, operands, inside = parse(x.shape, index)
     return get(x, form, operands, inside=inside)
 

@@ -21,7 +21,7 @@ from minijax.core import Tracer, structural
 from minijax.lax.rules import ArrayLike
 from minijax.numpy.manipulation import _at_least
 from minijax.numpy.promotion import (
-    as_array, convert, indexed_axes, is_array_like, operand, promote, shape_of)
+    as_array, convert, indexed_axes, is_array_like, operand, promote, refuse_out, shape_of)
 from minijax.runtime.call import fused
 
 Arrays = Array | np.ndarray | Sequence[ArrayLike]
@@ -78,8 +78,7 @@ def concat(arrays: Sequence[ArrayLike], /, *, axis: int | None = 0) -> Array:
 def stack(arrays: Arrays, axis: int = 0, out: None = None,
           dtype: DTypeLike | None = None) -> Array:
     """The arrays, all of one shape, along a new axis."""
-    if out is not None:
-        raise NotImplementedError("The 'out' argument to jnp.stack is not supported.")
+    refuse_out("stack", out)
     xs = _operands("stack", arrays, dtype)
     shape = xs[0].shape
     axis = canonicalize_axis(axis, len(shape) + 1)
@@ -162,7 +161,7 @@ def _block(arrays: Any) -> tuple[Any, int]:
             f"block requires ndarray or scalar arguments, got {type(arrays)}",
             fix="nest lists of arrays: jnp.block([[a, b], [c, d]])"))
     if not arrays:
-        raise ValueError("jax.numpy.block does not allow empty list arguments")
+        raise ValueError(errors.describe("jax.numpy.block does not allow empty list arguments"))
     parts = [_block(x) for x in arrays]
     if len({depth for _, depth in parts}) > 1:
         raise ValueError(errors.describe("Mismatched list depths in jax.numpy.block",

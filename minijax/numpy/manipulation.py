@@ -354,7 +354,7 @@ def rot90(m: ArrayLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
             f"of shape {m.shape}, which has ndim {m.ndim}", fix="add an axis, e.g. m[None, :]"))
     first, second = (canonicalize_axis(i, m.ndim) for i in axes)
     if first == second:
-        raise ValueError(f"Axes must be different: got {axes}")
+        raise ValueError(errors.describe(f"Axes must be different: got {axes}"))
     turns = k % 4
     if turns == 0:
         return m
@@ -475,7 +475,7 @@ def repeat(a: ArrayLike, repeats: ArrayLike, axis: int | None = None, *,
         return _repeat_traced(a, repeats, axis, operator.index(total_repeat_length))
     counts = np.asarray(repeats if not isinstance(repeats, Tracer) else repeats.concrete())
     if counts.dtype.kind not in "iub":
-        raise TypeError(f"repeats must be integers, got dtype {counts.dtype}")
+        raise TypeError(errors.describe(f"repeats must be integers, got dtype {counts.dtype}"))
     if counts.ndim == 0 and total_repeat_length is None:
         return _repeat_each(a, int(counts), axis)
     size = np.size(a) if axis is None else np.shape(a)[canonicalize_axis(axis, np.ndim(a))]

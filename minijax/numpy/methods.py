@@ -14,6 +14,7 @@ import numpy as np
 from minijax.base import errors
 from minijax.base.dtypes import DTypeLike
 from minijax.base.jaxlib import Array, ArrayImpl
+from minijax.base.source import warn
 from minijax.core import Tracer
 from minijax.lax.rules import ArrayLike
 from minijax.numpy import called as _called  # noqa: F401  (errors name the function called)
@@ -36,7 +37,8 @@ def _other(other: Any, symbol: str, order: Callable[[str, str], tuple[str, str]]
         return other.__jax_array__()
     if type(other) in _REFUSED:  # not their subclasses: named tuples may define operators
         left, right = order("ArrayImpl", type(other).__name__)
-        raise TypeError(f"unsupported operand type(s) for {symbol}: '{left}' and '{right}'")
+        raise TypeError(errors.describe(
+            f"unsupported operand type(s) for {symbol}: '{left}' and '{right}'"))
     return NotImplemented
 
 
@@ -170,6 +172,17 @@ def _contains(self: Array, other: ArrayLike) -> Array:
     return reductions.any(ufuncs.equal(self, other))
 
 
+def _array_module(self: Array, types: Any) -> Any:
+    mine = all(issubclass(kind, (Array, Tracer)) for kind in types)
+    return _namespace[0] if mine else NotImplemented
+
+
+def _numpy_dtype(self: Array) -> Any:
+    warn("Implicit conversion of an array to a dtype is deprecated; rather than dtype=arr use "
+         "dtype=arr.dtype. In the future this will result in an error.", DeprecationWarning)
+    return self.dtype
+
+
 def _round(number: Array, ndigits: int | None = None) -> Array:
     out = floats.round(number, decimals=ndigits or 0)
     return creation.astype(out, int) if ndigits is None else out
@@ -182,7 +195,7 @@ def _to_bytes(self: Tracer, order: str = "C") -> bytes:
 
 def _iterate(self: Tracer) -> Iterator[Array]:
     if not self.ndim:
-        raise TypeError("iteration over a 0-d array")
+        raise TypeError(errors.describe("iteration over a 0-d array"))
     return iter(joining.unstack.body(self))
 
 
@@ -272,6 +285,8 @@ def _attach_compiled() -> None:
     for name, read in _PROPERTIES.items():
         setattr(ArrayImpl, name, property(read))
     ArrayImpl.__getitem__ = indexing.getitem
+    ArrayImpl.__array_module__ = _array_module
+    ArrayImpl.__numpy_dtype__ = property(_numpy_dtype)
 
 
 _attach_compiled()

@@ -16,8 +16,8 @@ from minijax.base.dtypes import DTypeLike
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
 from minijax.numpy import reductions
-from minijax.numpy.promotion import INEXACT, as_array, operand, scalar
-from minijax.numpy.reductions import Axis, check_where, refuse_out, static_axis
+from minijax.numpy.promotion import INEXACT, as_array, operand, refuse_out, scalar
+from minijax.numpy.reductions import Axis, check_where, static_axis
 from minijax.numpy.ufuncs import pick
 from minijax.runtime.call import fused
 

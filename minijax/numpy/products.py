@@ -238,9 +238,7 @@ def inner(a: ArrayLike, b: ArrayLike, *, precision: Any = None,
 @fused(static_argnames="out")
 def outer(a: ArrayLike, b: ArrayLike, out: None = None) -> Any:
     """All products of an element of `a` and one of `b`, both flattened."""
-    if out is not None:
-        raise NotImplementedError(errors.describe(
-            "The 'out' argument to jnp.outer is not supported.", fix="use the result"))
+    promotion.refuse_out("outer", out)
     a, b = promotion.promote(promotion.operand("outer", a), promotion.operand("outer", b, 1))
     a, b = _ravel(promotion.as_array(a)), _ravel(promotion.as_array(b))
     return ufuncs.multiply(structural.broadcast_in_dim(a, (a.size, 1), (0,)),
@@ -357,9 +355,7 @@ def _full_rank(x: Any, shape: tuple[int, ...]) -> Any:
 def trace(a: ArrayLike, offset: ArrayLike = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None,
           out: None = None) -> Any:
     """The sum along a diagonal; `offset` may be traced."""
-    if out is not None:
-        raise NotImplementedError(errors.describe(
-            "The 'out' argument to jnp.trace is not supported.", fix="use the result"))
+    promotion.refuse_out("trace", out)
     a = promotion.as_array(promotion.operand("trace", a))
     first, second = canonicalize_axis(axis1, a.ndim), canonicalize_axis(axis2, a.ndim)
     if first == second:

@@ -60,6 +60,14 @@ def check_array_like(name: str, *args: Any) -> None:
             fix=f"jnp.{name}(jnp.asarray(x), ...)"))
 
 
+def refuse_out(name: str, out: Any) -> None:
+    """NotImplementedError if an `out` argument was given: arrays cannot be written to."""
+    if out is not None:
+        raise NotImplementedError(errors.describe(
+            f"The 'out' argument to jnp.{name} is not supported.",
+            fix=f"use the result: y = jnp.{name}(x)"))
+
+
 def operand(name: str, x: Any, position: int = 0) -> Any:
     """The argument as what `lax` takes; `__jax_array__` is called, lists are a TypeError."""
     if isinstance(x, _ARRAY_LIKE):

@@ -25,7 +25,7 @@ from minijax.core import structural
 from minijax.lax.rules import ArrayLike
 from minijax.numpy.promotion import (
     BOOL, COMPLEX, FLOATING, INEXACT, SIGNED, UNSIGNED, as_array, broadcast, convert, dtype_of,
-    indexed_axes, inexact_dtype, operand, promote_inexact, scalar, shape_of, strong)
+    indexed_axes, inexact_dtype, operand, promote_inexact, refuse_out, scalar, shape_of, strong)
 from minijax.numpy.ufuncs import pick, truth
 from minijax.runtime.call import fused
 
@@ -52,14 +52,6 @@ def static_axis(axis: Axis) -> Any:
 def all_static(axes: Any) -> bool:
     """Whether all members of a tuple of axes are ints already."""
     return builtins.all(type(i) is int for i in axes)
-
-
-def refuse_out(name: str, out: Any) -> None:
-    """NotImplementedError if an `out` argument was given: arrays cannot be written to."""
-    if out is not None:
-        raise NotImplementedError(errors.describe(
-            f"The 'out' argument to jnp.{name} is not supported.",
-            fix=f"use the result: y = jnp.{name}(x)"))
 
 
 def check_where(name: str, where: Any) -> Any:
@@ -480,7 +472,8 @@ def _spread_weights(a: Any, weights: Any, axis: Any, axes: tuple[int, ...]) -> A
     if weights.shape == a.shape:
         return weights
     if axis is None:
-        raise ValueError("Axis must be specified when shapes of a and weights differ.")
+        raise ValueError(errors.describe(
+            "Axis must be specified when shapes of a and weights differ."))
     if weights.shape != tuple(a.shape[i] for i in axes):
         raise ValueError(errors.describe(
             "Shape of weights must be consistent with shape of a along specified axis.",

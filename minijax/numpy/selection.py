@@ -39,9 +39,7 @@ def take(a: ArrayLike, indices: ArrayLike, axis: int | None = None, out: None = 
 
     mode: "fill" (default; positions outside give `fill_value`, NaN if None), "clip", "wrap".
     """
-    if out is not None:
-        raise NotImplementedError(errors.describe(
-            "The 'out' argument to jnp.take is not supported.", fix="use the result"))
+    promotion.refuse_out("take", out)
     if mode == "raise":
         raise NotImplementedError(errors.describe(
             "The 'raise' mode to jnp.take is not supported.", fix="mode='fill'"))
@@ -581,9 +579,7 @@ def compress(condition: ArrayLike, a: ArrayLike, axis: int | None = None, *,
 
     `size` fixes how many (needed under jit); missing ones are `fill_value`.
     """
-    if out is not None:
-        raise NotImplementedError(errors.describe(
-            "The 'out' argument to jnp.compress is not supported.", fix="use the result"))
+    promotion.refuse_out("compress", out)
     promotion.check_array_like("compress", condition, a, fill_value)
     if np.ndim(condition) != 1:
         raise ValueError(errors.describe("condition must be a 1D array",
@@ -640,9 +636,7 @@ def choose(a: ArrayLike, choices: Any, out: None = None, mode: str = "raise") ->
 
     mode: what an index outside means: "raise" (needs known values), "wrap", "clip".
     """
-    if out is not None:
-        raise NotImplementedError(errors.describe(
-            "The 'out' argument to jnp.choose is not supported.", fix="use the result"))
+    promotion.refuse_out("choose", out)
     promotion.check_array_like("choose", a)
     if not dtypes.issubdtype(get_aval(a).dtype, np.integer):
         raise ValueError(errors.describe("`a` array must be integer typed",

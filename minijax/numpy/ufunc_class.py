@@ -89,7 +89,7 @@ class ufunc(metaclass=_UfuncMeta):
             return self._reduce(a, axis=axis, dtype=dtype, keepdims=keepdims, initial=initial,
                                 where=where)
         if isinstance(axis, tuple):
-            raise NotImplementedError("tuple of axes")
+            raise NotImplementedError(errors.describe("tuple of axes"))
         return _reduce(self, a, axis, dtype, bool(keepdims), initial, where)
 
     def accumulate(self, a: ArrayLike, axis: int = 0, dtype: DTypeLike | None = None,
@@ -130,7 +130,7 @@ class ufunc(metaclass=_UfuncMeta):
 
     def _check_binary(self, method: str) -> None:
         if (self.nin, self.nout) != (2, 1):
-            raise ValueError(f"{method} only supported for binary ufuncs")
+            raise ValueError(errors.describe(f"{method} only supported for binary ufuncs"))
 
 
 def frompyfunc(func: Callable[..., Any], /, nin: int, nout: int, *,

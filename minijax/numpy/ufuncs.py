@@ -35,12 +35,28 @@ def declare(body: Callable, name: str, doc: str, **options: Any) -> Callable:
     return fused(body, **options)
 
 
-def unary(name: str, op: Op, doc: str, *, inexact: bool = False) -> Callable:
-    """A function of one operand; with `inexact`, integers become the default float."""
+def unary(name: str, op: Op, doc: str, *, inexact: bool = False, named: bool = False) -> Callable:
+    """A function of one operand; with `inexact`, integers become the default float.
+
+    With `named` the operand can be given as `x=`.
+    """
     prepare = inexact_operand if inexact else operand
 
     def body(x: ArrayLike, /) -> Array:
         return op(prepare(name, x))
+
+    def body_of_named(x: ArrayLike) -> Array:
+        return op(prepare(name, x))
+
+    return declare(body_of_named if named else body, name, doc)
+
+
+def ufunc_of_one(name: str, op: Op, doc: str) -> Callable:
+    """A function of one operand with the options of NumPy's ufuncs, which are refused."""
+    def body(x: ArrayLike, /, *, out: None = None, where: None = None) -> Array:
+        if out is not None or where is not None:
+            _refuse(name, out)
+        return op(operand(name, x))
 
     return declare(body, name, doc)
 
@@ -132,7 +148,7 @@ def _abs(x: Any) -> Any:
 
 def _fabs(x: Any) -> Any:
     if dtype_of(x) in COMPLEX:
-        raise TypeError("ufunc 'fabs' does not support complex dtypes")
+        raise TypeError(errors.describe("ufunc 'fabs' does not support complex dtypes"))
     return lax.abs(x)
 
 
@@ -198,7 +214,7 @@ def _bit_count(x: Any) -> Any:
     return lax.convert_element_type(lax.population_count(_abs(x)), np.uint8)
 
 
-negative = unary("negative", lax.neg, "Minus x.")
+negative = ufunc_of_one("negative", lax.neg, "Minus x.")
 positive = unary("positive", as_array, "x itself.")
 abs = unary("abs", _abs, "Absolute value of x; for complex x its modulus.")
 absolute = unary("absolute", _abs, "Absolute value of x; for complex x its modulus.")
@@ -242,7 +258,8 @@ degrees = unary("degrees", _times(180 / np.pi), "Radians as degrees.", inexact=T
 
 floor = unary("floor", _unless_integer(lax.floor), "Largest integer <= x, in x's dtype.")
 ceil = unary("ceil", _unless_integer(lax.ceil), "Smallest integer >= x, in x's dtype.")
-trunc = unary("trunc", _unless_integer(_trunc), "x without its fraction, in x's dtype.")
+trunc = unary("trunc", _unless_integer(_trunc), "x without its fraction, in x's dtype.",
+              named=True)
 
 conj = unary("conj", _conj, "Complex conjugate of x.")
 conjugate = unary("conjugate", _conj, "Complex conjugate of x.")

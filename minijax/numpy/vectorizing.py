@@ -45,7 +45,7 @@ def vectorize(pyfunc: Callable[..., Any], *, excluded: Collection[int | str] = f
             "jax.numpy.vectorize can only exclude integer or string arguments, but "
             f"excluded={excluded!r}", fix="excluded={0, 'name'}"))
     if any(isinstance(x, int) and x < 0 for x in excluded):
-        raise ValueError(f"excluded={excluded!r} contains negative numbers")
+        raise ValueError(errors.describe(f"excluded={excluded!r} contains negative numbers"))
     about = f"on vectorized function with excluded={excluded!r} and signature={signature!r}"
     parsed = None if signature is None else _parse(signature)
 
@@ -54,7 +54,8 @@ def vectorize(pyfunc: Callable[..., Any], *, excluded: Collection[int | str] = f
         if parsed is not None:
             missing = {i for i in range(len(args)) if args[i] is None and i not in excluded}
             if missing:
-                raise ValueError(f"Cannot pass None at locations {missing} with {signature=}")
+                raise ValueError(errors.describe(
+                    f"Cannot pass None at locations {missing} with {signature=}"))
             if len(used) != len(parsed.inputs):
                 raise TypeError(
                     f"wrong number of positional arguments: expected {len(parsed.inputs)}, "

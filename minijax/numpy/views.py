@@ -27,7 +27,8 @@ def view(self: Array, dtype: DTypeLike | None = None, type: None = None) -> Arra
     ValueError when its bytes cannot be divided so.
     """
     if type is not None:
-        raise NotImplementedError("`type` argument of array.view() is not supported.")
+        raise NotImplementedError(errors.describe(
+            "`type` argument of array.view() is not supported."))
     if dtype is None:
         return self
     return _view(self, dtypes.check_user_dtype(dtype, "view"))

@@ -222,9 +222,8 @@ def choice(key: Array, a: int | ArrayLike, shape: Shape = (), replace: bool = Tr
             f"Cannot take a larger sample (size {count}) than population (size {size}) when "
             "'replace=False'", fix="draw fewer, or replace=True"))
     if not count:
-        picked = lax.iota(dtypes.default_int(), 0) if not rank else lax.slice_in_dim(
-            jnp.asarray(a), 0, 0, axis=axis)
-    elif p is None and not replace:
+        return jnp.zeros(shape, aval_of(a).dtype if rank else dtypes.default_int())
+    if p is None and not replace:
         picked = lax.slice_in_dim(permutation(key, a if rank else size, axis), 0, count,
                                   axis=axis)
     elif p is None:

@@ -81,6 +81,17 @@ def integer_dtype(name: str, dtype: Any, error: type = TypeError, text: str = ""
     return dtype
 
 
+def check_width(name: str, dtype: Any, *params: Any) -> None:
+    """TypePromotionError when a parameter would lose digits at the dtype of the result."""
+    for x in params:
+        aval = aval_of(x)
+        if aval.dtype != dtype and not aval.weak_type and (
+                dtypes.promote_types(aval.dtype, dtype) != dtype):
+            raise dtypes.TypePromotionError(errors.describe(
+                f"In arguments to {name}, cannot safely cast argument of type {aval.dtype} to "
+                f"{dtype}", fix=f"dtype='{aval.dtype}', or param.astype('{dtype}')"))
+
+
 def placed(out: Any, out_sharding: Any) -> Any:
     """The result where `out_sharding` wants it."""
     return out if out_sharding is None else device_put(out, out_sharding)
@@ -94,11 +105,16 @@ def body(*static: str) -> Callable[[Callable], Any]:
     return lambda fun: jit(fun, static_argnames=static or ("shape", "dtype"))
 
 
+_LENIENT = {"gamma", "truncated_normal", "binomial"}  # these cast their parameters to any dtype
+
+
 def draw(name: str, compiled: Callable, key: Any, params: Sequence[Any], shape: Any, dtype: Any,
          out_sharding: Any) -> Any:
     """Call the body of a sampler of floats that has parameters, in the order key, parameters."""
     key, _ = as_key(name, key)
     dtype = float_dtype(name, dtype)
+    if name not in _LENIENT:
+        check_width(name, dtype, *params)
     shape = result_shape(name, shape, *[aval_of(x).shape for x in params])
     return placed(compiled(key, *params, shape=shape, dtype=dtype), out_sharding)
 

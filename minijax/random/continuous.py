@@ -13,19 +13,21 @@ from minijax.base import errors
 from minijax.base.jaxlib import Array
 from minijax.core import aval_of
 from minijax.lax.rules import ArrayLike
+from minijax.numpy import promotion
 from minijax.random.common import (
-    Shape, aligned, body, canonical_shape, draw, float_dtype, placed, result_shape, split_keys,
-    spread)
+    Shape, aligned, body, canonical_shape, check_width, draw, float_dtype, placed, result_shape,
+    split_keys, spread)
 from minijax.random.keys import as_key
 from minijax.random.samplers import (
     exponential_body, maxwell_body, normal_body, rademacher_body, unit)
 
 
-def lognormal(key: Array, sigma: ArrayLike = np.float32(1), shape: Shape | None = None,
+def lognormal(key: Array, sigma: ArrayLike = 1.0, shape: Shape | None = None,
               dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """exp(sigma * normal)."""
     key, _ = as_key("lognormal", key)
     dtype = float_dtype("lognormal", dtype, complex_too=True)
+    check_width("lognormal", dtype, sigma)
     shape = result_shape("lognormal", shape, aval_of(sigma).shape)
     return placed(_lognormal(key, sigma, shape=shape, dtype=dtype), out_sharding)
 
@@ -142,7 +144,8 @@ def multivariate_normal(key: Array, mean: ArrayLike, cov: ArrayLike, shape: Shap
                         out_sharding: Any = None) -> Array:
     """Normal vectors with the given mean [..., n] and covariance [..., n, n].
 
-    shape: that of the result without its last axis. method: how the covariance is factored:
+    shape: that of the result without its last axis. dtype: that of the normal floats, while the
+    result has that of mean and covariance if this is wider. method: how the covariance is factored:
     "cholesky" (fastest), "eigh" or "svd" (which takes singular ones).
     """
     key, _ = as_key("multivariate_normal", key)
@@ -186,7 +189,7 @@ _FACTORS = {"cholesky": lambda cov: jnp.linalg.cholesky(cov), "eigh": _by_eigh, 
 @body("shape", "dtype", "method")
 def _multivariate_normal(key: Any, mean: Any, cov: Any, shape: tuple, dtype: Any,
                          method: str) -> Any:
-    mean, cov = (lax.convert_element_type(x, dtype) for x in (mean, cov))
+    mean, cov = promotion.promote_inexact(mean, cov)
     factor = _FACTORS[method](cov)
     x = normal_body(key, (*shape, mean.shape[-1]), dtype)
     return mean + jnp.einsum("...ij,...j->...i", factor, x)

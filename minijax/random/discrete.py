@@ -33,7 +33,7 @@ def poisson(key: Array, lam: ArrayLike, shape: Shape | None = None, dtype: Any =
     impl = aval_of(key).dtype._impl
     if impl.name != "threefry2x32":
         raise NotImplementedError(errors.describe(
-            f"`poisson` is only implemented for the threefry2x32 RNG, not {impl.name}",
+            f"`poisson` is only implemented for the threefry2x32 RNG, not {impl}",
             fix="jax.random.key(0, impl='threefry2x32')"))
     dtype = integer_dtype("poisson", dtype, ValueError, "Invalid integer data type of {name}: "
                           "{dtype}")
@@ -122,17 +122,21 @@ def binomial(key: Array, n: ArrayLike, p: ArrayLike, shape: Shape | None = None,
 
 @body()
 def _binomial(key: Any, n: Any, p: Any, shape: tuple, dtype: Any) -> Any:
-    return _binomial_counts(key, spread(n, dtype, shape), spread(p, dtype, shape))
+    return _binomial_counts(key, spread(n, dtype, shape), spread(p, _real(p), shape))
+
+
+def _real(x: Any) -> Any:
+    return dtypes.to_inexact(aval_of(x).dtype)
 
 
 def _binomial_counts(key: Any, n: Any, p: Any) -> Any:
-    """Counts of the rarer outcome, `n` less that where `p` is above 1/2."""
+    """Counts of the rarer outcome, `n` less that where `p` is above 1/2; at the dtype of n."""
     rare = p < 0.5
     q = lax.select(rare, p, 1 - p)
     bad_n = (n != n) | (n < 0)
     bad_q = (q != q) | (q < 0)
     safe_q = lax.select(bad_q, lax.full_like(q, 0.01), q)
-    small = bad_n | (n * safe_q <= 10)
+    small = bad_n | (n * safe_q.astype(n.dtype) <= 10)
     whole = lax.floor(n)
     few = _sum_of_geometrics(key, lax.select(small, whole, lax.full_like(n, 0)),
                              safe_q)
@@ -148,7 +152,7 @@ def _binomial_counts(key: Any, n: Any, p: Any) -> Any:
 
 def _sum_of_geometrics(key: Any, n: Any, p: Any) -> Any:
     """How many geometric numbers add up to at most n."""
-    log_miss = lax.log1p(-p)
+    log_miss = lax.log1p(-p).astype(n.dtype)
     limit = dtypes.finfo(n.dtype).max
 
     def going(state: tuple) -> Any:
@@ -182,14 +186,14 @@ def _stirling_tail(k: Any) -> Any:
 
 
 def _reject_binomial(key: Any, n: Any, p: Any) -> Any:
-    deviation = lax.sqrt(n * p * (1 - p))
+    hit, miss, odds = (x.astype(n.dtype) for x in (p, 1 - p, p / (1 - p)))
+    deviation = lax.sqrt(n * hit * miss)
     b = 1.15 + 2.53 * deviation
-    a = -0.0873 + 0.0248 * b + 0.01 * p
-    centre = n * p + 0.5
+    a = -0.0873 + 0.0248 * b + (0.01 * p).astype(n.dtype)
+    centre = n * hit + 0.5
     v_limit = 0.92 - 4.2 / b
-    odds = p / (1 - p)
     alpha = (2.83 + 5.1 / b) * deviation
-    mode = lax.floor((n + 1) * p)
+    mode = lax.floor((n + 1) * hit)
 
     def propose(u: Any, v: Any) -> tuple[Any, Any]:
         u = u - 0.5

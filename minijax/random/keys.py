@@ -23,6 +23,7 @@ from minijax.base.jaxlib import Array
 from minijax.core import Primitive, ShapedArray, aval_of, nondifferentiable, register_aval
 from minijax.numpy import methods
 from minijax.random import ciphers, rbg, threefry
+from minijax.runtime.array import Shard
 from minijax.runtime.place import as_array, asarray_const
 
 __all__ = ["PRNGKey", "clone", "fold_in", "key", "key_data", "key_dtype", "key_impl", "split",
@@ -73,8 +74,16 @@ class KeyDType(dtypes.ExtendedDType):
         return PRNGKeyArray(self._impl, words)
 
     def zeros(self, shape: tuple[int, ...]) -> Any:
-        words = np.zeros((*shape, *self.word_shape), self.word_dtype)
-        return random_wrap_p.bind(words, impl=self._impl)
+        """Keys whose words are 0."""
+        return self.full(shape, 0)
+
+    def full(self, shape: tuple[int, ...], value: Any) -> Any:
+        """The key `value`, or keys all of whose words are the number `value`."""
+        if not is_typed(value):
+            words = np.full((*shape, *self.word_shape), value, self.word_dtype)
+            return random_wrap_p.bind(words, impl=self._impl)
+        own = aval_of(value).shape
+        return lax.broadcast_in_dim(value, shape, tuple(range(len(shape) - len(own), len(shape))))
 
     def __eq__(self, other: object) -> bool:
         return type(other) is KeyDType and self._impl is other._impl
@@ -121,6 +130,21 @@ class PRNGKeyArray(Array):
     _committed = committed
     device = property(operator.attrgetter("_base_array.device"))
     is_fully_addressable = property(operator.attrgetter("_base_array.is_fully_addressable"))
+    is_fully_replicated = property(operator.attrgetter("_base_array.is_fully_replicated"))
+    addressable_shards = property(lambda self: self._shards(self._base_array.addressable_shards))
+    global_shards = property(lambda self: self._shards(self._base_array.global_shards))
+
+    def _shards(self, shards: Sequence[Any]) -> list[Any]:
+        sharding = self._base_array.sharding
+        return [Shard(shard.device, sharding, self._base_array.shape,
+                      None if shard.data is None else PRNGKeyArray(self._impl, shard.data))
+                for shard in shards]
+
+    def unsafe_buffer_pointer(self) -> int:
+        return self._base_array.unsafe_buffer_pointer()
+
+    def on_device_size_in_bytes(self) -> int:
+        return self._base_array.on_device_size_in_bytes()
 
     def devices(self) -> Any:
         return self._base_array.devices()
@@ -140,6 +164,10 @@ class PRNGKeyArray(Array):
 
     def __len__(self) -> int:
         return len(self.aval)
+
+    def __bool__(self) -> bool:
+        raise TypeError(errors.describe("key array cannot be converted to boolean.",
+                                        fix="jax.random.bernoulli(key)"))
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(errors.describe(
@@ -411,7 +439,7 @@ def as_key(name: str, keys: Any, batched: bool = False) -> tuple[Any, bool]:
         impl = _resolve_impl(None)
         keys = _wrap(keys, impl)
         if config.config.jax_legacy_prng_key != "allow":
-            _refuse_raw(name)
+            _refuse_raw()
     if not batched and aval_of(keys).shape:
         shape = aval_of(keys).shape
         shape = shape if typed else shape + impl.key_shape
@@ -421,11 +449,11 @@ def as_key(name: str, keys: Any, batched: bool = False) -> tuple[Any, bool]:
     return keys, typed
 
 
-def _refuse_raw(name: str) -> None:
+def _refuse_raw() -> None:
     """What the option `jax_legacy_prng_key` asks for when a raw key is used."""
-    message = (f"Legacy uint32 key array passed as key to jax.random function {name}. "
-               "To create keys, use jax.random.key(); to convert an existing raw key array, use "
-               "jax.random.wrap_key_data().")
+    message = ("Legacy uint32 key array passed as key to jax.random function. Please create keys "
+               "using jax.random.key(). If use of a raw key array was intended, set "
+               'jax_legacy_prng_key="allow".')
     if config.config.jax_legacy_prng_key == "error":
         raise ValueError(errors.describe(message, fix="jax.random.wrap_key_data(key)"))
     warnings.warn(message, UserWarning, stacklevel=4)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from minijax.base import dtypes, errors, jaxlib
-from minijax.core import ShapedArray, register_aval
+from minijax.core import AbstractRef, ShapedArray, refs, register_aval
 from minijax.core.trace import check_scalar_conversion
 from minijax.runtime import backend, place
 from minijax.sharding.layout import Format, Layout
@@ -128,7 +128,8 @@ def _gather(x: ArrayImpl) -> np.ndarray:
     return whole
 
 
-def _dunder_array(self: ArrayImpl, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+def _dunder_array(self: ArrayImpl, dtype: Any = None, context: Any = None,
+                  copy: bool | None = None) -> np.ndarray:
     """A NumPy array: read-only and without a copy where that is possible."""
     return np.array(self._value, dtype=dtype, copy=copy)
 
@@ -271,8 +272,10 @@ def _deepcopy(self: ArrayImpl, memo: dict) -> ArrayImpl:
     return _copy(self)
 
 
-def set_item(self: Any, index: Any, value: Any) -> None:
-    """TypeError, for arrays and tracers alike."""
+def set_item(self: Any, i: Any, x: Any) -> None:
+    """TypeError, for arrays and tracers alike, but for those of references."""
+    if type(getattr(self, "aval", None)) is AbstractRef:
+        return refs.set_item(self, i, x)
     raise TypeError(errors.describe(
         "JAX arrays are immutable and do not support in-place item assignment. Instead of "
         "x[idx] = y, use x = x.at[idx].set(y) or another .at[] method: "

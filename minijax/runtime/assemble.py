@@ -42,7 +42,7 @@ def make_array_from_single_device_arrays(
     weak_type = bool(arrays) and all(part.weak_type for part in arrays)
     aval = ShapedArray(tuple(shape), dtype, weak_type)
     if type(sharding) is not SingleDeviceSharding:
-        return ArrayImpl(aval, sharding, arrays, committed=True)
+        return ArrayImpl(place.located(aval, sharding), sharding, arrays, committed=True)
     (part,) = ArrayImpl._check_and_rearrange(None, arrays, sharding, aval)
     return place.rewrap(part, aval, True, sharding)
 

@@ -19,8 +19,10 @@ import numpy as np
 
 from minijax.base import config, dtypes, errors, jaxlib, monitoring, source, tree, util
 from minijax.core import (
-    UNSPECIFIED, Jaxpr, Tracer, check_operands, close, get_aval, is_valid, jit_p, jit_params,
-    staging_flag, state, trace_to_jaxpr)
+    UNSPECIFIED, Jaxpr, Tracer, aval_of, check_operands, close, get_aval, is_ref,
+    is_valid, jit_p, jit_params, returned_ref, staging_flag, state, trace_to_jaxpr, uses_refs)
+from minijax.passes import structure
+from minijax.passes.discharge import Plain, bind_program, check_distinct, plain
 from minijax.runtime import arguments, backend, explain, place, special, where
 from minijax.runtime.arguments import CallDebug, Resolved
 from minijax.runtime.compile import Executable, Placement, compile_jaxpr
@@ -182,7 +184,11 @@ def trace_call(fun: Callable, options: Options, signature: Any, count: int,
 
 def _check_results(fun: Callable, outs: list, debug: CallDebug) -> None:
     for i, x in enumerate(outs):
-        if isinstance(x, Tracer) or type(x) in _CONCRETE or is_valid(x):
+        if type(x) in _CONCRETE:
+            continue
+        if isinstance(x, Tracer) or is_valid(x):
+            if is_ref(aval_of(x)):
+                raise returned_ref(arguments.where_defined(fun), "jit", aval_of(x))
             continue
         path = debug.result_paths[i].removeprefix("result")
         where = f" at output component {path}" if path else ""
@@ -277,17 +283,39 @@ def _names(traced: Traced) -> list[str]:
 # ---------------------------------------------------------------------------- running
 
 
-def run_traced(traced: Traced, options: Options, leaves: list) -> tuple[list, Executable]:
-    """Compile (or find) the program of a trace and run it on concrete leaves."""
+def run_traced(traced: Traced, options: Options,
+               leaves: list) -> tuple[list, Executable | None]:
+    """Compile (or find) the program of a trace and run it on concrete leaves.
+
+    The program is None where C++ must not remember it, because it changes references.
+    """
+    if uses_refs(traced.closed):
+        program = plain(traced.closed)
+        outs, executable = run_traced(on_values(traced, program), options,
+                                      program.values(leaves))
+        return program.write_back(leaves, outs), executable if program.is_pure else None
     chosen = placement(traced, options, leaves)
     donated = () if special.enabled() else traced.donated
+    jaxpr = traced.closed if special.enabled() else structure.canonical(traced.closed)
     executable = compile_jaxpr(
-        traced.closed, traced.debug.fun_name, chosen, donated, options.keep_unused,
+        jaxpr, traced.debug.fun_name, chosen, donated, options.keep_unused,
         options.compiler_options)
     try:
         return _execute(executable, traced.closed, leaves), executable
     except OverflowError as error:
         raise _overflow(traced, leaves) from error
+
+
+def on_values(traced: Traced, program: Plain) -> Traced:
+    """A trace that uses references as one that takes and gives their values."""
+    given, free = traced.params, (UNSPECIFIED,)
+    params = jit_params(
+        program.jaxpr, given["name"], keep_unused=given["keep_unused"],
+        in_shardings=(free * len(program.captured)
+                      + tuple(given["in_shardings"])[len(traced.captured):]),
+        out_shardings=tuple(given["out_shardings"]) + free * sum(program.refs))
+    return traced._replace(jaxpr=program.jaxpr, captured=[], closed=program.jaxpr, params=params,
+                           donated=params["donated_invars"])
 
 
 def _execute(executable: Executable, jaxpr: Jaxpr, leaves: Sequence[Any]) -> list:
@@ -311,9 +339,9 @@ def _overflow(traced: Traced, leaves: list) -> OverflowError:
     return OverflowError("An overflow was encountered while parsing the arguments")
 
 
-def fast_path(executable: Executable, out: Any, out_tree: Any) -> FastPath | None:
+def fast_path(executable: Executable | None, out: Any, out_tree: Any) -> FastPath | None:
     """What C++ may remember of a call with result `out`; None when each call needs Python."""
-    if executable.effects or special.enabled():
+    if executable is None or executable.effects or special.enabled():
         return None
     if executable.wrap is not None:
         if any(aval.dtype == dtypes.float0 for aval in executable.out_avals):
@@ -358,8 +386,11 @@ def call_jit(fun: Callable, options: Options, args: tuple, kwargs: dict) -> tupl
                                given.static_argnames, _registry)
     avals = leaf_avals(leaves, fun, signature, len(args), given.static_argnums)
     traced = trace_call(fun, options, signature, len(args), avals)
+    if uses_refs(traced.jaxpr):
+        check_distinct(traced.captured, leaves, traced.debug.arg_names,
+                       f"{arguments.where_defined(fun)} for jit")
     if _must_bind(leaves, traced.captured):
-        outs = jit_p.bind(*traced.captured, *leaves, **traced.params)
+        outs = bind_program(jit_p, [*traced.captured, *leaves], traced.params, traced.jaxpr)
         return traced.out_tree.unflatten(outs), None, True
     return _run(traced, options, leaves)
 
@@ -523,6 +554,8 @@ def _call_flat(options: FlatOptions, jaxpr_at: Callable, operands: tuple) -> tup
         check_operands(options.name, operands)
         raise
     jaxpr = jaxpr_at(avals)
+    if uses_refs(jaxpr):
+        return _call_flat_with_refs(options, plain(jaxpr), operands)
     placement = _flat_placement(options, operands, jaxpr)
     executable = compile_jaxpr(
         jaxpr, options.name, placement, () if special.enabled() else options.donated,
@@ -531,6 +564,17 @@ def _call_flat(options: FlatOptions, jaxpr_at: Callable, operands: tuple) -> tup
     result = outs if options.multiple_results else outs[0]
     fast = fast_path(executable, result, tree.structure(result))
     return result, fast, fast is None
+
+
+def _call_flat_with_refs(options: FlatOptions, program: Plain, operands: tuple) -> tuple:
+    """The same for a program that uses references, which is run on their values."""
+    values = tuple(program.values(operands))
+    outs, fast, forget = _call_flat(FlatOptions(options.name), lambda avals: program.jaxpr, values)
+    outs = program.write_back(operands, outs)
+    result = outs if options.multiple_results else outs[0]
+    if program.is_pure and options.multiple_results:
+        return result, fast, forget
+    return result, None, True
 
 
 def _flat_placement(options: FlatOptions, operands: tuple, jaxpr: Jaxpr) -> Placement:

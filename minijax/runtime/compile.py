@@ -125,7 +125,8 @@ def expand(eqn: JaxprEqn) -> Jaxpr | None:
     if decompose is None:
         return None
     try:
-        return _expand(eqn.primitive, tuple(v.aval for v in eqn.invars), tuple(eqn.params.items()))
+        return _expand(eqn.primitive, tuple(v.aval for v in eqn.invars), tuple(eqn.params.items()),
+                       tuple(map(util.exact, eqn.params.values())))
     except TypeError as error:
         if "unhashable" not in str(error):
             raise
@@ -135,7 +136,7 @@ def expand(eqn: JaxprEqn) -> Jaxpr | None:
 
 
 @functools.lru_cache(maxsize=512)
-def _expand(primitive: Any, avals: tuple, params: tuple) -> Jaxpr:
+def _expand(primitive: Any, avals: tuple, params: tuple, exact: tuple = ()) -> Jaxpr:
     def body(*args: Any) -> Sequence[Any]:
         out = primitive.decompose(*args, **dict(params))
         return out if primitive.multiple_results else [out]
@@ -392,6 +393,7 @@ class Executable:
         self.const_args = place.shard_args(program.const_args, shardings[:count])
         self.in_shardings = shardings[count:]
         self.out_shardings = self._output_shardings()
+        self.out_avals = list(map(place.located, self.out_avals, self.out_shardings))
         # A program knows only the words of random keys; its callers get keys back.
         wrap = [_wrapper(a) for a in program.jaxpr.out_avals]
         self.wrap = wrap if any(wrap) else None

@@ -1,12 +1,15 @@
 """Eager operations: each primitive with its parameters is one C++ function, made at first use.
 
 Invariant: the tables are bounded.  Parameters that hold jaxprs go to a small table of their own,
-because keeping them keeps a user's program alive.
+because keeping them keeps a user's program alive; and those of equal structure share a function,
+so a loop whose body is a new lambda at each call is compiled once.
 """
 
 from typing import Any
 
 from minijax.core import EvalTrace, Jaxpr, Primitive, subjaxprs, trace_closed
+from minijax.base.util import exact
+from minijax.passes import structure
 from minijax.runtime import call, compile
 from minijax.runtime.call import FlatOptions, make_flat
 
@@ -15,13 +18,14 @@ _LIMIT_WITH_JAXPRS = 256
 
 _functions: dict[Any, Any] = {}
 _functions_with_jaxprs: dict[Any, Any] = {}
+_functions_by_structure: dict[Any, Any] = {}
 
 
 def run(primitive: Primitive, args: tuple, params: dict) -> Any:
     """Apply a primitive to concrete values."""
     if primitive.impl is not None:
         return primitive.impl(*args, **params)
-    key = (primitive, *params.items()) if params else primitive
+    key = (primitive, *params.items(), *map(exact, params.values())) if params else primitive
     try:
         function = _functions[key]
     except (KeyError, TypeError):
@@ -31,7 +35,7 @@ def run(primitive: Primitive, args: tuple, params: dict) -> Any:
 
 def compiled(primitive: Primitive, params: dict) -> Any:
     """The function that compiles and runs a primitive, whatever its `impl` is."""
-    key = (primitive, *params.items()) if params else primitive
+    key = (primitive, *params.items(), *map(exact, params.values())) if params else primitive
     try:
         return (_functions.get(key) or _functions_with_jaxprs.get(key)
                 or _remember(key, primitive, params))
@@ -49,11 +53,18 @@ def _make(primitive: Primitive, params: dict) -> Any:
 
 
 def _remember(key: Any, primitive: Primitive, params: dict) -> Any:
-    made = _make(primitive, params)
-    if subjaxprs(params):
-        table, limit = _functions_with_jaxprs, _LIMIT_WITH_JAXPRS
-    else:
-        table, limit = _functions, _LIMIT
+    if not subjaxprs(params):
+        return _keep(_functions, _LIMIT, key, _make(primitive, params))
+    equal = structure.key_of_params(params)
+    made = None if equal is None else _functions_by_structure.pop((primitive, equal), None)
+    if made is None:
+        made = _make(primitive, params)
+    if equal is not None:
+        _keep(_functions_by_structure, _LIMIT_WITH_JAXPRS, (primitive, equal), made)
+    return _keep(_functions_with_jaxprs, _LIMIT_WITH_JAXPRS, key, made)
+
+
+def _keep(table: dict, limit: int, key: Any, made: Any) -> Any:
     while len(table) >= limit:
         table.pop(next(iter(table)), None)
     table[key] = made
@@ -64,6 +75,8 @@ def clear_caches() -> None:
     """Forget all traces, programs and functions of primitives; they are made again when needed."""
     _functions.clear()
     _functions_with_jaxprs.clear()
+    _functions_by_structure.clear()
+    structure.clear_caches()
     call.clear_caches()
     compile.clear_caches()
 

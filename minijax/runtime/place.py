@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from minijax.base import dtypes, errors, jaxlib, tree
-from minijax.core import Primitive, ShapedArray, Tracer, Zero, get_aval, state
+from minijax.core import Primitive, ShapedArray, Tracer, Zero, get_aval, placement, state
+from minijax.lax.explicit import mesh_cast_p
 from minijax.passes.physicalize import is_extended
 from minijax.runtime import backend
 from minijax.sharding import PartitionSpec
 from minijax.sharding.context import named
+from minijax.sharding.named import typed
 from minijax.sharding.single import single_device
 
 Array = jaxlib.Array
@@ -66,8 +68,17 @@ def from_numpy(
         shards, devices = [value[index] for index in places.values()], list(places)
         if not owned:  # C++ cannot copy two shards that are views of the same memory
             shards, semantics = list(map(np.array, shards)), _ZERO_COPY
+        aval = located(aval, sharding)
     # enable_x64: the dtype is decided already, C++ must not narrow 64-bit data a second time.
     return _put(aval, sharding, shards, devices, committed, False, semantics, True)
+
+
+def located(aval: ShapedArray, sharding: Any) -> ShapedArray:
+    """The type of an array of this sharding: it says how explicit mesh axes split it."""
+    found = typed(sharding, aval.ndim)
+    if aval.placement is None and found is None:
+        return aval
+    return aval.update(placement=placement(sharding=found))
 
 
 def asarray_const(value: Any, aval: ShapedArray) -> ArrayImpl:
@@ -101,18 +112,17 @@ def as_array(x: Any) -> Any:
 @functools.lru_cache(maxsize=8192)
 def result_handler(aval: ShapedArray, sharding: Any, committed: bool) -> Any:
     """The C++ callable that wraps result buffers, or re-wraps an array, as such an array."""
-    return jaxlib.array_result_handler(aval, sharding, committed, **_HANDLER_OPTIONS)
+    return jaxlib.array_result_handler(located(aval, sharding), sharding, committed, **_HANDLER_OPTIONS)
 
 
 def rewrap(x: ArrayImpl, aval: ShapedArray | None = None, committed: bool | None = None,
            sharding: Any = None) -> ArrayImpl:
     """The same buffers seen with another aval, commitment or (equivalent) sharding."""
-    handler = result_handler(
-        x.aval if aval is None else aval,
-        x._sharding if sharding is None else sharding,
-        x._committed if committed is None else committed,
-    )
-    return handler(x if type(x._sharding) is SingleDeviceSharding else [x])
+    aval = x.aval if aval is None else aval
+    sharding = x._sharding if sharding is None else sharding
+    if type(x._sharding) is not SingleDeviceSharding:  # always committed
+        return x._rewrap_with_aval_and_sharding(located(aval, sharding), sharding)
+    return result_handler(aval, sharding, x._committed if committed is None else committed)(x)
 
 
 # ---------------------------------------------------------------------------- between devices
@@ -157,7 +167,8 @@ def _reshard(x: ArrayImpl, sharding: Any) -> ArrayImpl:
         places = sharding.addressable_devices_indices_map(x.shape)
         if all(index == (slice(None),) * x.ndim for index in places.values()):
             copies = [place(part, single_device(device)) for device in places]
-            return ArrayImpl(x.aval, sharding, copies, committed=True, _skip_checks=True)
+            aval = located(x.aval, sharding)
+            return ArrayImpl(aval, sharding, copies, committed=True, _skip_checks=True)
     return from_numpy(np.asarray(x), x.aval, sharding, True)
 
 
@@ -382,3 +393,14 @@ def copy_to_host_async(x: Any) -> Any:
 def words(leaves: Iterable[Any]) -> list[Any]:
     """Leaves with each array of random keys replaced by the array of the words it is made of."""
     return tree.dispatch_registry.flatten(list(leaves))[0]
+
+
+def _mesh_cast_impl(x: Any, *, dst_sharding: Any) -> Any:
+    """The same array on a mesh whose axes have other types."""
+    x = as_array(x)
+    kinds = dst_sharding.mesh.axis_types
+    mesh = x._sharding.mesh.update(axis_types=kinds)
+    return rewrap(x, sharding=x._sharding.update(mesh=mesh))
+
+
+mesh_cast_p.impl = _mesh_cast_impl

@@ -8,14 +8,17 @@ Invariant: a Compiled never runs a program on arguments of other types than it w
 the program itself would not notice.
 """
 
+import copy
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from minijax.base import jaxlib, tree
-from minijax.core import Jaxpr, ShapedArray, Tracer, get_aval
+from minijax.base import jaxlib, tree, util
+from minijax.core import DebugInfo, Jaxpr, Ref, ShapedArray, Tracer, get_aval, uses_refs
+from minijax.passes.discharge import plain
 from minijax.runtime import arguments, call, place
 from minijax.runtime.call import Options
 from minijax.runtime.compile import Executable, Placement, Program, lower_jaxpr
@@ -31,6 +34,20 @@ _NEW_ERROR = (
     "are calling the compiled executable with a different enable_x64 mode than when it was AOT "
     "compiled? The mismatches are:\n"
 )
+
+
+CompilerOptions = dict[str, str | bool]
+
+
+@runtime_checkable
+class Wrapped(Protocol):
+    """What `jit` returns: a function that can also be traced and lowered ahead of time."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+    def trace(self, *args: Any, **kwargs: Any) -> "Traced": ...
+
+    def lower(self, *args: Any, **kwargs: Any) -> "Lowered": ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,9 +104,19 @@ class _Stage:
 class Traced(_Stage):
     """A function traced for given types, ready to be lowered."""
 
-    def __init__(self, traced: call.Traced, in_tree: Any, options: Options, placement: Placement):
+    def __init__(self, traced: call.Traced, in_tree: Any, options: Options, leaves: list):
         super().__init__(traced, in_tree, options)
-        self._placement = placement
+        self._leaves = leaves  # until somebody asks where the program is to run
+        self._refs = plain(traced.closed) if uses_refs(traced.closed) else None
+
+    @functools.cached_property
+    def _placement(self) -> Placement:
+        traced, leaves = self._traced, self._leaves
+        if self._refs is not None:
+            traced, leaves = call.on_values(traced, self._refs), self._refs.values(leaves)
+        found = call.placement(traced, self._options, leaves)
+        self._leaves = []
+        return found
 
     @property
     def jaxpr(self) -> Jaxpr:
@@ -113,13 +140,25 @@ class Traced(_Stage):
 
     def lower(self, *, lowering_platforms: tuple[str, ...] | None = None) -> "Lowered":
         """Lower to StableHLO, for the platform of the arguments or for another one."""
-        debug = self._traced.debug
-        program = lower_jaxpr(
-            self.jaxpr, debug.fun_name, self._placement, donated=self._traced.donated,
-            keep_unused=self._options.keep_unused, arg_names=lambda: debug.arg_names,
-            result_names=lambda: debug.result_paths,
-            platform=lowering_platforms[0] if lowering_platforms else None)
+        jaxpr, debug, donated = self.jaxpr, self._traced.debug, self._traced.donated
+        if self._refs is not None:
+            jaxpr, donated = self._refs.jaxpr, ()
+            debug = DebugInfo(debug.fun_name, *self._refs.names(debug))
+        program = _lowered(
+            jaxpr, debug, self._placement, donated,
+            self._options.keep_unused, lowering_platforms[0] if lowering_platforms else None)
         return Lowered(self, program)
+
+
+def _lower(jaxpr: Jaxpr, debug: Any, placement: Placement,
+           donated: tuple[bool, ...], keep_unused: bool, platform: str | None) -> Program:
+    return lower_jaxpr(
+        jaxpr, debug.fun_name, placement, donated=donated, keep_unused=keep_unused,
+        arg_names=lambda: debug.arg_names, result_names=lambda: debug.result_paths,
+        platform=platform)
+
+
+_lowered = util.trace_cache(_lower, maxsize=256)
 
 
 class Lowered(_Stage):
@@ -127,6 +166,7 @@ class Lowered(_Stage):
 
     def __init__(self, traced: Traced, program: Program):
         super().__init__(traced._traced, traced.in_tree, traced._options)
+        self._refs = traced._refs
         self._program = program
 
     def compile(self, compiler_options: Mapping[str, Any] | None = None, *,
@@ -134,6 +174,7 @@ class Lowered(_Stage):
         """Compile for the devices chosen at tracing; options are XLA flags by name."""
         program = self._program
         if device_assignment is not None:
+            program = copy.copy(program)
             program.placement = program.placement._replace(devices=tuple(device_assignment))
         options = {**dict(self._options.compiler_options), **(compiler_options or {})}
         return Compiled(self, program.compile(sorted(options.items())))
@@ -169,7 +210,10 @@ class Compiled(_Stage):
     def __init__(self, lowered: Lowered, executable: Executable):
         super().__init__(lowered._traced, lowered.in_tree, lowered._options)
         self._executable = executable
+        self._refs = lowered._refs
         self._names = self._traced.debug.arg_names
+        if self._refs is not None:
+            self._names, _ = self._refs.names(self._traced.debug)
         self._call = jaxlib.pjit(
             executable.name, None, self._miss, (), (), (), tree.dispatch_registry,
             place.shard_arg, None)
@@ -187,10 +231,15 @@ class Compiled(_Stage):
                     f"particular signature. Detected argument of Tracer type {type(x)}.")
         if given != self.in_tree:
             raise TypeError(_tree_error(self.in_tree, given))
-        self._check_types(leaves)
-        self._check_shardings(leaves)
+        values = leaves if self._refs is None else self._refs.values(leaves)
+        self._check_types(values)
+        self._check_shardings(values)
         executable = self._executable
-        out = self.out_tree.unflatten(executable.run(executable.arguments(leaves)))
+        outs = executable.run(executable.arguments(values))
+        if self._refs is not None:
+            outs = self._refs.write_back(leaves, outs)
+            executable = executable if self._refs.is_pure else None
+        out = self.out_tree.unflatten(outs)
         fast = call.fast_path(executable, out, self.out_tree)
         return out, fast, fast is None
 
@@ -328,12 +377,12 @@ def trace(fun: Callable, options: Options, args: tuple, kwargs: dict) -> Traced:
     leaves = [_stand_in(x) for x in leaves]
     avals = call.leaf_avals(leaves, fun, signature, len(args), given.static_argnums)
     traced = call.trace_call(fun, options, signature, len(args), avals)
-    return Traced(traced, _in_tree(signature), options, call.placement(traced, options, leaves))
+    return Traced(traced, _in_tree(signature), options, leaves)
 
 
 def _stand_in(x: Any) -> Any:
     """A value with an aval for anything that has a shape and a dtype."""
-    if isinstance(x, (ArrayImpl, Tracer, np.ndarray, np.generic)) or not hasattr(x, "shape"):
+    if isinstance(x, (ArrayImpl, Tracer, Ref, np.ndarray, np.generic)) or not hasattr(x, "shape"):
         return x
     return struct_of(_aval_of(x), getattr(x, "sharding", None))
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from minijax.base import jaxlib, source
-from minijax.core import UNSPECIFIED, Jaxpr
+from minijax.core import UNSPECIFIED, Jaxpr, sharding_of
 from minijax.runtime import backend, spmd
 from minijax.runtime.compile import Placement
-from minijax.sharding import AbstractMesh, NamedSharding
+from minijax.sharding import AbstractMesh, Mesh, NamedSharding
 from minijax.sharding.context import physical_mesh
 from minijax.sharding.named import make
 from minijax.sharding.single import SingleDeviceSharding
@@ -48,9 +48,22 @@ def choose(wishes: Wishes) -> Placement:
         found = tuple(mesh.devices.flat)
     if len(found) == 1:
         return Placement(found, committed=True)
-    ins = tuple(_operand_sharding(s, x) for s, x in zip(wishes.ins, wishes.operands, strict=True))
+    given = [_operand_sharding(s, x) for s, x in zip(wishes.ins, wishes.operands, strict=True)]
+    meshes = [s.mesh for s in given if isinstance(s, NamedSharding)]
+    meshes += [demand.mesh for demand in spmd.demands(wishes.jaxpr)]
+    ins = tuple(_concrete(s, meshes) for s in given)
     _check_shapes(wishes, ins)
-    return Placement(found, ins, tuple(map(_concrete, wishes.outs)), True)
+    outs = [_typed_output(s, aval) for s, aval in
+            zip(wishes.outs, wishes.jaxpr.out_avals, strict=True)]
+    return Placement(found, ins, tuple(_concrete(s, meshes) for s in outs), True)
+
+
+def _typed_output(given: Any, aval: Any) -> Any:
+    """Where a result is: as was asked for, else as its type says."""
+    typed = sharding_of(aval)
+    if given is not UNSPECIFIED or typed is None or not typed.mesh.are_all_axes_explicit:
+        return given
+    return typed
 
 
 def _same_mesh(one: tuple, two: tuple) -> bool:
@@ -93,15 +106,15 @@ def _devices(sharding: Any) -> tuple | None:
 def _operand_sharding(given: Any, x: Any) -> Any:
     if given is UNSPECIFIED:
         return committed_sharding(x) or UNSPECIFIED
-    return _concrete(given)
+    return given
 
 
-def _concrete(sharding: Any) -> Any:
-    """The same sharding on the devices of the mesh in context, if it says none itself."""
+def _concrete(sharding: Any, meshes: Iterable[Any]) -> Any:
+    """A sharding over axes without devices, over those of a mesh with the same axes."""
     if isinstance(sharding, NamedSharding) and isinstance(sharding.mesh, AbstractMesh):
-        mesh = physical_mesh()
-        if mesh is not None and mesh.axis_names == sharding.mesh.axis_names:
-            return make(mesh, sharding.spec, sharding._memory_kind)
+        for mesh in (physical_mesh(), *meshes):
+            if isinstance(mesh, Mesh) and mesh.shape_tuple == sharding.mesh.shape_tuple:
+                return make(mesh, sharding.spec, sharding._memory_kind)
         return UNSPECIFIED
     return sharding
 
@@ -111,7 +124,10 @@ def committed_sharding(x: Any) -> Any:
     if isinstance(x, Array):
         return x.sharding if getattr(x, "committed", False) else None  # tracers are not
     found = getattr(x, "sharding", None)
-    return found if isinstance(found, jaxlib.Sharding) else None
+    if not isinstance(found, jaxlib.Sharding) or (  # a type names axes, not devices
+            isinstance(found, NamedSharding) and isinstance(found.mesh, AbstractMesh)):
+        return None
+    return found
 
 
 def _check_shapes(wishes: Wishes, ins: Iterable[Any]) -> None:

@@ -1,5 +1,9 @@
 """Functions of SciPy on our arrays, by SciPy's module names."""
 
-from minijax.scipy import linalg, special, stats
+from minijax.scipy import (
+    cluster, fft, integrate, interpolate, linalg, ndimage, optimize, signal, sparse, spatial,
+    special, stats,
+)
 
-__all__ = ["linalg", "special", "stats"]
+__all__ = ["cluster", "fft", "integrate", "interpolate", "linalg", "ndimage", "optimize", "signal",
+           "sparse", "spatial", "special", "stats"]

@@ -12,7 +12,12 @@ from minijax.sharding.spec import P as P
 from minijax.sharding.spec import PartitionSpec
 
 # Public names that live higher up, found when somebody asks.
-_ELSEWHERE = {"ManualAxisType": "minijax.core.placement"}
+_ELSEWHERE = {
+    "ManualAxisType": "minijax.core.placement",
+    "auto_axes": "minijax.lax.explicit",
+    "explicit_axes": "minijax.lax.explicit",
+    "reshard": "minijax.lax.explicit",
+}
 
 __all__ = [
     "AbstractDevice",

@@ -191,6 +191,18 @@ def make(
     return NamedSharding(mesh, spec, memory_kind=memory_kind)
 
 
+def typed(sharding: Any, ndim: int) -> Any:
+    """What a type says of a sharding: its entries over explicit axes, or None without such axes."""
+    if not isinstance(sharding, NamedSharding) or not sharding.mesh.explicit_axes:
+        return None
+    mesh = sharding.mesh.abstract_mesh
+    explicit = set(mesh.explicit_axes)
+    entries = [tuple(a for a in axes if a in explicit) or None
+               for axes in axes_of(sharding.spec)]
+    entries += [None] * (ndim - len(entries))
+    return make(mesh, sharding.spec.update(tuple(entries)))
+
+
 def _repr(self: NamedSharding) -> str:
     memory = "" if self._memory_kind is None else f", memory_kind={self._memory_kind}"
     return f"NamedSharding(mesh={self.mesh!s}, spec={self.spec}{memory})"

@@ -95,7 +95,7 @@ def _is_equivalent_to(self: Sharding, other: Sharding, ndim: int) -> bool:
     """Whether both place an array of rank `ndim` alike: devices, parts and memory."""
     if self is other:
         return True
-    if getattr(getattr(self, "mesh", None), "devices", self) is self:  # an abstract mesh
+    if hasattr(self, "mesh") and not hasattr(self.mesh, "devices"):  # an abstract mesh
         return self == other
     return (
         isinstance(other, Sharding)

@@ -2,16 +2,17 @@
 
 import numpy as np
 
-from minijax.random.keys import random_unwrap_p, random_wrap_p, threefry_impl
+from minijax.random.keys import key_dtype, random_unwrap_p, random_wrap_p
 
 from .sample import Sample, Samples
 
+_THREEFRY = key_dtype("threefry2x32")._impl
 _WORDS = np.array([[1, 2], [3, 4], [0, 2 ** 32 - 1]], np.uint32)
 _SCALARS = tuple(np.array(v, np.uint32) for v in ([1, 2, 3], [4, 5, 6], [7, 8, 9], [0, 1, 2]))
 
 
 def _wrap(words):
-    return random_wrap_p.bind(words, impl=threefry_impl)
+    return random_wrap_p.bind(words, impl=_THREEFRY)
 
 
 def _of_words(bind):
@@ -31,9 +32,9 @@ def _to_words(bind):
 
 SAMPLES: Samples = {
     "threefry2x32": [Sample(_SCALARS, dtypes=("u",))],
-    "random_seed": [Sample((np.array([5, -1, 2 ** 31 - 1], np.int32),), dict(impl=threefry_impl),
+    "random_seed": [Sample((np.array([5, -1, 2 ** 31 - 1], np.int32),), dict(impl=_THREEFRY),
                            dtypes=("i",), around=_to_words)],
-    "random_wrap": [Sample((_WORDS,), dict(impl=threefry_impl), dtypes=("u",), around=_to_words)],
+    "random_wrap": [Sample((_WORDS,), dict(impl=_THREEFRY), dtypes=("u",), around=_to_words)],
     "random_unwrap": [Sample((_WORDS,), dtypes=("u",), around=_of_words)],
     "random_split": [Sample((_WORDS,), dict(shape=shape), dtypes=("u",), around=_keys_as_words)
                      for shape in ((2,), (2, 3))],

@@ -12,11 +12,16 @@ from minijax.sharding import (
     P,
     PartitionSpec,
     SingleDeviceSharding,
+    get_abstract_mesh,
+    get_mesh,
     make_single_device_sharding,
+    set_mesh,
+    use_abstract_mesh,
 )
+from minijax.sharding.context import named
 from minijax.sharding.layout import Format, Layout
 from minijax.sharding.mesh import mesh_context
-from minijax.sharding.named import DuplicateSpecError, IndivisibleError
+from minijax.sharding.named import DuplicateSpecError, IndivisibleError, typed
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +50,7 @@ def test_mesh(mesh, devices):
 def test_meshes_are_interned(mesh, devices):
     assert Mesh(np.array(devices).reshape(2, 2), ("x", "y")) is mesh
     assert Mesh(np.array(devices).reshape(2, 2), ("y", "x")) != mesh
-    assert mesh.update(axis_types=AxisType.Explicit).explicit_axes == ("x", "y")
+    assert mesh.update(axis_types=(AxisType.Explicit,) * 2).explicit_axes == ("x", "y")
 
 
 def test_mesh_errors(devices):
@@ -59,9 +64,37 @@ def test_mesh_errors(devices):
 
 def test_mesh_as_context(mesh):
     assert mesh_context.value is None
-    with mesh as inner:
+    with pytest.warns(DeprecationWarning, match="jax.set_mesh"), mesh as inner:
         assert inner is mesh_context.value is mesh
     assert mesh_context.value is None
+
+
+def test_set_mesh(mesh):
+    assert get_mesh().empty and get_abstract_mesh().empty
+    with set_mesh(mesh) as inner:
+        assert inner is get_mesh() is mesh and get_abstract_mesh() is mesh.abstract_mesh
+        with use_abstract_mesh(AbstractMesh((4,), ("z",))):
+            assert get_abstract_mesh().axis_names == ("z",) and get_mesh() is mesh
+        assert named(P("x"), "f") == NamedSharding(mesh, P("x"))
+    assert get_mesh().empty
+    with pytest.raises(RuntimeError, match="f requires a non-empty mesh in context"):
+        named(P("x"), "f")
+    with pytest.raises(ValueError, match="Expected mesh of type `jax.sharding.Mesh`"):
+        set_mesh(mesh.abstract_mesh)
+
+
+def test_axis_types_are_checked(devices):
+    with pytest.raises(TypeError, match="must be of type `jax.sharding.AxisType`"):
+        Mesh(np.array(devices), ("x",), ("auto",))
+    with pytest.raises(ValueError, match="Number of axis names should match"):
+        Mesh(np.array(devices), ("x",), (AxisType.Auto,) * 2)
+
+
+def test_what_a_type_says_of_a_sharding(mesh):
+    assert typed(NamedSharding(mesh, P("x")), 2) is None  # all axes are automatic
+    mixed = mesh.update(axis_types=(AxisType.Explicit, AxisType.Auto))
+    said = typed(NamedSharding(mixed, P(("x", "y"))), 2)
+    assert said.spec == P("x", None) and said.mesh is mixed.abstract_mesh
 
 
 def test_specs():

@@ -16,7 +16,8 @@ import numpy as np
 from minijax.base import dtypes, errors, tree
 from minijax.base.util import fun_name, trace_cache, weak_cache
 from minijax.core import (DebugInfo, Jaxpr, Literal, Tracer, Var, aval_of, convert_element_type,
-                          is_valid, state, trace_to_jaxpr, varying_axes, visible_axes)
+                          is_ref, is_valid, returned_ref, state, trace_to_jaxpr, varying_axes,
+                          visible_axes)
 
 
 class Body(NamedTuple):
@@ -66,6 +67,8 @@ _known_bodies = trace_cache(lambda fun, *key: [], maxsize=4096)
 def _check_outputs(fun: Callable, outs: Sequence[Any], about: Any, name: str) -> None:
     for i, x in enumerate(outs):
         if isinstance(x, Tracer) or is_valid(x):
+            if is_ref(aval_of(x)):
+                raise returned_ref(where_defined(fun), name, aval_of(x))
             continue
         paths = about if isinstance(about, tuple) else (about,)
         shown = tree.treedef_tuple(paths) if len(paths) > 1 else paths[0]

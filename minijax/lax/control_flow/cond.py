@@ -27,6 +27,7 @@ from minijax.lax.collectives import vary
 from minijax.lax.control_flow.common import (Body, difference, leaf_paths, listed, pad_inputs,
                                              rearrange, same_type, structure_difference, trace_body,
                                              type_name, where_defined)
+from minijax.passes.discharge import bind_program
 
 _missing: Any = object()
 
@@ -197,7 +198,8 @@ def _bind(index: Any, funs: Sequence[Callable], operands: tuple, names: tuple, w
     outs: Any = ()
     if len(joined.forwarded) != sum(i is not None for i in joined.forwarded) or any(
             branch.effects for branch in joined.branches):
-        outs = iter(cond_p.bind(index, *inputs, branches=joined.branches, **params))
+        outs = iter(bind_program(cond_p, [index, *inputs],
+                                 dict(params, branches=joined.branches), *joined.branches))
     results = [next(outs) if i is None else identity.stage(inputs[i]) for i in joined.forwarded]
     return tree.unflatten(bodies[0].result, results)
 

@@ -18,15 +18,15 @@ from typing import Any, NamedTuple, TypeVar
 from minijax.base import config, errors, tree
 from minijax.base.util import merge, partition, split_list, trace_cache, weak_cache
 from minijax.core import (AxisData, DropVar, Jaxpr, JaxprEqn, Literal, Primitive, ShapedArray,
-                          Var, Zero, add_tangents, aval_of, batch_jaxpr, check_control_flow,
-                          cut, dce_jaxpr, eval_jaxpr, instantiate, is_linear, jvp_jaxpr,
-                          linearize_jaxpr, materialize, merge_tangents, reached_outputs,
-                          trace_closed,
-                          transpose_jaxpr, zeros)
+                          Var, Zero, add_tangents, aval_of, batch_jaxpr, batched_aval,
+                          check_control_flow, cut, dce_jaxpr, eval_jaxpr, instantiate, is_linear,
+                          jvp_jaxpr, linearize_jaxpr, materialize, merge_tangents,
+                          reached_outputs, trace_closed, transpose_jaxpr, unbatched_aval, zeros)
 from minijax.core.dce import sweep
 from minijax.lax import identity, shapes, slicing
 from minijax.lax.control_flow.common import (Body, check_carry, interleave, leading_size,
                                              promote_weak, rearrange, trace_body, type_name)
+from minijax.passes.discharge import bind_program
 
 Carry = TypeVar("Carry")
 X = TypeVar("X")
@@ -148,8 +148,8 @@ def bind_scan(body: Body, init: Sequence[Any], xs: Sequence[Any], **params: Any)
     inner = simple.jaxpr
     outs: Any = ()
     if inner.outvars or inner.effects:
-        outs = iter(scan_p.bind(*consts, *carry, *xs, jaxpr=inner, num_consts=len(consts),
-                                num_carry=len(carry), **params))
+        params = dict(params, jaxpr=inner, num_consts=len(consts), num_carry=len(carry))
+        outs = iter(bind_program(scan_p, [*consts, *carry, *xs], params, inner))
     last = [identity.stage(x) if same else next(outs) for x, same in zip(init, simple.fixed)]
     ys = [next(outs) if i is None else identity.stage(xs[i]) for i in simple.forwarded]
     return [*last, *ys]

@@ -26,6 +26,7 @@ from minijax.lax import identity
 from minijax.lax.control_flow.common import (Body, check_carry, flat_result, interleave,
                                              pad_inputs, promote_weak, rearrange, trace_body,
                                              used_inputs)
+from minijax.passes.discharge import bind_program
 
 T = TypeVar("T")
 
@@ -122,9 +123,10 @@ def bind_while(cond: Body, body: Body, init: Sequence[Any]) -> list:
     simple = _simplified(body.jaxpr, cond.jaxpr, len(body.captured), len(cond.captured))
     carry, fixed = partition(simple.fixed, init)
     body_consts = [*body.captured, *fixed]
-    outs = while_p.bind(
-        *cond.captured, *body_consts, *carry, cond_nconsts=len(cond.captured),
-        cond_jaxpr=simple.cond, body_nconsts=len(body_consts), body_jaxpr=simple.body)
+    params = dict(cond_nconsts=len(cond.captured), cond_jaxpr=simple.cond,
+                  body_nconsts=len(body_consts), body_jaxpr=simple.body)
+    outs = bind_program(while_p, [*cond.captured, *body_consts, *carry], params, simple.cond,
+                        simple.body)
     return merge(simple.fixed, outs, [identity.stage(x) for x in fixed])
 
 

@@ -128,7 +128,11 @@ def fiedler(a: ArrayLike) -> Array:
 def fiedler_companion(a: ArrayLike) -> Array:
     """The pentadiagonal companion matrix of the polynomial a."""
     a, = promotion.promote_inexact(*_vectors("fiedler_companion", a))
-    n = max(a.shape[-1] - 1, 0)
+    n = a.shape[-1] - 1
+    if n < 0:
+        raise ValueError(errors.describe(
+            "fiedler_companion: the last axis of `a` must have a nonzero length; got shape "
+            f"{tuple(a.shape)}", fix="fiedler_companion(jnp.array([1.0, 2.0]))"))
     if n == 0:
         return jnp.zeros((*a.shape[:-1], 0, 0), a.dtype)
     a = a / a[..., :1]

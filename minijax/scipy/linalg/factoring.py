@@ -87,7 +87,8 @@ def lu(a: ArrayLike, permute_l: bool = False, overwrite_a: bool = False,
     factors, _, permutation = linalg.lu(a)
     m, n = a.shape[-2:]
     k = min(m, n)
-    lower = jnp.tril(factors[..., :k], -1) + jnp.eye(m, k, dtype=a.dtype)
+    below = jnp.tril(factors[..., :k], -1)
+    lower = below + promotion.to_rank(jnp.eye(m, k, dtype=a.dtype), a.ndim)
     upper = jnp.triu(factors[..., :k, :])
     rows = lax.broadcasted_iota(permutation.dtype, (*a.shape[:-2], m, m), a.ndim - 2)
     p = (rows == permutation[..., None, :]).astype(dtypes.to_real(a.dtype))
@@ -245,7 +246,7 @@ def rsf2csf(T: ArrayLike, Z: ArrayLike, check_finite: bool = True) -> tuple[Arra
         (a, b), (c, d) = lax.dynamic_slice(t, (m - 1, m - 1), (2, 2))
         gap = (a - d) / 2
         mu = gap + jnp.sqrt(gap * gap + b * c)  # an eigenvalue of the block, less d
-        r = jnp.sqrt(jnp.abs(mu) ** 2 + jnp.abs(c) ** 2)
+        r = jnp.sqrt(jnp.abs(mu) ** 2 + jnp.abs(c) ** 2).astype(t.dtype)
         cosine, sine = mu / r, c / r
         turn = jnp.stack([jnp.stack([jnp.conj(cosine), sine]), jnp.stack([-sine, cosine])])
         rows = turn @ lax.dynamic_slice_in_dim(t, m - 1, 2, 0)
@@ -293,7 +294,7 @@ def _hessenberg(a: Any, calc_q: bool) -> Any:
     corner = [(0, 0)] * (a.ndim - 2) + [(1, 0), (1, 0)]
     first = np.zeros((n, n), a.dtype)
     first[0, 0] = 1
-    return h, jnp.pad(q, corner) + first
+    return h, jnp.pad(q, corner) + first.reshape((1,) * (a.ndim - 2) + (n, n))
 
 
 # --- Tridiagonal matrices ----------------------------------------------------------------------
@@ -327,8 +328,8 @@ def eigh_tridiagonal(d: ArrayLike, e: ArrayLike, *, eigvals_only: bool = False,
 
 @fused(static_argnums=(2, 3, 4))
 def _tridiagonal_values(d: Any, e: Any, first: int, last: int, tol: float | None) -> Any:
-    d, e = _matrices("eigh_tridiagonal", d, e)
-    d, size = jnp.real(d), jnp.abs(e)
+    d, size = [jnp.real(*_matrices("eigh_tridiagonal", d)),
+               jnp.abs(*_matrices("eigh_tridiagonal", e))]
     square, n = size * size, d.shape[0]
     radius = jnp.pad(size, (0, 1)) + jnp.pad(size, (1, 0))
     info = np.finfo(d.dtype)
@@ -363,6 +364,7 @@ def _tridiagonal_values(d: Any, e: Any, first: int, last: int, tol: float | None
 
 @fused(static_argnums=(2, 3))
 def _tridiagonal_vectors(d: Any, e: Any, first: int, last: int) -> Any:
-    d, e = _matrices("eigh_tridiagonal", d, e)
+    (d,), (e,) = _matrices("eigh_tridiagonal", d), _matrices("eigh_tridiagonal", e)
+    d = d.astype(e.dtype)
     v, w = linalg.eigh(jnp.diag(d) + jnp.diag(jnp.conj(e), -1) + jnp.diag(e, 1))
     return w[first:last + 1], v[:, first:last + 1]

@@ -60,7 +60,7 @@ def _pade(a: Any, order: int) -> tuple[Any, Any]:
     c = [float(f(2 * order - k) * f(order) // f(k) // f(order - k) // f(order)) for k in
          range(order + 1)]
     c = [x / c[0] for x in c]
-    one = jnp.eye(a.shape[-1], dtype=a.dtype)
+    one = jnp.broadcast_to(jnp.eye(a.shape[-1], dtype=a.dtype), a.shape)
     square = a @ a
     powers = [one, square]
     while len(powers) < 4:
@@ -210,12 +210,12 @@ def _sylvester_schur(a: Any, b: Any, c: Any) -> tuple[Any, Any]:
         return y.at[:, k].set(solved[:, 0])
 
     y = lax.fori_loop(0, b.shape[0], column, jnp.zeros_like(right))
-    return u @ y @ _adjoint(v), jnp.diag(r)[:, None] + jnp.diag(s)
+    return u @ y @ _adjoint(v), jnp.diag(r)[:, None] + jnp.diag(s)[None]
 
 
 def _sylvester_eigen(a: Any, b: Any, c: Any) -> tuple[Any, Any]:
     (s, u), (t, v) = jnp.linalg.eig(a), jnp.linalg.eig(b)
-    gaps = s[:, None] + t
+    gaps = s[:, None] + t[None]
     y = jnp.linalg.solve(u, c @ v) / gaps
     return jnp.linalg.solve(v.T, (u @ y).T).T, gaps
 

@@ -82,7 +82,7 @@ def _bessel_jn(z: Any, v: int, highest: int) -> Any:
     # 1 = J[0] + 2 (J[2] + J[4] + ...)
     ratios, total = _ratios(z, highest)
     first = 1 / (1 + 2 * total)
-    return jnp.concatenate([first[None], first * jnp.cumprod(ratios[:v], axis=0)])
+    return jnp.concatenate([first[None], first[None] * jnp.cumprod(ratios[:v], axis=0)])
 
 
 # --- Legendre functions ------------------------------------------------------------------------
@@ -118,7 +118,7 @@ def _legendre(degree: int, z: Any, normalized: bool) -> Any:
     def step(state: tuple, row: tuple) -> tuple:
         last, before = state
         a, b, here = [x.reshape(-1, *tail) for x in row]
-        new = a * z * last - b * before + here * diagonal
+        new = a * z[None] * last - b * before + here * diagonal
         return (new, last), new
 
     zero = jnp.zeros_like(diagonal)
@@ -148,7 +148,7 @@ def lpmn(m: int, n: int, z: ArrayLike) -> tuple[Array, Array]:
     order = np.arange(n + 1, dtype=z.dtype)
     l, k = order.reshape(1, -1, 1), order.reshape(-1, 1, 1)
     lower = jnp.concatenate([jnp.zeros_like(values[:, :1]), values[:, :-1]], axis=1)
-    return values, (l * z * values - (l + k) * lower) / ((z - 1) * (z + 1))
+    return values, (l * z[None, None] * values - (l + k) * lower) / ((z - 1) * (z + 1))[None, None]
 
 
 @fused(static_argnums=(0, 1, 3), static_argnames="is_normalized")
@@ -189,7 +189,7 @@ def _sph_harm_y(n: Any, m: Any, theta: Any, phi: Any, n_max: int) -> Any:
     values = values[size, degree, jnp.arange(degree.size)]
     turn = size.astype(phi.dtype) * jnp.ravel(phi)
     out = lax.complex(values * jnp.cos(turn), values * jnp.sin(turn))
-    sign = jnp.where(size % 2 == 0, 1.0, -1.0).astype(phi.dtype)
+    sign = jnp.where(size % 2 == 0, 1.0, -1.0).astype(out.dtype)
     return jnp.reshape(jnp.where(order < 0, sign * jnp.conj(out), out), shape)
 
 

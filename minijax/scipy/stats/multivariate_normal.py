@@ -40,7 +40,8 @@ def logpdf(x: ArrayLike, mean: ArrayLike, cov: ArrayLike,
             f"{name} got incompatible shapes",
             because=f"x has shape {x.shape}, mean {mean.shape}, cov {cov.shape}",
             fix="cov must be [..., n, n] for mean [..., n]"))
-    gap = jnp.subtract(*promotion.promote_shapes(name, x, mean))
+    rank = max(x.ndim, mean.ndim)
+    gap = promotion.to_rank(x, rank) - promotion.to_rank(mean, rank)
     outer = lax.broadcast_shapes(gap.shape[:-1], cov.shape[:-2])
     gap = promotion.broadcast(gap, (*outer, n))
     factor = jnp.linalg.cholesky(cov)

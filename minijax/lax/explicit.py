@@ -1,0 +1,339 @@
+"""How operations split their results over explicit mesh axes: the `split` rules, and `reshard`.
+
+The type of an array on a mesh with explicit axes says how it is split. Elementwise operations need
+no rule; the others get theirs here. A rule gives None where it cannot tell: then the compiler
+decides, and the type says nothing.
+
+    y = jax.reshard(x, P("x", None))        # the one way to change how a value is split
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minijax.base import errors, tree
+from minijax.base.jaxlib import NamedSharding
+from minijax.core import (Primitive, ShapedArray, ShardingTypeError, add_any_p, aval_of,
+                          broadcast_in_dim_p, convert_element_type_p, linear, reduce_sum_p,
+                          reshape_p, resplit, sharding_of, transpose_p)
+from minijax.lax import cumulative, logic, reduction, shapes, slicing
+from minijax.lax.dot import dot_general_p
+from minijax.lax.placement import sharding_constraint_p
+from minijax.sharding import AxisType, PartitionSpec
+from minijax.sharding.context import get_abstract_mesh, named, use_abstract_mesh
+from minijax.sharding.named import make, typed
+from minijax.sharding.spec import axes_of
+
+__all__ = ["auto_axes", "explicit_axes", "reshard"]
+
+
+def _unplaced(ndim: int) -> NamedSharding:
+    """What `typeof(x).sharding` is where the type says nothing."""
+    return make(get_abstract_mesh(), PartitionSpec(*[None] * ndim))
+
+
+ShapedArray.unplaced = staticmethod(_unplaced)
+
+
+def _asked(avals: Sequence[Any], outs: Sequence[Any], sharding: Any) -> list | None:
+    """The sharding that the user asked for by a parameter, if any."""
+    if sharding is None:
+        return None
+    found = named(sharding, "out_sharding")
+    if isinstance(found, NamedSharding) and found.mesh.manual_axes:
+        return None
+    return [typed(found, outs[0].ndim)] * len(outs)
+
+
+def _split(rule: Callable) -> Callable:
+    """A `split` rule: what `out_sharding` or `sharding` asks for, else `rule` if it applies."""
+    def split(avals: Sequence[Any], outs: Sequence[Any], **params: Any) -> list:
+        asked = _asked(avals, outs, params.get("out_sharding", params.get("sharding")))
+        if asked is not None:
+            return asked
+        if not any(map(sharding_of, avals)):
+            return [None] * len(outs)
+        found = rule(avals, outs, **params)
+        return list(found) if isinstance(found, (list, tuple)) else [found] * len(outs)
+    return split
+
+
+def _entries(aval: Any) -> tuple:
+    sharding = sharding_of(aval)
+    return (None,) * aval.ndim if sharding is None else tuple(sharding.spec)
+
+
+def _mesh_of(avals: Sequence[Any]) -> Any:
+    return next(sharding_of(a) for a in avals if sharding_of(a) is not None)
+
+
+def _with(avals: Sequence[Any], entries: Sequence[Any]) -> Any:
+    return resplit(_mesh_of(avals), entries)
+
+
+# --- Rules --------------------------------------------------------------------------------------
+
+
+def _transpose(avals: Sequence[Any], outs: Sequence[Any], *, permutation: tuple) -> Any:
+    return _with(avals, [_entries(avals[0])[i] for i in permutation])
+
+
+def _broadcast(avals: Sequence[Any], outs: Sequence[Any], *, broadcast_dimensions: tuple,
+               **_: Any) -> Any:
+    entries: list = [None] * outs[0].ndim
+    for dim, size, entry in zip(broadcast_dimensions, avals[0].shape, _entries(avals[0])):
+        entries[dim] = entry if size == outs[0].shape[dim] else None
+    return _with(avals, entries)
+
+
+def _reduce(avals: Sequence[Any], outs: Sequence[Any], *, axes: tuple, **_: Any) -> Any:
+    return _with(avals, [e for i, e in enumerate(_entries(avals[0])) if i not in axes])
+
+
+def _squeeze(avals: Sequence[Any], outs: Sequence[Any], *, dimensions: tuple) -> Any:
+    return _with(avals, [e for i, e in enumerate(_entries(avals[0])) if i not in dimensions])
+
+
+def _sizes(avals: Sequence[Any]) -> dict:
+    return dict(_mesh_of(avals).mesh.shape_tuple)
+
+
+def _divided(avals: Sequence[Any], entries: Sequence[Any], shape: Sequence[int]) -> Any:
+    """The entries, if each divides its dimension; otherwise nothing is known."""
+    sizes = _sizes(avals)
+    for axes, n in zip(axes_of(entries), shape):
+        if n % math.prod(sizes[a] for a in axes):
+            return None
+    return _with(avals, entries)
+
+
+def _kept_dims(avals: Sequence[Any], outs: Sequence[Any], **_: Any) -> Any:
+    """Entries of dimensions that kept their size, and of others where they divide it."""
+    return _divided(avals, _entries(avals[0]), outs[0].shape)
+
+
+def _first_operand(avals: Sequence[Any], outs: Sequence[Any], **_: Any) -> Any:
+    return sharding_of(avals[0])
+
+
+def _concatenate(avals: Sequence[Any], outs: Sequence[Any], *, dimension: int) -> Any:
+    entries = {_entries(a) for a in avals}
+    return _divided(avals, entries.pop(), outs[0].shape) if len(entries) == 1 else None
+
+
+def _reshape(avals: Sequence[Any], outs: Sequence[Any], *, new_sizes: tuple, dimensions: Any = None,
+             **_: Any) -> Any:
+    """Entries go to the leading one of the dimensions that theirs becomes part of."""
+    old, entries, sizes = avals[0].shape, axes_of(_entries(avals[0])), _sizes(avals)
+    result: list = [None] * len(new_sizes)
+    for ins, news in _factor_groups(old, tuple(new_sizes)):
+        axes: list = []
+        whole = True  # the dimensions so far leave one element to each device
+        for i in ins:
+            if entries[i]:
+                if not whole:
+                    return None
+                axes += entries[i]
+            whole = whole and old[i] == math.prod(sizes[a] for a in entries[i])
+        for j in news:
+            taken: list = []
+            while axes and new_sizes[j] % math.prod(sizes[a] for a in [*taken, axes[0]]) == 0:
+                taken.append(axes.pop(0))
+            result[j] = tuple(taken) or None
+            if math.prod(sizes[a] for a in taken) != new_sizes[j]:
+                break
+        if axes:
+            return None
+    return _with(avals, result)
+
+
+def _factor_groups(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list, list]]:
+    """The dimensions cut into groups of equal products, in order; those of size 1 stand alone."""
+    groups, i, j = [], 0, 0
+    while i < len(old) or j < len(new):
+        if i < len(old) and old[i] == 1 and not (j < len(new) and new[j] == 1):
+            groups.append(([i], []))
+            i += 1
+            continue
+        if j < len(new) and new[j] == 1 and not (i < len(old) and old[i] == 1):
+            groups.append(([], [j]))
+            j += 1
+            continue
+        ins, news, a, b = [i], [j], old[i], new[j]
+        while a != b:
+            if a < b:
+                ins.append(ins[-1] + 1)
+                a *= old[ins[-1]]
+            else:
+                news.append(news[-1] + 1)
+                b *= new[news[-1]]
+        groups.append((ins, news))
+        i, j = ins[-1] + 1, news[-1] + 1
+    return groups
+
+
+def _dot_general(avals: Sequence[Any], outs: Sequence[Any], *, dimension_numbers: tuple,
+                 **_: Any) -> Any:
+    (lhs_sum, rhs_sum), (lhs_batch, rhs_batch) = dimension_numbers
+    lhs, rhs = _entries(avals[0]), _entries(avals[1])
+    summed = tuple(lhs[i] for i in lhs_sum), tuple(rhs[i] for i in rhs_sum)
+    if any(a is not None and b is not None for a, b in zip(*summed)):
+        raise ShardingTypeError(errors.describe(
+            "Contracting dimensions are sharded and it is ambiguous how the output should be "
+            "sharded. Please specify the output sharding via the `out_sharding` parameter. Got "
+            f"lhs_contracting_spec={summed[0]} and rhs_contracting_spec={summed[1]}",
+            fix="jnp.einsum(..., out_sharding=P(...))"))
+    entries = [lhs[i] if lhs[i] is not None else rhs[j] for i, j in zip(lhs_batch, rhs_batch)]
+    entries += [e for i, e in enumerate(lhs) if i not in (*lhs_sum, *lhs_batch)]
+    entries += [e for i, e in enumerate(rhs) if i not in (*rhs_sum, *rhs_batch)]
+    used = [a for axes in axes_of(entries) for a in axes]
+    if len(set(used)) < len(used):
+        operands = ", ".join(a.str_short() for a in avals)
+        raise ShardingTypeError(errors.describe(
+            f"dot_general operation with inputs: {operands} produces an illegally sharded result "
+            f"with the entries {tuple(entries)}", fix="jax.reshard(x, sharding) one operand"))
+    return _with(avals, entries)
+
+
+def _unknown(avals: Sequence[Any], outs: Sequence[Any], **_: Any) -> None:
+    return None
+
+
+def _attach() -> None:
+    rules = {
+        _transpose: [transpose_p], _broadcast: [broadcast_in_dim_p], _squeeze: [shapes.squeeze_p],
+        _reshape: [reshape_p], _dot_general: [dot_general_p],
+        _concatenate: [shapes.concatenate_p],
+        _kept_dims: [slicing.slice_p, slicing.dynamic_slice_p, shapes.pad_p],
+        _first_operand: [
+            add_any_p, convert_element_type_p, shapes.rev_p, cumulative.cumsum_p,
+            cumulative.cumprod_p, cumulative.cummax_p, cumulative.cummin_p,
+            slicing.dynamic_update_slice_p],
+        _reduce: [
+            reduce_sum_p, reduction.reduce_max_p, reduction.reduce_min_p, reduction.reduce_prod_p,
+            reduction.reduce_and_p, reduction.reduce_or_p, reduction.argmax_p,
+            reduction.argmin_p],
+        _unknown: [shapes.iota_p],
+    }
+    for rule, primitives in rules.items():
+        for primitive in primitives:
+            primitive.split = _split(rule)
+    for primitive in (logic.select_n_p, logic.clamp_p):
+        primitive.pointwise = True
+    sharding_constraint_p.split = lambda avals, outs, **_: [sharding_of(avals[0])]
+
+
+_attach()
+
+# --- reshard ------------------------------------------------------------------------------------
+
+
+def reshard(xs: Any, out_shardings: Any) -> Any:
+    """The values of `xs`, a pytree, split as `out_shardings` (a prefix tree) says.
+
+    Shardings and PartitionSpecs are over explicit axes; data moves between devices as needed.
+    """
+    leaves, treedef = tree.flatten(xs)
+    given = tree.broadcast_prefix(out_shardings, xs, is_leaf=lambda s: s is None)
+    return treedef.unflatten([
+        x if s is None else _reshard(x, s) for x, s in zip(leaves, given, strict=True)])
+
+
+def _reshard(x: Any, given: Any) -> Any:
+    sharding = named(given, "reshard")
+    if not isinstance(sharding, NamedSharding):
+        raise ValueError(errors.describe(
+            f"Invalid sharding {given!r} passed to reshard: it takes PartitionSpecs and "
+            "NamedShardings", fix="jax.reshard(x, P('x'))"))
+    aval = aval_of(x)
+    sharding.check_compatible_aval(aval.shape)
+    sharding.shard_shape(aval.shape)
+    return reshard_p.bind(x, dst_sharding=sharding)
+
+
+def _reshard_split(avals: Sequence[Any], outs: Sequence[Any], *, dst_sharding: Any) -> list:
+    return [typed(dst_sharding, outs[0].ndim)]
+
+
+def _reshard_transpose(ct: Any, x: Any, *, dst_sharding: Any) -> Any:
+    source = sharding_of(x.aval)
+    return ct if source is None else reshard_p.bind(ct, dst_sharding=source)
+
+
+def _reshard_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *,
+                  dst_sharding: Any) -> tuple:
+    (x,), (dim,) = args, dims
+    entries = list(dst_sharding.spec) + [None] * (aval_of(x).ndim - 1 - len(dst_sharding.spec))
+    entries.insert(dim, axis.spmd_name or _entries(aval_of(x))[dim])
+    spec = dst_sharding.spec.update(tuple(entries))
+    return reshard_p.bind(x, dst_sharding=dst_sharding.update(spec=spec)), dim
+
+
+reshard_p = Primitive("reshard", shape=lambda x, **_: x, jvp=linear, vmap=_reshard_vmap,
+                      transpose=_reshard_transpose, split=_reshard_split)
+reshard_p.show = lambda params: {}
+
+
+# --- Axes of another type for a while -----------------------------------------------------------
+
+
+def auto_axes(f: Callable | None = None, /, *, axes: Any = None, out_sharding: Any = None) -> Any:
+    """`f` with (some) explicit axes left to the compiler inside; results are `out_sharding`."""
+    if f is None:
+        return lambda f: auto_axes(f, axes=axes, out_sharding=out_sharding)
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        mesh = _retyped(args, kwargs, axes, AxisType.Auto)
+        if out_sharding is None:
+            raise TypeError(errors.describe("Missing required keyword argument: 'out_sharding'",
+                                            fix="auto_axes(f, out_sharding=P('x'))"))
+        given = tree.map(lambda x: _mesh_cast(x, mesh), (args, kwargs))
+        with use_abstract_mesh(mesh):
+            out = f(*given[0], **given[1])
+        return reshard(out, out_sharding)
+    return run
+
+
+def explicit_axes(f: Callable | None = None, /, *, axes: Any = None,
+                  in_sharding: Any = None) -> Any:
+    """`f` with (some) axes explicit inside; arguments are split as `in_sharding` says."""
+    if f is None:
+        return lambda f: explicit_axes(f, axes=axes, in_sharding=in_sharding)
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        outer = get_abstract_mesh()
+        mesh = _retyped(args, kwargs, axes, AxisType.Explicit)
+        if in_sharding is None:
+            raise TypeError(errors.describe("Missing required keyword argument: 'in_sharding'",
+                                            fix="explicit_axes(f, in_sharding=P('x'))"))
+        with use_abstract_mesh(mesh):
+            given = reshard(args, in_sharding if isinstance(in_sharding, (tuple, list))
+                            else (in_sharding,) * len(args))
+            out = f(*given, **kwargs)
+        return tree.map(lambda x: _mesh_cast(x, outer), out)
+    return run
+
+
+def _retyped(args: tuple, kwargs: dict, axes: Any, kind: AxisType) -> Any:
+    """The mesh in context (or of the arguments), with axes of another type."""
+    mesh = get_abstract_mesh()
+    if mesh.empty:
+        found = [sharding_of(aval_of(x)) for x in tree.leaves((args, kwargs))]
+        mesh = next((s.mesh for s in found if s is not None), mesh)
+    chosen = mesh.axis_names if axes is None else (axes,) if isinstance(axes, str) else axes
+    return mesh.update(axis_types=tuple(
+        kind if name in chosen else old for name, old in zip(mesh.axis_names, mesh.axis_types)))
+
+
+def _mesh_cast(x: Any, mesh: Any) -> Any:
+    sharding = sharding_of(aval_of(x))
+    if sharding is None:
+        return x
+    return mesh_cast_p.bind(x, dst_sharding=make(mesh, sharding.spec))
+
+
+mesh_cast_p = Primitive("mesh_cast", shape=lambda x, **_: x, jvp=linear, split=_reshard_split,
+                        transpose=lambda ct, x, **_: ct, decompose=lambda x, **_: x,
+                        vmap=lambda axis, args, dims, **_: (args[0], dims[0]))

@@ -1,0 +1,189 @@
+"""Programs with references as programs on values.
+
+Each reference becomes the array that it holds at the moment; a program that takes references gives
+their last values as additional results. A primitive says how in its field `discharge`, a function
+of (values of the operands, references, params) to (results, values of the references
+afterwards), where `references` has a key for each operand that is one and None for others; for operations that call one jaxpr, `call` makes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from minijax.base import errors
+from minijax.base.util import weak_cache
+from minijax.core import (EvalTrace, Jaxpr, JaxprEqn, JaxprTrace, Literal, Primitive, Ref, Var,
+                          aval_of, get_p, is_ref, jit_p, jit_params, new_ref_p, state, swap_p,
+                          trace_closed, uses_refs)
+from minijax.core import refs as references
+
+
+def discharge(jaxpr: Jaxpr) -> Jaxpr:
+    """The program on values; the last values of its reference inputs are its last results."""
+    return _discharged(jaxpr) if uses_refs(jaxpr) else jaxpr
+
+
+def _discharge(jaxpr: Jaxpr) -> Jaxpr:
+    def fun(*args: Any) -> list:
+        env: dict[Var, Any] = dict(zip(jaxpr.constvars, jaxpr.consts))
+        env.update(zip(jaxpr.invars, args))
+        outer = state.source
+        for eqn in jaxpr.eqns:
+            state.source = eqn.source
+            _run(eqn, env)
+        state.source = outer
+        outs = [v.val if type(v) is Literal else env[v] for v in jaxpr.outvars]
+        return outs + [references.alive(env[v]) for v in jaxpr.invars if is_ref(v.aval)]
+
+    avals = [a.inner_aval if is_ref(a) else a for a in jaxpr.in_avals]
+    return trace_closed(fun, avals, jaxpr.debug)
+
+
+_discharged = weak_cache(_discharge)
+
+
+def _run(eqn: JaxprEqn, env: dict) -> None:
+    operands = [v.val if type(v) is Literal else env[v] for v in eqn.invars]
+    refs = [v if is_ref(v.aval) else None for v in eqn.invars]
+    primitive, params = eqn.primitive, eqn.params
+    if not eqn.effects and all(r is None for r in refs) and primitive is not new_ref_p:
+        out = primitive.bind(*operands, **params)
+        env.update(zip(eqn.outvars, out if primitive.multiple_results else [out]))
+        return
+    outs, values = _discharge_operation(primitive, operands, refs, params)
+    env.update(zip(eqn.outvars, outs))
+    env.update(zip([v for v in refs if v is not None], values))
+
+
+def _discharge_operation(primitive: Primitive, operands: Sequence[Any], refs: Sequence[Any],
+                         params: dict) -> tuple[Sequence[Any], Sequence[Any]]:
+    if primitive.discharge is not None:
+        return primitive.discharge(operands, refs, params)
+    if any(r is not None for r in refs):
+        raise NotImplementedError(errors.describe(
+            f"References cannot be operands of '{primitive.name}'.",
+            fix="read the reference first: ref[...]"))
+    params = {name: _discharged_parameter(value) for name, value in params.items()}
+    out = primitive.bind(*operands, **params)
+    return (out if primitive.multiple_results else [out]), []
+
+
+def _discharged_parameter(value: Any) -> Any:
+    if type(value) is Jaxpr:
+        return discharge(value)
+    if type(value) is tuple and any(type(v) is Jaxpr for v in value):
+        return tuple(map(_discharged_parameter, value))
+    return value
+
+
+def call(param: str, bind: Callable[[Sequence[Any], Jaxpr, dict], list]) -> Callable:
+    """The `discharge` rule of an operation that calls the jaxpr `param` with its operands."""
+    def rule(operands: Sequence[Any], refs: Sequence[Any], params: dict) -> tuple:
+        inner = discharge(params[param])
+        outs = bind(operands, inner, params)
+        n = len(outs) - sum(r is not None for r in refs)
+        return outs[:n], outs[n:]
+    return rule
+
+
+jit_p.discharge = call("jaxpr", lambda operands, jaxpr, params: jit_p.bind(*operands, **jit_params(
+    jaxpr, params["name"], inline=params["inline"], keep_unused=params["keep_unused"],
+    compiler_options_kvs=params["compiler_options_kvs"])))
+
+
+# --- under derivatives and vmap ----------------------------------------------------------------
+
+
+def bind_program(primitive: Primitive, operands: Sequence[Any], params: dict,
+                 *jaxprs: Jaxpr) -> list:
+    """Bind an operation that runs `jaxprs`.
+
+    If they use references, derivatives and vmap see it work on values.
+    """
+    if type(state.trace) in (JaxprTrace, EvalTrace) or not any(map(uses_refs, jaxprs)):
+        return primitive.bind(*operands, **params)
+    refs = [x if is_ref(aval_of(x)) else None for x in operands]
+    values = [x if r is None else get_p.bind(r, indexer=references.everything)
+              for x, r in zip(operands, refs)]
+    outs, after = _discharge_operation(primitive, values, refs, params)
+    for x, value in zip([r for r in refs if r is not None], after):
+        swap_p.bind(x, value, indexer=references.everything)
+    return list(outs)
+
+
+def check_distinct(captured: Sequence[Any], args: Sequence[Any], names: Sequence[str],
+                   what: str) -> None:
+    """ValueError if a reference comes twice among the operands of the traced function `what`."""
+    seen: dict[int, str | None] = {id(x): None for x in captured}
+    for x, name in zip(args, names):
+        aval = aval_of(x)
+        if not is_ref(aval):
+            continue
+        if id(x) not in seen:
+            seen[id(x)] = name
+            continue
+        fix = "pass each reference once, and do not close over it as well"
+        if seen[id(x)] is None:
+            raise ValueError(errors.describe(
+                f"when tracing {what}, a mutable array reference of type {aval} was both closed "
+                f"over and passed as the argument {name}", fix=fix))
+        raise ValueError(errors.describe(
+            "only one reference to a mutable array may be passed as an argument to a function, but "
+            f"when tracing {what} the mutable array reference of type {aval} appeared at both "
+            f"{seen[id(x)]} and {name}.", fix=fix))
+
+
+# --- whole programs ----------------------------------------------------------------------------
+
+
+class Plain(NamedTuple):
+    """A top-level program on values.
+
+    Its first inputs are the values of the references `captured`; the values of the references among
+    all its inputs, marked in `refs`, are its last results.
+    """
+
+    jaxpr: Jaxpr
+    captured: list[Ref]
+    refs: tuple[bool, ...]
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether it needs no references from outside."""
+        return not any(self.refs)
+
+    @property
+    def num_outs(self) -> int:
+        return len(self.jaxpr.outvars) - sum(self.refs)
+
+    def names(self, debug: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The names of all inputs and results."""
+        results = (*debug.result_paths, *["value of a reference"] * sum(self.refs))
+        return (*["reference"] * len(self.captured), *debug.arg_names), results
+
+    def operands(self, leaves: Sequence[Any]) -> list:
+        """All operands, references still as such."""
+        return [*self.captured, *leaves]
+
+    def values(self, leaves: Sequence[Any]) -> list:
+        """The arrays to run the program on."""
+        return [x.read() if isinstance(x, Ref) else x for x in self.operands(leaves)]
+
+    def write_back(self, leaves: Sequence[Any], outs: Sequence[Any]) -> list:
+        """Put the new values into the references; returns the other results."""
+        refs = [x for x, r in zip(self.operands(leaves), self.refs) if r]
+        for ref, value in zip(refs, outs[self.num_outs:]):
+            ref.value = value
+        return list(outs[:self.num_outs])
+
+
+def _plain(jaxpr: Jaxpr) -> Plain:
+    held = [(v, c) for v, c in zip(jaxpr.constvars, jaxpr.consts) if is_ref(v.aval)]
+    rest = [(v, c) for v, c in zip(jaxpr.constvars, jaxpr.consts) if not is_ref(v.aval)]
+    whole = jaxpr.replace(constvars=[v for v, _ in rest], consts=[c for _, c in rest],
+                          invars=[v for v, _ in held] + jaxpr.invars)
+    return Plain(discharge(whole), [c for _, c in held], tuple(is_ref(a) for a in whole.in_avals))
+
+
+plain = weak_cache(_plain)

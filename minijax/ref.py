@@ -1,0 +1,233 @@
+"""`jax.ref`: array cells that functions read and write in place, also under jit and grad.
+
+    count = jax.new_ref(jnp.zeros(3))
+
+    @jax.jit
+    def note(i):
+        count[i] += 1
+
+    note(0)
+    count[...]          # Array([1., 0., 0.], dtype=float32)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minijax.base import errors, tree
+from minijax.base.jaxlib import Array
+from minijax.core import (AbstractRef, Ref, Tracer, addupdate_p, aval_of, freeze_p, get_p, is_ref,
+                          new_ref_p, refs, swap_p, trace_to_jaxpr)
+from minijax.lax.control_flow import refs as _loops  # noqa: F401  (it registers their rules)
+from minijax.numpy.creation import array, asarray, zeros
+from minijax.numpy.manipulation import broadcast_to
+
+__all__ = ["AbstractRef", "Ref", "addupdate", "empty_ref", "free_ref", "freeze", "get",
+           "new_ref", "set", "swap"]
+
+
+def new_ref(init_val: Any, *, memory_space: Any = None, kind: Any = None) -> Ref:
+    """A new reference that holds the array `init_val`."""
+    if is_ref(aval_of(init_val)):
+        raise TypeError(errors.describe("new_ref of a reference", fix="jax.new_ref(ref[...])"))
+    value = init_val if isinstance(init_val, Tracer) else array(init_val)
+    return new_ref_p.bind(value, memory_space=memory_space, kind=kind)
+
+
+def empty_ref(ty: Any, memory_space: Any = None) -> Ref:
+    """A new reference to an array of the shape and dtype of `ty`."""
+    return new_ref(zeros(ty.shape, ty.dtype), memory_space=memory_space)
+
+
+def free_ref(ref: Ref) -> None:
+    """Give up a reference; it must not be used any more."""
+    freeze(ref)
+
+
+def freeze(ref: Ref) -> Array:
+    """The array that a reference holds; the reference must not be used any more."""
+    return freeze_p.bind(ref)
+
+
+def get(ref: Any, idx: Any = None) -> Array:
+    """`ref[idx]`, or all of the array."""
+    whole, indexer, dynamic = _parsed(ref, idx)
+    return get_p.bind(whole, *dynamic, indexer=indexer)
+
+
+def swap(ref: Any, idx: Any, value: Any) -> Array:
+    """Put `value` at `ref[idx]`; returns what was there."""
+    whole, indexer, dynamic = _parsed(ref, idx)
+    return swap_p.bind(whole, _fitting(whole, indexer, dynamic, value), *dynamic, indexer=indexer)
+
+
+def set(ref: Any, idx: Any, value: Any) -> None:
+    """`ref[idx] = value`"""
+    swap(ref, idx, value)
+
+
+def addupdate(ref: Any, idx: Any, x: Any) -> None:
+    """`ref[idx] += x`, without reading."""
+    whole, indexer, dynamic = _parsed(ref, idx)
+    addupdate_p.bind(whole, _fitting(whole, indexer, dynamic, x), *dynamic, indexer=indexer)
+
+
+def _fitting(ref: Any, indexer: "Indexer", dynamic: Sequence[Any], value: Any) -> Any:
+    """The value in the dtype of the reference, scalars repeated."""
+    aval = aval_of(ref).inner_aval
+    value = asarray(value, dtype=aval.dtype) if not is_ref(aval_of(value)) else get(value)
+    if value.ndim == 0:
+        wanted = indexer.aval(aval, [aval_of(x) for x in dynamic]).shape
+        return broadcast_to(value, wanted) if wanted else value
+    return value
+
+
+# --- indices -----------------------------------------------------------------------------------
+
+_DYNAMIC = "dynamic"
+
+
+class Indexer(NamedTuple):
+    """Indices one after the other, with places for arrays in them.
+
+    Each part is a tuple of integers, None, Ellipsis, ("slice", start, stop, step) and "dynamic".
+    """
+
+    parts: tuple[tuple, ...]
+
+    def indices(self, dynamic: Sequence[Any]) -> list[tuple]:
+        """The indices, with the arrays in their places."""
+        rest = iter(dynamic)
+        return [tuple(next(rest) if e is _DYNAMIC or e == _DYNAMIC
+                      else slice(*e[1:]) if type(e) is tuple else e for e in part)
+                for part in self.parts]
+
+    def aval(self, aval: Any, dynamic: Sequence[Any]) -> Any:
+        """The type of the elements of an array of type `aval`."""
+        jaxpr, _ = trace_to_jaxpr(lambda x, *xs: [read_at(x, self, *xs)], [aval, *dynamic])
+        return jaxpr.out_avals[0].strip_weak_type()
+
+
+
+def _template(index: Any) -> tuple[tuple, list]:
+    entries, dynamic = [], []
+    for e in index if isinstance(index, tuple) else (index,):
+        if isinstance(e, slice):
+            if any(isinstance(v, Tracer) for v in (e.start, e.stop, e.step)):
+                raise TypeError(errors.describe(
+                    f"the index of a reference has a slice with a traced bound: {e}",
+                    fix="jax.lax.dynamic_slice(ref[...], ...)"))
+            entries.append(("slice", e.start, e.stop, e.step))
+        elif e is None or e is Ellipsis or type(e) is int:
+            entries.append(e)
+        else:
+            entries.append(_DYNAMIC)
+            dynamic.append(e if isinstance(e, (Tracer, Array)) else np.asarray(e))
+    return tuple(entries), dynamic
+
+
+def _parsed(ref: Any, index: Any) -> tuple[Any, Indexer, list]:
+    parts: tuple = ()
+    dynamic: list = []
+    if isinstance(ref, TransformedRef):
+        ref, parts, dynamic = ref.ref, ref.parts, list(ref.dynamic)
+    if not is_ref(aval_of(ref)):
+        raise TypeError(errors.describe(f"expected a reference, got {type(ref)}",
+                                        fix="jax.new_ref(x)"))
+    if not (index is None or index is Ellipsis or (type(index) is tuple and not index)):
+        part, arrays = _template(index)
+        parts, dynamic = (*parts, part), dynamic + arrays
+    return ref, Indexer(parts), dynamic
+
+
+def read_at(x: Any, indexer: Indexer, *dynamic: Any) -> Any:
+    """The elements of an array at an index."""
+    for index in indexer.indices(dynamic):
+        x = asarray(x)[index]
+    return x
+
+
+def _changed_at(op: str, x: Any, indices: list, value: Any) -> Any:
+    if not indices:
+        return value if op == "set" else x + value
+    first, *rest = indices
+    if rest:
+        return asarray(x).at[first].set(_changed_at(op, x[first], rest, value))
+    return getattr(asarray(x).at[first], op)(value)
+
+
+def write_at(x: Any, indexer: Indexer, *dynamic_and_value: Any) -> Any:
+    """The array with other elements at an index."""
+    *dynamic, value = dynamic_and_value
+    return _changed_at("set", x, indexer.indices(dynamic), value)
+
+
+def add_at(x: Any, indexer: Indexer, *dynamic_and_value: Any) -> Any:
+    """The array with `value` added at an index."""
+    *dynamic, value = dynamic_and_value
+    return _changed_at("add", x, indexer.indices(dynamic), value)
+
+
+class TransformedRef:
+    """A part of a reference: `ref.at[index]`."""
+
+    def __init__(self, ref: Any, parts: tuple, dynamic: Sequence[Any]):
+        self.ref = ref
+        self.parts = parts
+        self.dynamic = tuple(dynamic)
+
+    @property
+    def aval(self) -> AbstractRef:
+        inner = Indexer(self.parts).aval(aval_of(self.ref).inner_aval, map(aval_of, self.dynamic))
+        return AbstractRef(inner)
+
+    def __repr__(self) -> str:
+        return f"TransformedRef({self.ref}, {self.parts})"
+
+
+tree.register_pytree_node(
+    TransformedRef, lambda x: ((x.ref, *x.dynamic), x.parts),
+    lambda parts, children: TransformedRef(children[0], parts, children[1:]))
+
+
+# --- methods -----------------------------------------------------------------------------------
+
+
+class _At:
+    """`ref.at`: what is indexed next."""
+
+    def __init__(self, ref: Any):
+        self.ref = ref
+
+    def __getitem__(self, index: Any) -> TransformedRef:
+        return view(self.ref, index)
+
+
+def view(ref: Any, index: Any) -> TransformedRef:
+    """The part of a reference at an index."""
+    whole, indexer, dynamic = _parsed(ref, index)
+    return TransformedRef(whole, indexer.parts, dynamic)
+
+
+def _attach(kind: type) -> None:
+    kind.__getitem__ = get
+    kind.__setitem__ = set
+    kind.__len__ = lambda self: len(self.aval)
+    kind.at = property(_At)
+    kind.get, kind.set, kind.swap, kind.addupdate = get, set, swap, addupdate
+    for name in ("shape", "dtype", "ndim", "size", "weak_type"):
+        setattr(kind, name, property(lambda self, name=name: getattr(self.aval, name)))
+
+
+_attach(Ref)
+_attach(TransformedRef)
+Ref.__repr__ = lambda self: (f"Ref({repr(self.value).partition('(')[2]}" if self.value is not None
+                             else f"Ref({self.aval}, freed)")
+Ref.sharding = property(lambda self: self.read().sharding)
+Ref.committed = property(lambda self: self.read().committed)
+refs.read_at, refs.write_at, refs.add_at = read_at, write_at, add_at
+refs.get_item, refs.set_item, refs.view = get, set, view
+refs.everything = Indexer(())

@@ -1,0 +1,5 @@
+"""Clustering, `scipy.cluster`."""
+
+from minijax.scipy.cluster import vq
+
+__all__ = ["vq"]

@@ -1,0 +1,5 @@
+"""Numerical integration, `scipy.integrate`."""
+
+from minijax.numpy import trapezoid
+
+__all__ = ["trapezoid"]

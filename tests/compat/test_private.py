@@ -1,0 +1,105 @@
+"""The private names of JAX that libraries touch."""
+
+import importlib
+import inspect
+import traceback
+
+import numpy as np
+import pytest
+
+import minijax as jax
+import minijax.numpy as jnp
+from minijax import _src
+from minijax.base import source
+from minijax.compat import private, shims
+from minijax.runtime import compile as ours
+
+
+@pytest.mark.parametrize("module", private.NAMES)
+def test_every_name_of_the_table_is_there(module):
+    loaded = importlib.import_module(f"minijax._src.{module}")
+    missing = [name for name in private.NAMES[module] if not hasattr(loaded, name)]
+    assert not missing
+    assert set(private.NAMES[module]) <= set(dir(loaded))
+
+
+def test_names_are_written_where_they_live():
+    before, marker = ours.backend_compile_and_load, object()
+    _src.compiler.backend_compile_and_load = marker
+    try:
+        assert ours.backend_compile_and_load is marker
+        assert _src.compiler.backend_compile_and_load is marker
+    finally:
+        _src.compiler.backend_compile_and_load = before
+    assert ours.backend_compile_and_load is before
+
+
+def test_other_names_are_absent():
+    with pytest.raises(AttributeError, match=r"'jax._src.core' has no attribute 'Nothing'"):
+        _src.core.Nothing
+    with pytest.raises(AttributeError, match=r"'jax._src' has no attribute 'nothing'"):
+        _src.nothing
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("minijax._src.nothing")
+    assert _src.interpreters.pxla.global_result_handlers == {}
+
+
+def test_registry_of_nodes():
+    registry = _src.tree_util._registry
+    assert tuple in registry and dict in registry and int not in registry
+    node = {"b": 2, "a": (1, 3)}
+    children, data = registry[dict].to_iter(node)
+    assert list(children) == [(1, 3), 2]
+    assert registry[dict].from_iter(data, ["x", "y"]) == {"a": "x", "b": "y"}
+    assert data == registry[dict].to_iter({"a": 0, "b": None})[1]
+    with pytest.raises(KeyError):
+        registry[int]
+
+
+def test_dtypes():
+    assert shims.supports_inf(np.float32) and shims.supports_inf(jnp.bfloat16)
+    assert shims.supports_inf(jnp.float8_e5m2) and not shims.supports_inf(jnp.float8_e4m3fn)
+    key = jax.typeof(jax.random.split(jax.random.key(0), 3))
+    assert shims.physical_aval(key).str_short() == "u32[3,2]"
+    plain = jax.typeof(jnp.ones((2, 3)))
+    assert shims.physical_aval(plain) == plain
+
+
+def test_state_of_tracing():
+    assert shims.trace_state_clean()
+    seen = []
+    jax.make_jaxpr(lambda x: seen.append(shims.trace_state_clean()) or x)(1.0)
+    assert seen == [False]
+
+
+@pytest.mark.parametrize("numbers, names, expected", [
+    ((1,), None, ((1,), ("b",))), (0, None, ((0,), ("a",))), (None, "c", ((2,), ("c",))),
+    ((0,), ("c",), ((0,), ("c",))), (None, None, ((), ()))])
+def test_argument_numbers_and_names(numbers, names, expected):
+    signature = inspect.signature(lambda a, b, c=1, *rest, d=2: None)
+    assert shims.infer_argnums_and_argnames(signature, numbers, names) == expected
+
+
+def test_frames():
+    frame = traceback.extract_stack()[-1]
+    assert shims.include_frame(frame)
+    folder = str(__file__)
+    source.register_exclusion(folder)
+    try:
+        assert not shims.include_frame(frame)
+    finally:
+        _src.traceback_util._exclude_paths.remove(folder)
+        source._internal_files.clear()
+
+
+def test_check_close():
+    shims.check_close({"a": jnp.ones(2)}, {"a": np.ones(2, np.float32) + 1e-7})
+    with pytest.raises(AssertionError, match="mine"):
+        shims.check_close(jnp.ones(2), jnp.ones(2) * 1.01, err_msg="mine")
+    shims.check_close(jnp.ones(2), jnp.ones(2) * 1.01, rtol=0.1)
+
+
+def test_one_process_is_process_zero():
+    assert (shims.global_state.process_id, shims.global_state.client) == (0, None)
+    with pytest.raises(AttributeError):
+        shims.global_state.nothing

@@ -1,0 +1,121 @@
+"""Arrays on several devices: jit with shardings, constraints, explicit axes, `reshard`."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import minijax as jax
+import minijax.numpy as jnp
+from minijax import lax
+from minijax.core import ShardingTypeError
+from minijax.sharding import AxisType, auto_axes
+from minijax.sharding.named import IndivisibleError
+from tests.helpers import assert_close, error_of
+
+P = jax.P
+AUTO = jax.make_mesh((4, 2), ("x", "y"), (AxisType.Auto,) * 2)
+MESH = jax.make_mesh((4, 2), ("x", "y"))
+X = np.arange(32.0, dtype=np.float32).reshape(8, 4)
+
+
+def put(spec, mesh=MESH):
+    return jax.device_put(X, jax.NamedSharding(mesh, spec))
+
+
+def test_make_mesh():
+    assert MESH.axis_types == (AxisType.Explicit,) * 2 and MESH.shape == {"x": 4, "y": 2}
+    assert pickle.loads(pickle.dumps(MESH.abstract_mesh)) is MESH.abstract_mesh
+    text = error_of(ValueError, jax.make_mesh, (16,), ("x",))
+    assert "Number of devices 8 must be >= the product of mesh_shape (16,)" in text
+
+
+@pytest.mark.parametrize("spec", [P(), P("x"), P("y"), P(None, "x"), P("x", "y"), P(("x", "y")),
+                                  P(("y", "x"))], ids=str)
+def test_device_put_and_back(spec):
+    x = put(spec, AUTO)
+    assert x.sharding.spec == spec
+    assert_close(x, X)
+    for shard in x.addressable_shards:
+        assert_close(shard.data, X[shard.index])
+    assert_close(jax.device_put(x, jax.devices()[5]), X)
+    assert_close(jax.device_put(x, jax.NamedSharding(AUTO, P("y", "x"))), X)
+
+
+def test_jit_with_shardings():
+    given, wanted = jax.NamedSharding(AUTO, P("x")), jax.NamedSharding(AUTO, P(None, "y"))
+    f = jax.jit(lambda x: x @ x.T, in_shardings=given, out_shardings=wanted)
+    out = f(X)
+    assert out.sharding == wanted
+    assert_close(out, X @ X.T)
+    with jax.set_mesh(AUTO):
+        assert jax.jit(lambda x: x, out_shardings=P("x"))(X).sharding == given
+    inside = jax.jit(lambda x: lax.with_sharding_constraint(x * 2, wanted))
+    assert inside(X).sharding.is_equivalent_to(wanted, 2)
+    assert_close(jax.grad(lambda x: jnp.sum(inside(x) ** 2))(X), 8 * X)
+
+
+@pytest.mark.parametrize("call, cls, text", [
+    (lambda: jax.jit(lambda x: x, in_shardings=jax.NamedSharding(AUTO, P("x")))(np.ones(7)),
+     IndivisibleError, "implies that array axis 0 is partitioned 4 times, but the dimension size"),
+    (lambda: jax.jit(lambda x: x, in_shardings=P("x"))(X), RuntimeError,
+     "jit requires a non-empty mesh in context"),
+    (lambda: jax.device_put(X, P("x")), ValueError, "Please set a mesh via `jax.set_mesh`"),
+    (lambda: jax.jit(lambda x, y: x + y)(jax.device_put(X, jax.devices()[1]), put(P())),
+     ValueError, "Received incompatible devices for jitted computation. Got argument x of"),
+    (lambda: jax.jit(lambda x: lax.with_sharding_constraint(x, jax.NamedSharding(AUTO, P("x"))))(
+        jax.device_put(X, jax.devices()[1])), ValueError, "sharding_constraint inside jit with"),
+    (lambda: lax.with_sharding_constraint(X, jax.NamedSharding(MESH, P("x"))), ValueError,
+     "can only refer to Auto axes of the mesh"),
+    (lambda: put(P("x")) + put(P("y")), ShardingTypeError,
+     "add got incompatible shardings for broadcasting: ('x', None), ('y', None)"),
+    (lambda: put(P("x", "y")) @ put(P("x", "y")).T, ShardingTypeError,
+     "Contracting dimensions are sharded and it is ambiguous"),
+    (lambda: put(P("x")) @ put(P("x")).T, ShardingTypeError, "illegally sharded result"),
+])
+def test_errors(call, cls, text):
+    assert text in error_of(cls, call)
+
+
+@pytest.mark.parametrize("f, spec", [
+    (lambda x: x + 1, P("x", "y")), (jnp.sin, P("x", "y")), (jnp.transpose, P("y", "x")),
+    (lambda x: x.sum(0), P("y")), (lambda x: x.sum(), P()), (lambda x: x[None], P(None, "x", "y")),
+    (lambda x: x.reshape(4, 2, 4), P("x", None, "y")), (jnp.argmax, P()),
+    (lambda x: jnp.where(x > 0, x, 0), P("x", "y")), (jax.nn.softmax, P("x", "y")),
+    (lambda x: jax.reshard(x, P(None, "x")), P(None, "x")),
+    (lambda x: jnp.concatenate([x, x]), P("x", "y")),
+    (lambda x: lax.broadcast_in_dim(x, (3, 8, 4), (1, 2)), P(None, "x", "y")),
+    (lambda x: jnp.einsum("ij,kj->ik", x, x, out_sharding=P("x", None)), P("x", None)),
+    (auto_axes(lambda x: x @ x.T, out_sharding=P("x", None)), P("x", None)),
+    (jax.grad(lambda x: (x ** 2).sum()), P("x", "y")),
+    (jax.vmap(lambda v: v * 2), P("x", "y")),
+])
+def test_types_of_explicit_axes(f, spec):
+    with jax.set_mesh(MESH):
+        x = put(P("x", "y"))
+        assert "float32[8@x,4@y]" in repr(jax.typeof(x))
+        for g in (f, jax.jit(f)):
+            out = g(x)
+            assert out.sharding.is_equivalent_to(jax.NamedSharding(MESH, spec), out.ndim)
+            assert jax.typeof(out).sharding.spec == P(*spec, *[None] * (out.ndim - len(spec)))
+        assert jax.eval_shape(f, x).shape == out.shape
+
+
+def test_values_do_not_depend_on_the_mesh():
+    def f(w, x):
+        h = jnp.tanh(x @ w)
+        return jnp.mean((h - x) ** 2)
+
+    w = np.linspace(-1, 1, 16, dtype=np.float32).reshape(4, 4)
+    expected = jax.value_and_grad(f)(w, X)
+    for mesh in (AUTO, MESH):
+        found = jax.jit(jax.value_and_grad(f))(
+            jax.device_put(w, jax.NamedSharding(mesh, P(None, "y"))),
+            jax.device_put(X, jax.NamedSharding(mesh, P("x"))))
+        assert_close(found, expected, atol=1e-5)
+
+
+def test_jaxpr_of_reshard():
+    text = str(jax.make_jaxpr(lambda x: jax.reshard(x * 2.0, jax.NamedSharding(MESH, P("y"))))(
+        put(P("x"))))
+    assert "b:f32[8@x,4] = mul a 2.0:f32[]" in text and "c:f32[8@y,4] = reshard b" in text
