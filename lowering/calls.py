@@ -9,6 +9,7 @@ from lowering.build import Value, ir
 from lowering.custom_call import TYPED_FFI, attribute, custom_call
 from lowering.module import INLINE_EQUATIONS, Context
 from lowering.rules import rule
+from lowering.sharding import constrained
 
 
 @rule("jit")
@@ -106,5 +107,5 @@ def custom_linear_solve(ctx: Context, *args: Value, const_lengths: Any, jaxprs: 
 
 
 @rule("device_put")
-def device_put(ctx: Context, *args: Value, **_: Any) -> list[Value]:
-    return list(args)
+def device_put(ctx: Context, *args: Value, devices: Sequence[Any], **_: Any) -> list[Value]:
+    return [constrained(ctx, x, device) for x, device in zip(args, devices)]

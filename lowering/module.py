@@ -241,11 +241,13 @@ class Context(TokenEmitter):
 
 
 def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Sequence[bool] = (),
-          const_args: Sequence[bool] = (), in_shardings: Sequence[str | None] = (),
+          const_args: Sequence[bool] = (), const_shardings: Sequence[str | None] = (),
+          in_shardings: Sequence[str | None] = (),
           out_shardings: Sequence[str | None] = (), spmd: Any = None,
           num_partitions: int = 1, num_replicas: int = 1, expand: Callable | None = None,
           arg_names: Sequence[str] = (), result_names: Sequence[str] = (),
           code_to_filename: Callable[[Any], str | None] | None = None,
+          in_layouts: Sequence[str | None] = (), out_layouts: Sequence[str | None] = (),
           scope: str | None = None,
           show_scope: Callable[[tuple[str, ...]], str] = "/".join,
           ordered_effects: Sequence[Any] = (), devices: Sequence[Any] = ()) -> Lowered:
@@ -253,9 +255,10 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
 
     Arguments of `main`: the constants of `jaxpr` marked in `const_args` (one bool per constvar),
     then its inputs. `name` becomes the module's. `donated`, `in_shardings` and `arg_names` have
-    one entry per input, `out_shardings` and `result_names` one per output; all may be left out.
+    one entry per input, `const_shardings` one per such constant, `out_shardings` and `result_names` one per output; all may be left out.
     Shardings are MLIR text, e.g. `#sdy.sharding<@mesh, [{"x"}, {}]>`; `spmd` makes such text for
-    shardings inside, and has in `texts` the meshes by name, like `<["x"=4]>`. `expand(eqn)` gives the jaxpr of an equation that has
+    shardings inside, and has in `texts` the meshes by name, like `<["x"=4]>`. Layouts are "auto"
+    or dimensions, fastest first, like "{0,1}". `expand(eqn)` gives the jaxpr of an equation that has
     no rule, or None. `code_to_filename(code)` says which frames of `eqn.source` become locations.
     Operations are named `scope` (default: `name`), `show_scope(eqn.scope)`, primitive. A token for
     each of `ordered_effects` comes before all arguments and results. `devices` is the device
@@ -268,13 +271,22 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
     leading = tokens + [v for v, is_arg in zip(jaxpr.constvars, as_args) if is_arg]
     inputs = leading + list(jaxpr.invars)
     donors = [False] * len(leading) + (list(donated) or [False] * len(jaxpr.invars))
-    shardings = [None] * len(leading) + (list(in_shardings) or [None] * len(jaxpr.invars))
+    consts = [None] * len(tokens) + (list(const_shardings) or [None] * sum(as_args))
+    shardings = consts + (list(in_shardings) or [None] * len(jaxpr.invars))
     outputs = tokens + list(jaxpr.outvars)
     results = [None] * len(tokens) + (list(out_shardings) or [None] * len(jaxpr.outvars))
     if result_names:
         result_names = ["token"] * len(tokens) + list(result_names)
+    modes = [None] * len(leading) + (list(in_layouts) or [None] * len(jaxpr.invars))
+    out_modes = [None] * len(tokens) + (list(out_layouts) or [None] * len(jaxpr.outvars))
     aliases, unused = match_donations(
-        donors, [v.aval for v in inputs], [v.aval for v in outputs], shardings, results)
+        donors, [v.aval for v in inputs], [v.aval for v in outputs],
+        list(zip(shardings, modes)), list(zip(results, out_modes)))
+    given = [i for i in unused  # the compiler may find a use, where it chooses layout or sharding
+             if any(modes) or any(out_modes)
+             or (inputs[i].aval.shape, None) in [(v.aval.shape, r) for v, r in
+                                                 zip(outputs, results)] and spmd is not None]
+    unused = tuple(i for i in unused if i not in given)
 
     def body(*args: Value) -> list[Value]:
         args = (None,) * len(tokens) + args
@@ -288,10 +300,10 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
             ctx.threaded(ordered_effects, body), public=True,
             arg_locs=_argument_locations(ctx, arg_names, len(inputs)))
         made.attributes["arg_attrs"] = _attributes_per_value(
-            ctx, [_argument_attributes(i, aliases, shardings[i])
+            ctx, [_argument_attributes(i, aliases, shardings[i], modes[i], i in given)
              for i in range(len(inputs))])
         made.attributes["res_attrs"] = _attributes_per_value(
-            ctx, [_result_attributes(i, result_names, results[i])
+            ctx, [_result_attributes(i, result_names, results[i], out_modes[i])
                   for i in range(len(outputs))])
         for mesh, axes in reversed(spmd.texts.items() if spmd is not None else ()):
             ctx.add_mesh(mesh, axes)
@@ -349,8 +361,13 @@ def _argument_locations(ctx: Context, names: Sequence[str], count: int) -> list:
 
 
 def _argument_attributes(index: int, aliases: Mapping[int, int],
-                         sharding: str | None) -> dict[str, str]:
+                         sharding: str | None, layout: str | None,
+                         donor: bool) -> dict[str, str]:
     attributes = {}
+    if donor:
+        attributes["jax.buffer_donor"] = "true"
+    if layout is not None:
+        attributes["mhlo.layout_mode"] = f'"{layout}"'
     if index in aliases:
         attributes["tf.aliasing_output"] = f"{aliases[index]} : i32"
     if sharding is not None:
@@ -358,8 +375,11 @@ def _argument_attributes(index: int, aliases: Mapping[int, int],
     return attributes
 
 
-def _result_attributes(index: int, names: Sequence[str], sharding: str | None) -> dict[str, str]:
+def _result_attributes(index: int, names: Sequence[str], sharding: str | None,
+                       layout: str | None) -> dict[str, str]:
     attributes = {}
+    if layout is not None:
+        attributes["mhlo.layout_mode"] = f'"{layout}"'
     if names:
         attributes["jax.result_info"] = ir.StringAttr.get(names[index])
     if sharding is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -49,8 +50,43 @@ def _window_reducer(name: str, op_name: str, start: Callable[[np.dtype], Any]) -
             ctx, (x, ctx.const(start(dtype), dtype)), ctx.outs, combiner(ctx, op_name, dtype),
             window_dimensions, window_strides, padding, base_dilation, window_dilation)[0]
 
+    def apply_on_cpu(ctx: Context, x: Value, **window: Any) -> Value:
+        if not _worth_slicing(ctx, window):
+            return apply(ctx, x, **window)
+        return _sliced(ctx, op_name, start, x, **window)
+
     set_rule(name, apply)
+    set_rule(name, apply_on_cpu, "cpu")
     return apply
+
+
+def _worth_slicing(ctx: Context, window: dict) -> bool:
+    """Small windows, larger ones if they overlap most, are 2 to 5 times faster as slices.
+
+    Sums of 16-bit floats keep the operation, which adds in float32.
+    """
+    count = math.prod(window["window_dimensions"])
+    most = 25 if set(window["window_strides"]) == {1} else 9
+    dtype = ctx.in_avals[0].dtype
+    rounds = dtype.itemsize < 4 and dtype.kind not in "iub" and "sum" in ctx.eqn.primitive.name
+    return (count <= most and set(window["base_dilation"]) <= {1} and not rounds
+            and 0 not in ctx.out_avals[0].shape)
+
+
+def _sliced(ctx: Context, op_name: str, start: Callable[[np.dtype], Any], x: Value, *,
+            window_dimensions: tuple, window_strides: tuple, padding: Pairs, base_dilation: tuple,
+            window_dilation: tuple) -> Value:
+    """For each place in the window, a slice with the elements there of all windows."""
+    if any(map(any, padding)):
+        x = ctx.pad(x, ctx.const(start(ctx.dtype_of(x)), ctx.dtype_of(x)),
+                    [low for low, _ in padding], [high for _, high in padding])
+    reach = [(n - 1) * s + 1 for n, s in zip(ctx.out_avals[0].shape, window_strides)]
+    out = None
+    for place in itertools.product(*map(range, window_dimensions)):
+        first = [i * d for i, d in zip(place, window_dilation)]
+        piece = ctx.slice(x, first, [i + n for i, n in zip(first, reach)], window_strides)
+        out = piece if out is None else ctx.same(op_name, out, piece)
+    return out
 
 
 reduce_window_sum = _window_reducer("reduce_window_sum", "stablehlo.add", lambda dtype: 0)

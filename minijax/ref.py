@@ -19,11 +19,12 @@ import numpy as np
 
 from minijax.base import errors, tree
 from minijax.base.jaxlib import Array
-from minijax.core import (AbstractRef, Ref, Tracer, addupdate_p, aval_of, freeze_p, get_p, is_ref,
-                          new_ref_p, refs, swap_p, trace_to_jaxpr)
+from minijax.core import AbstractRef, Ref, Tracer, aval_of, is_ref, refs, trace_to_jaxpr
 from minijax.lax.control_flow import refs as _loops  # noqa: F401  (it registers their rules)
 from minijax.numpy.creation import array, asarray, zeros
 from minijax.numpy.manipulation import broadcast_to
+from minijax.passes import references
+from minijax.passes.references import addupdate_p, freeze_p, get_p, new_ref_p, swap_p
 
 __all__ = ["AbstractRef", "Ref", "addupdate", "empty_ref", "free_ref", "freeze", "get",
            "new_ref", "set", "swap"]
@@ -228,6 +229,6 @@ Ref.__repr__ = lambda self: (f"Ref({repr(self.value).partition('(')[2]}" if self
                              else f"Ref({self.aval}, freed)")
 Ref.sharding = property(lambda self: self.read().sharding)
 Ref.committed = property(lambda self: self.read().committed)
-refs.read_at, refs.write_at, refs.add_at = read_at, write_at, add_at
 refs.get_item, refs.set_item, refs.view = get, set, view
-refs.everything = Indexer(())
+references.read_at, references.write_at, references.add_at = read_at, write_at, add_at
+references.everything = Indexer(())

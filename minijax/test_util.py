@@ -96,7 +96,7 @@ def _random_like(value: Any, random: np.random.RandomState) -> Any:
 
 
 def _differences(f: Callable, args: tuple, tangents: tuple, eps: float) -> Any:
-    """(f(x + eps/2 t) - f(x - eps/2 t)) / eps."""
+    """(f(x + eps t) - f(x - eps t)) / 2 eps."""
     def moved(step: float) -> Any:
         return f(*tree.map(
             lambda x, t: x if _is_float0(t) else np.asarray(x + step * t, t.dtype), args, tangents))
@@ -105,8 +105,8 @@ def _differences(f: Callable, args: tuple, tangents: tuple, eps: float) -> Any:
         if not dtypes.issubdtype(dtypes.dtype(a), np.inexact):
             return np.zeros(np.shape(a), dtypes.float0)
         wide = np.complex128 if np.iscomplexobj(a) else np.float64
-        return (np.asarray(a, wide) - np.asarray(b, wide)) / eps
-    return tree.map(slope, moved(eps / 2), moved(-eps / 2))
+        return (np.asarray(a, wide) - np.asarray(b, wide)) / (2 * eps)
+    return tree.map(slope, moved(eps), moved(-eps))
 
 
 def _inner_product(a: Any, b: Any) -> Any:

@@ -120,7 +120,13 @@ _HOLOMORPHIC_HINT = ("For holomorphic differentiation, pass holomorphic=True. Fo
 
 def _differentiable_input(x: Any, name: str, holomorphic: bool, allow_int: bool) -> Any:
     """`x` as an array, or the TypeError that says why one cannot differentiate by it."""
-    aval = aval_of(x)
+    try:
+        aval = aval_of(x)
+    except TypeError as error:
+        raise TypeError(errors.describe(
+            f"Argument '{x!s:.200}' of type {type(x)} is not a valid JAX type",
+            fix="pass arrays and numbers; others in arguments that argnums does not name",
+        )) from error
     dtype = aval.dtype
     if dtypes.issubdtype(dtype, np.floating) and not holomorphic:
         return as_array(x)

@@ -70,6 +70,13 @@ class CustomRule:
             if value is not None:
                 setattr(self, name, value)
 
+    def __getattr__(self, name: str) -> Any:
+        # A rule of another kind, defined on a function that has rules of several kinds.
+        if name in ("defjvp", "defjvps", "defvjp", "def_vmap") and isinstance(
+                self.__dict__.get("fun"), CustomRule):
+            return getattr(self.fun, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Bind to an instance, as functions do."""
         return self if instance is None else BoundRule(self, instance)

@@ -434,8 +434,9 @@ custom_lin_p = Primitive(
     "custom_lin", multiple_results=True, impl=_no_forward_mode, decompose=_no_forward_mode,
     shape=lambda *avals, out_avals, **_: [a for a in out_avals if a.dtype != dtypes.float0],
     transpose=_lin_transpose, vmap=_lin_vmap,
-    show=lambda params: {name: params[name] for name in ("bwd", "in_zeros", "num_res",
-                                                         "symbolic_zeros")})
+    show=lambda params: {"bwd": params["bwd"], "in_zeros": list(params["in_zeros"]),
+                         "num_res": params["num_res"],
+                         "symbolic_zeros": params["symbolic_zeros"]})
 
 
 # --- Functions that return their derivative ----------------------------------------------------

@@ -73,7 +73,8 @@ def fun_name(fun: Any) -> str:
     """A name for messages and for the compiled program."""
     while isinstance(fun, functools.partial):
         fun = fun.func
-    return getattr(fun, "__name__", type(fun).__name__)
+    name = getattr(fun, "__name__", None)
+    return name if isinstance(name, str) else type(fun).__name__
 
 
 _ABOUT = {
@@ -96,6 +97,7 @@ def wraps(fun: Any, prefix: str) -> Callable[[Callable], Callable]:
         # Programs are named after the user's function, whatever it was transformed by.
         name = wrapper.__name__ = fun_name(fun)
         if prefix == "make_jaxpr":
+            wrapper.__module__ = "jax"
             wrapper.__name__ = f"make_jaxpr({name})"
             wrapper.__qualname__ = f"make_jaxpr({wrapper.__qualname__})"
         elif prefix in _ABOUT and wrapper.__doc__:

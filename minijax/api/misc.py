@@ -112,10 +112,22 @@ def make_jaxpr(fun: Callable, static_argnums: int | Sequence[int] = (),
 def ensure_compile_time_eval() -> Iterator[None]:
     """Context in which operations on known arrays are run while an outer function is traced.
 
-    Operations on traced values raise.
+    Operations on traced values become part of the outer function, as they do without it.
     """
-    with core.entered(core.eval_trace, None):
+    outer = core.state.trace
+    inner = core.eval_trace if outer is core.eval_trace else _KnownTrace(outer, False)
+    with core.entered(inner, None):
         yield
+
+
+class _KnownTrace(core.Trace):
+    """Runs what it can; operations on tracers are for the trace in which it was opened."""
+
+    def process_primitive(self, primitive: Any, args: tuple, params: dict) -> Any:
+        traced = any(isinstance(x, core.Tracer) for x in args)
+        trace = self.parent if traced else core.eval_trace
+        with core.entered(trace, None):
+            return trace.process_primitive(primitive, args, params)
 
 
 def print_environment_info(return_string: bool = False) -> str | None:

@@ -19,8 +19,9 @@ from minijax.core import (Jaxpr, Tracer, eval_trace, get_aval, state, trace_to_j
 from minijax.lax.collectives import vary
 from minijax.lax.shard_map import axes_in, local_aval, scope, shard_map_p
 from minijax.runtime.call import Prefix
-from minijax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
+from minijax.sharding import AbstractMesh, AxisType, Mesh, PartitionSpec
 from minijax.sharding.context import get_abstract_mesh, physical_mesh
+from minijax.sharding.spec import axes_of
 
 __all__ = ["shard_map", "smap"]
 
@@ -182,6 +183,11 @@ def apply(f: Callable, request: Request, args: tuple) -> Any:
     return staged.out_tree.unflatten(outs)
 
 
+def _of_manual_axes(spec: PartitionSpec, manual: frozenset) -> PartitionSpec:
+    return PartitionSpec(*[tuple(a for a in axes if a in manual) or None
+                           for axes in axes_of(spec)])
+
+
 def _check_meshes(mesh: AbstractMesh, leaves: Sequence[Any]) -> None:
     """With an abstract mesh, arrays say where to run."""
     for x in leaves:
@@ -220,7 +226,7 @@ def _flat_in_specs(request: Request, args: tuple, leaves: Sequence[Any]) -> tupl
                 f"instances, but it was `None` when axis_names={set(request.axis_names)} are of "
                 f"type {', '.join(map(str, kinds))}", fix="shard_map(f, in_specs=...)"))
         found = [get_aval(x).sharding for x in leaves]
-        return tuple(s.spec if isinstance(s, NamedSharding) else PartitionSpec() for s in found)
+        return tuple(_of_manual_axes(s.spec, request.axis_names) for s in found)
     given = request.in_specs.treedef.unflatten(request.in_specs.leaves)
     return tuple(tree.broadcast_prefix(given, args, is_leaf=lambda x: x is None))
 

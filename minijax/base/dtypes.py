@@ -196,7 +196,7 @@ def canonicalize_dtype(dtype: DTypeLike, allow_extended_dtype: bool = False) -> 
 _canonicalize = functools.partial(canonicalize_dtype, allow_extended_dtype=True)
 
 
-def check_user_dtype(dtype: DTypeLike, fun_name: str = "dtype") -> DType:
+def check_user_dtype(dtype: DTypeLike, fun_name: str = "") -> DType:
     """The canonical dtype for one that the user asked for (None: the default float).
 
     Warns (or raises, or obeys: option jax_explicit_x64_dtypes) when it has 64 bits and x64 is
@@ -209,7 +209,8 @@ def check_user_dtype(dtype: DTypeLike, fun_name: str = "dtype") -> DType:
         return wanted
     if wanted not in _KNOWN:
         raise TypeError(
-            f"JAX only supports number, bool, and string dtypes, got dtype {dtype} in {fun_name}"
+            f"JAX only supports number, bool, and string dtypes, got dtype {dtype}"
+            + (f" in {fun_name}" if fun_name else "")
         )
     if wanted not in _TO_32 or config.enable_x64.value:
         return wanted
@@ -219,7 +220,8 @@ def check_user_dtype(dtype: DTypeLike, fun_name: str = "dtype") -> DType:
     mode = config.explicit_x64_dtypes.value
     if mode == config.ExplicitX64Mode.ALLOW:
         return wanted
-    what = f"Explicitly requested dtype {wanted.name} requested in {fun_name} is not available"
+    where = f" requested in {fun_name}" if fun_name else ""
+    what = f"Explicitly requested dtype {wanted.name}{where} is not available"
     if mode == config.ExplicitX64Mode.ERROR:
         raise ValueError(
             f"{what}. To enable more dtypes, set the jax_enable_x64 or jax_explicit_x64_dtypes "

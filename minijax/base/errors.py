@@ -70,7 +70,7 @@ class _Described:
         return _restore, (type(self), str(self))
 
     def _what(self) -> str:
-        return self._message
+        return str(self._message)
 
     def _because(self) -> str | None:
         return None
@@ -204,7 +204,8 @@ class UnexpectedTracerError(JAXTypeError):
             "Encountered an unexpected tracer. A function transformed by JAX had a side effect, "
             "allowing for a reference to an intermediate value with type "
             f"{_type_of(self.tracer)} wrapped in a {type(self.tracer).__name__} to escape the "
-            "scope of the transformation."
+            "scope of the transformation. Functions must return their results, and not save "
+            "intermediate values to global state."
         )
 
     def _because(self) -> str | None:
@@ -212,8 +213,9 @@ class UnexpectedTracerError(JAXTypeError):
             return None
         made = _where_made(self.tracer)
         inside = _traced_function(self.tracer)
-        parts = [f"it belongs to {inside}" if inside else None, f"made at {made}" if made else None]
-        return ", ".join(filter(None, parts)) or None
+        parts = [f"it belongs to {inside}" if inside else None,
+                 f"was created on line {made}" if made else None]
+        return ", and ".join(filter(None, parts)) or None
 
 
 class KeyReuseError(JAXTypeError):

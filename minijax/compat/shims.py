@@ -78,15 +78,23 @@ global_state = _GlobalState()
 
 
 def check_close(xs: Any, ys: Any, atol: Any = None, rtol: Any = None, err_msg: str = "") -> None:
-    """AssertionError unless two trees are equal up to the precision of their dtypes."""
+    """AssertionError unless two trees are equal up to tolerances, or the precision of dtypes.
+
+    A tolerance is a number, or one for each dtype in a dict.
+    """
+    def at(tolerance: Any, default: float, *values: Any) -> float:
+        if isinstance(tolerance, dict):
+            found = {np.dtype(kind): number for kind, number in tolerance.items()}
+            return max(found.get(v.dtype, default) for v in values)
+        return default if tolerance is None else tolerance
+
     def close(x: Any, y: Any) -> None:
         x, y = np.asarray(x), np.asarray(y)
         digits = min(dtypes.finfo(dtypes.to_inexact(v.dtype)).precision for v in (x, y))
-        tolerance = 10.0 ** -digits
+        default = 10.0 ** -digits
         np.testing.assert_allclose(
             x.astype(np.result_type(x, np.float32)), y.astype(np.result_type(y, np.float32)),
-            rtol=tolerance if rtol is None else rtol, atol=tolerance if atol is None else atol,
-            err_msg=err_msg)
+            rtol=at(rtol, default, x, y), atol=at(atol, default, x, y), err_msg=err_msg)
     tree.map(close, xs, ys)
 
 

@@ -28,8 +28,7 @@ from minijax.core.placement import (ManualAxisType, MixedAxes, Placement, Shardi
                                     with_sharding, with_varying)
 from minijax.core.primitive import Primitive, infer, missing_rule
 from minijax.core.reach import cut, reach_call, reached_outputs
-from minijax.core.refs import (AbstractRef, Ref, RefEffect, addupdate_p, freeze_p, get_p, is_ref,
-                               new_ref_p, returned_ref, swap_p, uses_refs)
+from minijax.core.refs import AbstractRef, Ref, RefEffect, is_ref, returned_ref, uses_refs
 from minijax.core.stage import JaxprTrace, JaxprTracer, close, trace_closed, trace_to_jaxpr
 from minijax.core.structural import (add_any_p, add_tangents, align, broadcast_in_dim,
                                      broadcast_in_dim_p, convert_element_type,
@@ -38,9 +37,9 @@ from minijax.core.structural import (add_any_p, add_tangents, align, broadcast_i
                                      nondifferentiable, pointwise, reduce_axes, reduce_sum,
                                      reduce_sum_p, reshape, reshape_p, transpose, transpose_p,
                                      zeros)
-from minijax.core.trace import (AxisTrace, EvalTrace, Trace, Tracer, ancestors, aval_of, check_escaped,
-                                entered, eval_trace, is_concrete, is_tracer, staging_flag, state,
-                                to_concrete, visible_axes)
+from minijax.core.trace import (AxisTrace, EvalTrace, Trace, Tracer, ancestors, aval_of,
+                                check_escaped, entered, eval_trace, is_concrete, is_tracer,
+                                staging_flag, state, to_concrete, visible_axes)
 from minijax.core.transpose import Linear, backward_pass, is_linear, transpose_jaxpr
 from minijax.core.vmap import (AxisData, BatchTrace, BatchTracer, axis_data, batch, batch_jaxpr,
                                batched_aval, unbatched_aval)
@@ -58,4 +57,4 @@ __all__ = [name for name in dir() if not name.startswith("_")]
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(f"module 'minijax.core' has no attribute '{name}'")
-    return getattr(import_module(_ELSEWHERE.get(name, "minijax.core.names")), name)
+    return getattr(import_module(_ELSEWHERE.get(name, "minijax.extend.core.names")), name)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minijax.base import dtypes, errors
+from minijax.base import dtypes, errors, tree
 from minijax.base.config import enable_x64
 from minijax.core.placement import ManualAxisType
 from minijax.core.placement import placement as make_placement
@@ -191,6 +191,10 @@ class Zero:
         return f"Zero({self.aval.str_short()})"
 
 
+# In rules of libraries that are themselves mapped, a zero is structure: nothing of it is batched.
+tree.register_pytree_node(Zero, lambda zero: ((), zero.aval), lambda aval, _: Zero(aval))
+
+
 def zero_tangent(x: Any) -> Zero:
     """The symbolic zero tangent of the value `x`."""
     return Zero(get_aval(x).to_tangent_aval())
@@ -239,7 +243,9 @@ def is_valid(x: Any) -> bool:
 def check_operands(name: str, args: Sequence[Any]) -> None:
     """TypeError that says which operand of the operation `name` is no array, if one is not."""
     for i, x in enumerate(args):
-        if not is_valid(x):
+        try:
+            get_aval(x)
+        except TypeError:
             raise TypeError(errors.describe(
                 f"Error interpreting argument to {name} as a JAX value. The problematic value is "
                 f"of type {type(x)} and was passed to {name} at position {i}.",

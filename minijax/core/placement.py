@@ -114,8 +114,23 @@ def resplit(sharding: Any, entries: Sequence[Any]) -> Any:
                                            reduced=spec.reduced))
 
 
+_ADDITIVE = frozenset(("add", "add_any", "sub", "neg", "convert_element_type", "copy", "real",
+                       "imag", "reshard"))
+
+
+def _check_unreduced(name: str, avals: Sequence[Any]) -> None:
+    """NotImplementedError unless the operation gives sums of the terms of its operands."""
+    sums = {s.spec.unreduced for s in map(sharding_of, avals) if s is not None}
+    if any(sums) and (name not in _ADDITIVE or len(sums) > 1):
+        raise NotImplementedError(errors.describe(
+            f"unreduced rule for {name} is not implemented",
+            because="an operand is a sum whose terms are still on different devices",
+            fix="jax.reshard(x, P()) sums it"))
+
+
 def split_elementwise(name: str, avals: Sequence[Any], out: Any) -> Any:
     """The sharding of a result that takes element i from element i of each operand."""
+    _check_unreduced(name, avals)
     entries: list = [None] * out.ndim
     first = None
     for aval in avals:

@@ -117,7 +117,8 @@ class Primitive:
 
 declared: weakref.WeakSet[Primitive] = weakref.WeakSet()
 _TYPE_CACHE_LIMIT = 4096
-_ASKED = ("sharding", "out_sharding", "dst_sharding")  # parameters that say how results are split
+# Parameters that say how results are split.
+_ASKED = ("sharding", "out_sharding", "dst_sharding", "devices")
 
 
 def infer(primitive: Primitive, avals: tuple, params: dict) -> tuple[tuple, frozenset]:

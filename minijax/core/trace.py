@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import Any
 
+import numpy as np
+
 from minijax.base import errors
 from minijax.base.jaxlib import Config, _jax
 from minijax.core.avals import get_aval, register_aval
@@ -154,11 +156,21 @@ class Tracer:
     def _is_traced_array() -> bool:
         return True
 
-    def _value_or(self, error: type[Exception]) -> Any:
+    def _value_or(self, error: type[Exception], *context: str) -> Any:
         value = self.concrete()
         if value is None:
-            raise error(self)
+            raise error(self, *context)
         return value
+
+    def _scalar(self, kind: type) -> Any:
+        if self.aval.ndim:
+            raise TypeError(errors.describe(
+                "Only scalar arrays can be converted to Python scalars.",
+                fix=f"x.astype({kind.__name__}) converts every element"))
+        return kind(self._value_or(
+            errors.ConcretizationTypeError,
+            f"The problem arose with the `{kind.__name__}` function. If trying to convert the data "
+            f"type of a value, try using `x.astype({kind.__name__})` instead."))
 
     def __bool__(self) -> bool:
         if self.aval.size != 1 and self.aval.ndim:
@@ -166,15 +178,20 @@ class Tracer:
         return bool(self._value_or(errors.TracerBoolConversionError))
 
     def __int__(self) -> int:
-        return int(self._value_or(errors.ConcretizationTypeError))
+        return self._scalar(int)
 
     def __float__(self) -> float:
-        return float(self._value_or(errors.ConcretizationTypeError))
+        return self._scalar(float)
 
     def __complex__(self) -> complex:
-        return complex(self._value_or(errors.ConcretizationTypeError))
+        return self._scalar(complex)
 
     def __index__(self) -> int:
+        if self.aval.ndim or not np.issubdtype(self.aval.dtype, np.integer):
+            raise TypeError(errors.describe(
+                "Only integer scalar arrays can be converted to a scalar index.",
+                because=f"the value is of type {self.aval.str_short(False)}",
+                fix="index with an integer: x.astype(int)"))
         return self._value_or(errors.TracerIntegerConversionError).__index__()
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
@@ -193,11 +210,15 @@ class Tracer:
         return self
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}<{self.aval.str_short()}>"
+        return f"{type(self).__name__}<{self.aval and self.aval.str_short()}>"
 
     def __format__(self, spec: str) -> str:
         return repr(self) if not spec else format(self._value_or(errors.ConcretizationTypeError),
                                                   spec)
+
+    def __reduce_ex__(self, protocol: int) -> Any:
+        return self._value_or(errors.ConcretizationTypeError,
+                              "A traced value cannot be pickled.").__reduce_ex__(protocol)
 
     def __copy__(self) -> "Tracer":
         return self

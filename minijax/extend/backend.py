@@ -23,6 +23,7 @@ def get_compile_options(num_replicas: int, num_partitions: int, device_assignmen
         devices = tuple((backend or get_backend()).devices()[:count])
     else:
         known = {d.id: d for d in (backend or get_backend()).devices()}
-        flat = [x for row in device_assignment for x in (row if hasattr(row, "__iter__") else [row])]
+        rows = [row if hasattr(row, "__iter__") else [row] for row in device_assignment]
+        flat = [x for row in rows for x in row]
         devices = tuple(known[getattr(x, "id", int(x))] for x in flat)
     return compile_options(devices, tuple((env_options_overrides or {}).items()))

@@ -18,13 +18,14 @@ from minijax.base.util import trace_cache
 from minijax.core import (AxisData, AxisTrace, Jaxpr, JaxprEqn, Linear, Literal, Primitive, Zero,
                           aval_of, axes_of, backward_pass, batch, batched_aval,
                           dce_call, entered, eval_jaxpr, jvp_jaxpr, linearize_jaxpr,
-                          materialize, merge_tangents, move_axis, reach_call, reshape, state,
-                          trace_closed, varying_axes, with_varying)
+                          materialize, merge_tangents, move_axis, reach_call, reshape, sharding_of,
+                          state, trace_closed, varying_axes, with_sharding, with_varying)
 from minijax.lax.collectives import psum_invariant_p, psum_p, vary
 from minijax.lax.elementwise import div
 from minijax.lax.rules import scalar_like
 from minijax.sharding import AxisType, PartitionSpec
 from minijax.sharding.context import use_abstract_mesh
+from minijax.sharding.named import make
 from minijax.sharding.spec import axes_of as axes_of_dims
 
 # --- Specs and local types ----------------------------------------------------------------------
@@ -49,9 +50,19 @@ def local_aval(mesh: Any, spec: Any, aval: Any, manual: frozenset, check_vma: bo
                 f"which maps array axis {i} (of size {shape[i]}) to mesh axis {names} (of size "
                 f"{count}), but {count} does not evenly divide {shape[i]}")
         shape[i] //= count
-    local = aval.update(shape=tuple(shape), placement=None)
+    local = with_sharding(aval.update(shape=tuple(shape)), _rest(mesh, sharding_of(aval), manual))
     outer = varying_axes(aval)
     return with_varying(local, outer.union(axes_in(spec)) if check_vma else outer)
+
+
+def _rest(mesh: Any, sharding: Any, manual: frozenset) -> Any:
+    """What the type of a part says: how axes that are not manual split it."""
+    if sharding is None or manual.issuperset(mesh.axis_names):
+        return None
+    entries = [tuple(a for a in axes if a not in manual) or None
+               for axes in axes_of_dims(sharding.spec)]
+    spec = PartitionSpec(*entries, unreduced=sharding.spec.unreduced - manual)
+    return make(manual_mesh(sharding.mesh, manual), spec)
 
 
 def _global_aval(mesh: Any, spec: Any, aval: Any, manual: frozenset) -> Any:
@@ -59,7 +70,22 @@ def _global_aval(mesh: Any, spec: Any, aval: Any, manual: frozenset) -> Any:
     shape = list(aval.shape)
     for i, axes in enumerate(axes_of_dims(spec)):
         shape[i] *= math.prod(sizes[a] for a in axes)
-    return with_varying(aval.update(shape=tuple(shape)), varying_axes(aval) - manual)
+    found = _joined(mesh, spec, aval)
+    out = with_sharding(aval.update(shape=tuple(shape)), found)
+    return with_varying(out, varying_axes(aval) - manual)
+
+
+def _joined(mesh: Any, spec: Any, aval: Any) -> Any:
+    """What the type of a whole says: the explicit axes of the spec, and those of the part."""
+    if not mesh.explicit_axes:
+        return None
+    inner = sharding_of(aval)
+    own = axes_of_dims(spec) + [()] * (aval.ndim - len(spec))
+    rest = [()] * aval.ndim if inner is None else axes_of_dims(inner.spec)
+    entries = [tuple(a for a in (*one, *other) if a in mesh.explicit_axes) or None
+               for one, other in zip(own, rest)]
+    unreduced = getattr(spec, "unreduced", frozenset())
+    return make(mesh.abstract_mesh, PartitionSpec(*entries, unreduced=unreduced))
 
 
 def manual_mesh(mesh: Any, manual: frozenset) -> Any:

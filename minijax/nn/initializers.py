@@ -166,7 +166,7 @@ def _polar(radius_squared: Any, key: Any, shape: tuple[int, ...], dtype: Any) ->
     """Complex numbers of the given squared moduli in random directions."""
     real = np.finfo(dtype).dtype
     angle = ufuncs.multiply(random.uniform(key, shape, real), np.asarray(2 * np.pi, real)[()])
-    radius = ufuncs.sqrt(radius_squared).astype(dtype)
+    radius, angle = ufuncs.sqrt(radius_squared).astype(dtype), angle.astype(dtype)
     return ufuncs.multiply(radius, ufuncs.exp(ufuncs.multiply(np.asarray(1j, dtype)[()], angle)))
 
 

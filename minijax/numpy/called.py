@@ -28,10 +28,13 @@ class _Call(NamedTuple):
 
 def named(what: str) -> str:
     """The message, with the call that it is about unless it says so itself."""
-    call = _outermost_call()
+    try:
+        call = _outermost_call()
+    except Exception:  # a helper of error messages must not raise another error
+        call = None
     if call is None:
         return what
-    shapes = [str(x.shape) for x in call.arguments.values() if hasattr(x, "dtype")]
+    shapes = [str(x.shape) for x in call.arguments.values() if _is_array(x)]
     if call.name.rpartition(".")[2] in what and all(shape in what for shape in shapes):
         return what
     given = ", ".join(_argument(name, value) for name, value in call.arguments.items())
@@ -93,12 +96,16 @@ def _telling(function: Callable, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _argument(name: str, value: Any) -> str:
-    plain = hasattr(value, "dtype") or isinstance(value, (list, tuple)) or name[0] == "["
+    plain = _is_array(value) or isinstance(value, (list, tuple)) or name[0] == "["
     return _short(value) if plain else f"{name}={_short(value)}"
 
 
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "dtype") and isinstance(getattr(value, "shape", None), tuple)
+
+
 def _short(value: Any) -> str:
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
+    if _is_array(value):
         return f"{value.dtype}[{','.join(map(str, value.shape))}]"
     if isinstance(value, (list, tuple)) and len(value) <= 8:
         inner = ", ".join(map(_short, value))

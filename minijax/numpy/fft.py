@@ -20,6 +20,7 @@ import numpy as np
 from minijax import lax
 from minijax.base import dtypes, errors
 from minijax.base.dtypes import DTypeLike
+from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axes
 from minijax.core import structural
 from minijax.lax import FftType
@@ -28,7 +29,9 @@ from minijax.numpy import creation, manipulation, promotion, ufuncs
 from minijax.numpy.creation import Place
 from minijax.runtime.call import fused
 
-Array = creation.Array
+__all__ = ["fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "ifft", "ifft2", "ifftn",
+           "ifftshift", "ihfft", "irfft", "irfft2", "irfftn", "rfft", "rfft2", "rfftfreq", "rfftn"]
+
 Norm = str | None
 
 _NORMS = (None, "backward", "ortho", "forward")

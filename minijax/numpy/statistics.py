@@ -84,16 +84,19 @@ def median(a: ArrayLike, axis: int | tuple[int, ...] | None = None, out: None = 
            overwrite_input: bool = False, keepdims: bool = False) -> Any:
     """The middle element over `axis`, or the mean of the two in the middle."""
     _refuse("median", out, overwrite_input)
-    options = (reductions.static_axis(axis), "midpoint", bool(keepdims), False)
-    return _quantile(a, 0.5, None, options)
+    return _median(a, reductions.static_axis(axis), bool(keepdims), False)
 
 
 def nanmedian(a: ArrayLike, axis: int | tuple[int, ...] | None = None, out: None = None,
               overwrite_input: bool = False, keepdims: bool = False) -> Any:
     """`median` of the elements that are not NaN."""
     _refuse("nanmedian", out, overwrite_input)
-    options = (reductions.static_axis(axis), "midpoint", bool(keepdims), True)
-    return _quantile(a, 0.5, None, options)
+    return _median(a, reductions.static_axis(axis), bool(keepdims), True)
+
+
+@fused(static_argnums=(1, 2, 3))
+def _median(a: Any, axis: Any, keepdims: bool, skip_nan: bool) -> Any:
+    return _quantile.body(a, 0.5, None, (axis, "midpoint", keepdims, skip_nan))
 
 
 @fused(static_argnums=3)

@@ -1,9 +1,10 @@
 """Programs with references as programs on values.
 
 Each reference becomes the array that it holds at the moment; a program that takes references gives
-their last values as additional results. A primitive says how in its field `discharge`, a function
-of (values of the operands, references, params) to (results, values of the references
-afterwards), where `references` has a key for each operand that is one and None for others; for operations that call one jaxpr, `call` makes one.
+their last values as additional results. A primitive says how in its field `discharge`: a function
+of the values of the operands, their references (a key for each operand that is one, None for the
+others) and the parameters, which gives the results and the last values of the references. For
+operations that call one jaxpr, `call` makes one.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from typing import Any, NamedTuple
 
 from minijax.base import errors
 from minijax.base.util import weak_cache
-from minijax.core import (EvalTrace, Jaxpr, JaxprEqn, JaxprTrace, Literal, Primitive, Ref, Var,
-                          aval_of, get_p, is_ref, jit_p, jit_params, new_ref_p, state, swap_p,
-                          trace_closed, uses_refs)
-from minijax.core import refs as references
+from minijax.core import (EvalTrace, Jaxpr, JaxprEqn, JaxprTrace, JVPTrace, Literal, Primitive,
+                          Ref, Var, ancestors, aval_of, eval_jaxpr, is_ref, jit_p, jit_params,
+                          state, trace_closed, uses_refs)
+from minijax.core.refs import alive
+from minijax.passes import references
+from minijax.passes.references import get_p, new_ref_p, swap_p
 
 
 def discharge(jaxpr: Jaxpr) -> Jaxpr:
@@ -34,13 +37,17 @@ def _discharge(jaxpr: Jaxpr) -> Jaxpr:
             _run(eqn, env)
         state.source = outer
         outs = [v.val if type(v) is Literal else env[v] for v in jaxpr.outvars]
-        return outs + [references.alive(env[v]) for v in jaxpr.invars if is_ref(v.aval)]
+        return outs + [alive(env[v]) for v in jaxpr.invars if is_ref(v.aval)]
 
     avals = [a.inner_aval if is_ref(a) else a for a in jaxpr.in_avals]
     return trace_closed(fun, avals, jaxpr.debug)
 
 
-_discharged = weak_cache(_discharge)
+def _differentiating() -> bool:
+    return any(isinstance(t, JVPTrace) for t in ancestors(state.trace))
+
+
+_discharged = weak_cache(_discharge, _differentiating)
 
 
 def _run(eqn: JaxprEqn, env: dict) -> None:
@@ -61,6 +68,8 @@ def _discharge_operation(primitive: Primitive, operands: Sequence[Any], refs: Se
     if primitive.discharge is not None:
         return primitive.discharge(operands, refs, params)
     if any(r is not None for r in refs):
+        if "call_jaxpr" in params and not _differentiating():  # a function with its own derivative
+            return _inlined(operands, refs, params)
         raise NotImplementedError(errors.describe(
             f"References cannot be operands of '{primitive.name}'.",
             fix="read the reference first: ref[...]"))
@@ -87,6 +96,8 @@ def call(param: str, bind: Callable[[Sequence[Any], Jaxpr, dict], list]) -> Call
     return rule
 
 
+_inlined = call("call_jaxpr", lambda operands, jaxpr, params: eval_jaxpr(
+    jaxpr, jaxpr.consts, *operands))
 jit_p.discharge = call("jaxpr", lambda operands, jaxpr, params: jit_p.bind(*operands, **jit_params(
     jaxpr, params["name"], inline=params["inline"], keep_unused=params["keep_unused"],
     compiler_options_kvs=params["compiler_options_kvs"])))

@@ -58,7 +58,7 @@ def float_dtype(name: str, dtype: Any, complex_too: bool = False) -> np.dtype:
     """The dtype of a sampler of floats, by default the widest enabled one."""
     if dtype is None:
         return dtypes.default_float()
-    dtype = dtypes.check_user_dtype(dtype, name)
+    dtype = dtypes.check_user_dtype(dtype)
     kinds = "float or complex" if complex_too else "float"
     if not (dtypes.issubdtype(dtype, np.floating)
             or (complex_too and dtypes.issubdtype(dtype, np.complexfloating))):
@@ -72,7 +72,7 @@ def integer_dtype(name: str, dtype: Any, error: type = TypeError, text: str = ""
     """The dtype of a sampler of integers, by default the widest enabled one."""
     if dtype is None:
         return dtypes.default_int()
-    dtype = dtypes.check_user_dtype(dtype, name)
+    dtype = dtypes.check_user_dtype(dtype)
     if not dtypes.issubdtype(dtype, np.integer):
         raise error(errors.describe(
             (text or "{name} only accepts integer dtypes, got {dtype}").format(

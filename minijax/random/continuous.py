@@ -71,8 +71,8 @@ def weibull_min(key: Array, scale: ArrayLike, concentration: ArrayLike, shape: S
 
 @body()
 def _weibull_min(key: Any, scale: Any, concentration: Any, shape: tuple, dtype: Any) -> Any:
-    return jnp.power(exponential_body(key, shape, dtype),
-                     lax.convert_element_type(1.0 / concentration, dtype)) * scale
+    power = aligned(1.0 / concentration, dtype, shape)
+    return jnp.power(exponential_body(key, shape, dtype), power) * aligned(scale, dtype, shape)
 
 
 def double_sided_maxwell(key: Array, loc: ArrayLike, scale: ArrayLike, shape: Shape = (),
@@ -192,7 +192,8 @@ def _multivariate_normal(key: Any, mean: Any, cov: Any, shape: tuple, dtype: Any
     mean, cov = promotion.promote_inexact(mean, cov)
     factor = _FACTORS[method](cov)
     x = normal_body(key, (*shape, mean.shape[-1]), dtype)
-    return mean + jnp.einsum("...ij,...j->...i", factor, x)
+    offset = jnp.einsum("...ij,...j->...i", factor, x)
+    return promotion.to_rank(mean, offset.ndim) + offset
 
 
 def orthogonal(key: Array, n: int, shape: Shape = (), dtype: Any = None, m: int | None = None, *,

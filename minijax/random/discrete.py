@@ -54,7 +54,7 @@ def _poisson(key: Any, lam: Any, shape: tuple, dtype: Any) -> Any:
 
 def _count_products(key: Any, lam: Any, shape: tuple, dtype: Any) -> Any:
     """How many uniforms can be multiplied until the product is below exp(-lam), less one."""
-    limit = dtypes.iinfo(dtype).max
+    limit = _most_rounds(dtype)
 
     def going(state: tuple) -> Any:
         i, _, _, log_product = state
@@ -74,6 +74,12 @@ def _zero_round() -> Any:
     return np.zeros((), dtypes.default_int())[()]
 
 
+def _most_rounds(dtype: Any) -> Any:
+    """The largest integer of the dtype, or that of the counter of rounds if it is less."""
+    counter = dtypes.default_int()
+    return np.asarray(min(dtypes.iinfo(dtype).max, dtypes.iinfo(counter).max), counter)
+
+
 def _reject_poisson(key: Any, lam: Any, shape: tuple, dtype: Any) -> Any:
     log_lam = lax.log(lam)
     b = 0.931 + 2.53 * lax.sqrt(lam)
@@ -91,7 +97,7 @@ def _reject_poisson(key: Any, lam: Any, shape: tuple, dtype: Any) -> Any:
         outside = (k < 0) | ((us < 0.013) & (v > us))
         return k, quick | (~outside & (s <= t))
 
-    out = _until_accepted(key, propose, lam, dtypes.iinfo(dtype).max)
+    out = _until_accepted(key, propose, lam, _most_rounds(dtype))
     return lax.convert_element_type(out, dtype)
 
 
@@ -101,7 +107,7 @@ def _until_accepted(key: Any, propose: Any, like: Any, limit: Any) -> Any:
 
     def going(state: tuple) -> Any:
         i, _, accepted, _ = state
-        return jnp.any(~accepted) & (i < limit)
+        return jnp.any(~accepted) & (lax.convert_element_type(i, limit.dtype) < limit)
 
     def one_round(state: tuple) -> tuple:
         i, out, accepted, key = state
@@ -209,7 +215,7 @@ def _reject_binomial(key: Any, n: Any, p: Any) -> Any:
                  - _stirling_tail(k) - _stirling_tail(n - k))
         return k, quick | (~outside & (s <= bound))
 
-    return _until_accepted(key, propose, n, dtypes.finfo(n.dtype).max)
+    return _until_accepted(key, propose, n, np.asarray(dtypes.finfo(n.dtype).max, n.dtype))
 
 
 def multinomial(key: Array, n: ArrayLike, p: ArrayLike, *, shape: Shape | None = None,

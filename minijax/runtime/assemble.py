@@ -14,6 +14,7 @@ import numpy as np
 from minijax.base import jaxlib, tree
 from minijax.core import ShapedArray
 from minijax.runtime import place
+from minijax.sharding.layout import Format, Layout
 from minijax.sharding.single import SingleDeviceSharding, single_device
 
 ArrayImpl = jaxlib.ArrayImpl
@@ -55,6 +56,14 @@ def make_array_from_callback(
     Called once for each different part that this process holds.
     """
     shape = tuple(shape)
+    layout = None
+    if isinstance(sharding, Format):
+        if sharding.layout is Layout.AUTO:
+            raise TypeError("`Layout.AUTO` cannot be used in place of a device-local layout when "
+                            "calling `jax.make_array_from_callback`.")
+        layout, sharding = sharding.layout, sharding.sharding
+    if sharding is None:
+        raise TypeError("sharding should be an instance of `jax.sharding`. Got None")
     sharding = place.target_sharding(sharding)
     made: dict[Any, Any] = {}
     parts = []
@@ -63,7 +72,7 @@ def make_array_from_callback(
         if key not in made:
             made[key] = data_callback(index)
         value = made[key] if dtype is None else np.asarray(made[key], dtype)
-        parts.append(place.put_leaf(value, single_device(device)))
+        parts.append(place.put_leaf(value, single_device(device), None, layout))
     return make_array_from_single_device_arrays(shape, sharding, parts, dtype=dtype)
 
 

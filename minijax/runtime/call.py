@@ -28,7 +28,7 @@ from minijax.runtime.arguments import CallDebug, Resolved
 from minijax.runtime.compile import Executable, Placement, compile_jaxpr
 from minijax.sharding import PartitionSpec
 from minijax.sharding.context import named
-from minijax.sharding.layout import Layout
+from minijax.sharding.layout import Format, Layout
 
 Array = jaxlib.Array
 ArrayImpl = jaxlib.ArrayImpl
@@ -139,13 +139,18 @@ def _trace(fun: Callable, options: Options, signature: Any, count: int, avals: t
     if config.check_tracer_leaks.value:
         _check_leaks(traces[0])
     donated = arguments.donated_leaves(signature, count, static, given)
+    ins, in_layouts = _parts(_flat_in_shardings(options, signature, len(captured)))
+    outs, out_layouts = _parts(
+        flat_shardings(options.out_shardings, debug.out_tree, "jit out_shardings"))
     params = jit_params(
         jaxpr, name, donated_invars=(False,) * len(captured) + donated,
-        in_shardings=_flat_in_shardings(options, signature, len(captured)),
-        out_shardings=flat_shardings(options.out_shardings, debug.out_tree, "jit out_shardings"),
-        inline=options.inline, keep_unused=options.keep_unused,
+        in_shardings=ins, out_shardings=outs, inline=options.inline, keep_unused=options.keep_unused,
         compiler_options_kvs=options.compiler_options,
     )
+    if in_layouts is not None:
+        params["in_layouts"] = in_layouts
+    if out_layouts is not None:
+        params["out_layouts"] = out_layouts
     traced = Traced(jaxpr, captured, close(jaxpr, captured), debug.out_tree, donated, params, debug)
     if any(isinstance(x, Tracer) for x in captured):
         raise _Uncached(traced)
@@ -219,9 +224,9 @@ def prefix_of(shardings: Any) -> Any:
 def _one_sharding(x: Any) -> Any:
     if x is None or x is UNSPECIFIED:
         return UNSPECIFIED
-    if isinstance(x, PartitionSpec):  # over the mesh in context when the function is traced
+    if isinstance(x, (PartitionSpec, Format)):  # the mesh is that in context at tracing
         return x
-    if isinstance(x, Layout):
+    if isinstance(x, (Layout, type(Layout.AUTO))):
         raise ValueError("`jax.jit` does not accept device-local layouts directly. Create a "
                          "`Format` instance wrapping this device-local layout and pass that to "
                          f"`jit` instead. Got {x}")
@@ -246,6 +251,15 @@ def flat_shardings(prefix: Any, treedef: Any, what: str) -> tuple | None:
         ) from None
 
 
+def _parts(given: tuple | None) -> tuple[tuple | None, tuple | None]:
+    """The shardings and the layouts of what was given for each leaf."""
+    if given is None or not any(isinstance(x, Format) for x in given):
+        return given, None
+    shardings = [x.sharding if isinstance(x, Format) else x for x in given]
+    layouts = tuple(x.layout if isinstance(x, Format) else None for x in given)
+    return tuple(UNSPECIFIED if s is None else s for s in shardings), layouts
+
+
 def _flat_in_shardings(options: Options, signature: Any, num_captured: int) -> tuple | None:
     if options.in_shardings is UNSPECIFIED:
         return None
@@ -263,16 +277,32 @@ def _flat_in_shardings(options: Options, signature: Any, num_captured: int) -> t
 def placement(traced: Traced, options: Options, leaves: Sequence[Any]) -> Placement:
     """Where a program runs: as options say, else where its committed arguments are."""
     if options.device is not None:
-        return Placement((options.device,), committed=True)
+        return where.on_device(options.device, traced.jaxpr)
     if options.backend is not None:
         client = backend.get_client(options.backend)
-        return Placement((backend.first_local_device(client),), committed=True)
+        return where.on_device(backend.first_local_device(client), traced.jaxpr)
     params, n = traced.params, len(traced.captured)
     operands = [None] * len(leaves) if options.moves_arguments else leaves
     found = where.choose(where.Wishes(
         traced.jaxpr, [*traced.captured, *operands], params["in_shardings"],
         params["out_shardings"], lambda: _names(traced), traced.debug.fun_name))
-    return found._replace(in_shardings=found.in_shardings[n:])
+    found = found._replace(in_shardings=found.in_shardings[n:])
+    if any(params["in_layouts"]) or any(params["out_layouts"]):
+        in_layouts = params["in_layouts"][n:]
+        _check_layouts(in_layouts, leaves)
+        return found._replace(in_layouts=in_layouts, out_layouts=params["out_layouts"])
+    return found
+
+
+def _check_layouts(layouts: Sequence[Any], leaves: Sequence[Any]) -> None:
+    for layout, x in zip(layouts, leaves, strict=True):
+        if isinstance(layout, Layout) and type(x) is ArrayImpl and x._committed:
+            found = Layout.from_pjrt_layout(x._pjrt_layout)
+            if found.major_to_minor != layout.major_to_minor:
+                raise ValueError(
+                    "Layout passed to jit does not match the layout on the respective arg. Got "
+                    f"layout: {layout}, arg layout: {found} for arg type: "
+                    f"{x.aval.str_short(False)}")
 
 
 def _names(traced: Traced) -> list[str]:
@@ -347,6 +377,8 @@ def fast_path(executable: Executable | None, out: Any, out_tree: Any) -> FastPat
         if any(aval.dtype == dtypes.float0 for aval in executable.out_avals):
             return None
         out_tree = _dispatch_registry.flatten(out)[1]  # C++ puts keys together out of words
+    if executable.in_layouts is not None:
+        return None
     consts = executable.const_args
     shardings = [c._sharding for c in consts] + executable.in_shardings
     return FastPath(

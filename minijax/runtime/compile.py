@@ -25,6 +25,7 @@ from minijax.passes.physicalize import is_extended, mentions_keys, physicalize
 from minijax.runtime import disk_cache, foreign, place, spmd, tokens
 from minijax.sharding import NamedSharding
 from minijax.sharding.context import physical_mesh
+from minijax.sharding.layout import mode
 from minijax.sharding.single import SingleDeviceSharding, single_device
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ class Placement(NamedTuple):
     in_shardings: tuple[Any, ...] = ()
     out_shardings: tuple[Any, ...] = ()
     committed: bool = False
+    in_layouts: tuple[Any, ...] = ()
+    out_layouts: tuple[Any, ...] = ()
 
     def complete(self, num_inputs: int, num_outputs: int) -> "Placement":
         """The same with a sharding, or UNSPECIFIED, for every argument and result."""
@@ -78,7 +81,12 @@ def compile_options(
     if len(devices) > 1:
         build.allow_spmd_sharding_propagation_to_parameters = list(auto_inputs) or [False]
         build.allow_spmd_sharding_propagation_to_output = list(auto_outputs) or [True]
-    overrides = [(name, _option_value(value)) for name, value in extra]
+    overrides = []
+    for name, value in extra:
+        if name in _BUILD_OPTIONS:
+            setattr(build, name, _LEVELS.get(value, value))
+        else:
+            overrides.append((name, _option_value(value)))
     if not config.compiler_enable_remat_pass.value:
         build.debug_options.xla_disable_hlo_passes = "rematerialization"
     level = config.optimization_level.value
@@ -93,6 +101,8 @@ def compile_options(
 
 
 _LEVELS = {"O0": 10, "O1": 20, "O2": 30, "O3": 40}
+_BUILD_OPTIONS = ("exec_time_optimization_effort", "memory_fitting_effort", "optimization_level",
+                  "memory_fitting_level")
 
 
 def _option_value(value: Any) -> Any:
@@ -226,7 +236,9 @@ def lower_jaxpr(
         show_scope=show_scope,
         ordered_effects=ordered,
         devices=placement.devices,
-        **_sharding_texts(placement, jaxpr, kept, len(const_args)),
+        in_layouts=_select(map(mode, placement.in_layouts), kept) if placement.in_layouts else (),
+        out_layouts=list(map(mode, placement.out_layouts)),
+        **_sharding_texts(placement, jaxpr, kept, const_args),
     )
     _warn_unusable(lowered.unused_donations, jaxpr.in_avals, len(ordered) + len(const_args))
     return Program(whole, name, placement, kept, const_args, lowered, list(jaxpr.out_avals),
@@ -277,7 +289,7 @@ def _warn_unusable(unused: Sequence[int], avals: Sequence[Any], n_consts: int) -
 
 
 def _sharding_texts(
-    placement: Placement, jaxpr: Jaxpr, kept: Sequence[bool], n_consts: int
+    placement: Placement, jaxpr: Jaxpr, kept: Sequence[bool], consts: Sequence[ArrayImpl]
 ) -> dict[str, Any]:
     """What `lower` wants to know of shardings; nothing when there is one device."""
     if len(placement.devices) == 1:
@@ -287,6 +299,7 @@ def _sharding_texts(
         meshes.name(demand.mesh)
     ins = _select(placement.in_shardings, kept)
     return {
+        "const_shardings": [meshes.text(_where_it_is(c), c.ndim) for c in consts],
         "in_shardings": [meshes.text(s, v.aval.ndim) for s, v in zip(ins, jaxpr.invars)],
         "out_shardings": [
             meshes.text(s, v.aval.ndim) for s, v in zip(placement.out_shardings, jaxpr.outvars)
@@ -294,6 +307,11 @@ def _sharding_texts(
         "spmd": meshes,
         "num_partitions": len(placement.devices),
     }
+
+
+def _where_it_is(const: ArrayImpl) -> Any:
+    """The sharding of a constant that is on several devices already."""
+    return const._sharding if isinstance(const._sharding, NamedSharding) else UNSPECIFIED
 
 
 @functools.cache
@@ -389,7 +407,7 @@ class Executable:
         if not self.meshes and len(self.placement.devices) > 1 and physical_mesh() is not None:
             self.meshes = [physical_mesh()]
         count = len(program.const_args)
-        shardings = self._input_shardings([c.ndim for c in program.const_args])
+        shardings = self._input_shardings(program.const_args)
         self.const_args = place.shard_args(program.const_args, shardings[:count])
         self.in_shardings = shardings[count:]
         self.out_shardings = self._output_shardings()
@@ -399,6 +417,8 @@ class Executable:
         self.wrap = wrap if any(wrap) else None
         self.ordered = program.ordered
         self.effects = program.jaxpr.effects
+        self.in_layouts = (_select(self.placement.in_layouts, self.kept)
+                           if any(map(mode, self.placement.in_layouts)) else None)
         self.has_keys = any(map(is_extended, self.in_avals)) or self.wrap is not None
         committed = program.placement.committed
         self.out_committed = [committed] * len(self.out_avals)
@@ -407,15 +427,15 @@ class Executable:
             for aval, sharding in zip(self.out_avals, self.out_shardings, strict=True)
         ]
 
-    def _input_shardings(self, const_ranks: list[int]) -> list[Any]:
+    def _input_shardings(self, consts: Sequence[ArrayImpl]) -> list[Any]:
         """Where the constants and the kept arguments must be."""
         devices = self.placement.devices
         if len(devices) == 1:
-            return [single_device(devices[0])] * (len(const_ranks) + sum(self.kept))
-        given = [UNSPECIFIED] * len(const_ranks) + _select(self.placement.in_shardings, self.kept)
+            return [single_device(devices[0])] * (len(consts) + sum(self.kept))
+        given = list(map(_where_it_is, consts)) + _select(self.placement.in_shardings, self.kept)
         if all(s is not UNSPECIFIED for s in given):
             return given
-        ranks = const_ranks + [aval.ndim for aval in _select(self.in_avals, self.kept)]
+        ranks = [c.ndim for c in consts] + [aval.ndim for aval in _select(self.in_avals, self.kept)]
         return self._chosen(given, self.loaded.get_parameter_shardings(), ranks)
 
     def _output_shardings(self) -> list[Any]:
@@ -445,6 +465,9 @@ class Executable:
         if self.has_keys:
             args = place.words(args)
         kept = _select(args, self.kept) if not all(self.kept) else args
+        if self.in_layouts is not None:
+            kept = [place.shard_arg(x, sharding, layout) for x, sharding, layout in
+                    zip(kept, self.in_shardings, self.in_layouts, strict=True)]
         arrays = place.shard_args(kept, self.in_shardings)
         for x in arrays:
             place.check_deleted(x)

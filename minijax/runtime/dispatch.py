@@ -10,7 +10,7 @@ from typing import Any
 from minijax.core import EvalTrace, Jaxpr, Primitive, subjaxprs, trace_closed
 from minijax.base.util import exact
 from minijax.passes import structure
-from minijax.runtime import call, compile
+from minijax.runtime import call, compile, layouts  # noqa: F401  (layouts sets a hook)
 from minijax.runtime.call import FlatOptions, make_flat
 
 _LIMIT = 4096

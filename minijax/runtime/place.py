@@ -14,13 +14,16 @@ from typing import Any
 import numpy as np
 
 from minijax.base import dtypes, errors, jaxlib, tree
-from minijax.core import Primitive, ShapedArray, Tracer, Zero, get_aval, placement, state
+from minijax.core import (Primitive, ShapedArray, Tracer, Zero, get_aval, placement,
+                          sharding_of, state)
 from minijax.lax.explicit import mesh_cast_p
 from minijax.passes.physicalize import is_extended
 from minijax.runtime import backend
-from minijax.sharding import PartitionSpec
+from minijax.sharding import NamedSharding, PartitionSpec
 from minijax.sharding.context import named
-from minijax.sharding.named import typed
+from minijax.sharding.layout import Format, Layout
+from minijax.sharding.memory import Space, in_space
+from minijax.sharding.named import counts_for_nothing, typed
 from minijax.sharding.single import single_device
 
 Array = jaxlib.Array
@@ -68,6 +71,9 @@ def from_numpy(
         shards, devices = [value[index] for index in places.values()], list(places)
         if not owned:  # C++ cannot copy two shards that are views of the same memory
             shards, semantics = list(map(np.array, shards)), _ZERO_COPY
+        if isinstance(sharding, NamedSharding) and sharding.spec.unreduced:
+            nothing = counts_for_nothing(sharding)
+            shards = [np.zeros_like(x) if d in nothing else x for x, d in zip(shards, devices)]
         aval = located(aval, sharding)
     # enable_x64: the dtype is decided already, C++ must not narrow 64-bit data a second time.
     return _put(aval, sharding, shards, devices, committed, False, semantics, True)
@@ -162,7 +168,8 @@ def place(x: ArrayImpl, sharding: Any, semantics: Any = _Semantics.REUSE_INPUT) 
 
 def _reshard(x: ArrayImpl, sharding: Any) -> ArrayImpl:
     """An array in other parts: from the shards at hand, through the host."""
-    if x._sharding.is_fully_replicated and x._sharding.is_fully_addressable:
+    sums = isinstance(sharding, NamedSharding) and sharding.spec.unreduced
+    if x._sharding.is_fully_replicated and x._sharding.is_fully_addressable and not sums:
         part = x.addressable_data(0)
         places = sharding.addressable_devices_indices_map(x.shape)
         if all(index == (slice(None),) * x.ndim for index in places.values()):
@@ -185,7 +192,9 @@ def check_deleted(x: ArrayImpl) -> None:
 
 
 def shard_arg(x: Any, sharding: Any, layout: Any = None) -> ArrayImpl:
-    """One argument of an executable, where the executable wants it."""
+    """One argument of an executable, where and how the executable wants it."""
+    if isinstance(layout, Layout):
+        return _with_layout(shard_arg(x, sharding), layout)
     if type(x) is ArrayImpl:
         if x._sharding is sharding:
             return x
@@ -193,6 +202,14 @@ def shard_arg(x: Any, sharding: Any, layout: Any = None) -> ArrayImpl:
     if isinstance(x, np.ndarray) and x.dtype == dtypes.float0:
         x = np.zeros(x.shape, bool)  # what programs have in its place
     return from_value(x, sharding, True)
+
+
+relayout: Any = None  # set by runtime/layouts.py: an array copied to another layout
+
+
+def _with_layout(x: ArrayImpl, layout: Layout) -> ArrayImpl:
+    found = Layout.from_pjrt_layout(x._pjrt_layout)
+    return x if found.major_to_minor == layout.major_to_minor else relayout(x, layout)
 
 
 def shard_args(args: Sequence[Any], shardings: Sequence[Any]) -> list[ArrayImpl]:
@@ -210,6 +227,8 @@ def target_sharding(device: Any) -> Any:
     """The sharding that a user's `device` argument means; None for None."""
     if device is None or isinstance(device, Sharding):
         return device
+    if isinstance(device, Space):  # of a value in a program, whose sharding is not known
+        return None
     if isinstance(device, Device):
         return single_device(device)
     if isinstance(device, PartitionSpec):
@@ -228,8 +247,10 @@ def target_sharding(device: Any) -> Any:
     )
 
 
-def put_leaf(x: Any, sharding: Any, may_alias: bool | None = None) -> Any:
+def put_leaf(x: Any, sharding: Any, may_alias: bool | None = None, layout: Any = None) -> Any:
     """One concrete leaf of `device_put`."""
+    if layout is not None:
+        return _with_layout(put_leaf(x, sharding, may_alias), layout)
     if sharding is not None and hasattr(sharding, "check_compatible_aval"):
         sharding.check_compatible_aval(np.shape(x))
     if not isinstance(x, ArrayImpl):
@@ -258,7 +279,8 @@ def device_put(x: Any, device: Any = None, *, src: Any = None, donate: Any = Fal
     devices = _prefix("device", device, x, treedef)
     donated = _prefix("donate", donate, x, treedef)
     aliases = _prefix("may_alias", may_alias, x, treedef)
-    where = [target_sharding(d) for d in devices]
+    where = [_space_of(leaf, d) if isinstance(d, Space) else target_sharding(d)
+             for leaf, d in zip(leaves, devices)]
     if any(d and a for d, a in zip(donated, aliases, strict=True)):
         raise ValueError("may_alias and donate cannot be True at the same time.")
     if state.trace.staging or any(isinstance(leaf, Tracer) for leaf in leaves):
@@ -267,15 +289,31 @@ def device_put(x: Any, device: Any = None, *, src: Any = None, donate: Any = Fal
         semantics = tuple(map(_semantics, donated, aliases))
         sources = _prefix("src", src, x, treedef)
         outs = device_put_p.bind(
-            *leaves, devices=tuple(devices), srcs=tuple(sources), copy_semantics=semantics)
+            *leaves, devices=tuple(target_sharding(d) if isinstance(d, PartitionSpec) else d
+                                   for d in devices), srcs=tuple(sources), copy_semantics=semantics)
     else:
-        outs = list(map(put_leaf, leaves, where, aliases))
+        outs = list(map(put_leaf, leaves, where, aliases, map(_layout_of, devices)))
     return treedef.unflatten(outs)
+
+
+def _layout_of(given: Any) -> Layout | None:
+    """The layout that a Format asks for; ValueError if it leaves that to a compiler."""
+    if not isinstance(given, Format) or given.layout is None:
+        return None
+    if given.layout is Layout.AUTO:
+        raise ValueError("sharding and layout in `Layout` instance should be concrete. "
+                         f"Got layout: {given}")
+    return given.layout
+
+
+def _space_of(x: Any, space: Space) -> Any:
+    """Where a value is after a move to another kind of memory."""
+    return in_space(getattr(x, "_sharding", None) or default_sharding(), space)
 
 
 def _prefix(what: str, given: Any, x: Any, treedef: Any) -> list[Any]:
     """One entry of the tree prefix `given` for each leaf of `x`."""
-    if given is None or isinstance(given, (bool, Device, Sharding)):
+    if given is None or isinstance(given, (bool, Device, Sharding, Space)):
         return [given] * treedef.num_leaves
     try:
         return tree.broadcast_prefix(given, x, is_leaf=lambda leaf: leaf is None)
@@ -326,13 +364,19 @@ def _put_transpose(cts: Sequence[Any], *args: Any, devices: tuple, srcs: tuple,
     return [found.get(i, ct) for i, ct in enumerate(cts)]
 
 
+def _put_split(avals: Sequence[Any], outs: Sequence[Any], *, devices: tuple, **_: Any) -> list:
+    found = [typed(target_sharding(d), aval.ndim) for d, aval in zip(devices, avals)]
+    return [sharding_of(aval) if d is None else s
+            for s, d, aval in zip(found, devices, avals, strict=True)]
+
+
 def _put_vmap(axis: Any, args: Sequence[Any], dims: Sequence[Any], **params: Any) -> tuple:
     return device_put_p.bind(*args, **params), dims
 
 
 device_put_p = Primitive(
     "device_put", shape=_put_shape, multiple_results=True, jvp=_put_jvp, transpose=_put_transpose,
-    vmap=_put_vmap, impl=_put_impl)
+    vmap=_put_vmap, impl=_put_impl, split=_put_split)
 
 
 def check_leaf(x: Any) -> None:

@@ -100,6 +100,8 @@ def _demands(jaxpr: Jaxpr) -> tuple[Demand, ...]:
         meshes = [eqn.params.get("mesh")]
         meshes += [getattr(eqn.params.get(name), "mesh", None)
                    for name in ("sharding", "dst_sharding")]
+        meshes += [getattr(s, "mesh", None) for s in eqn.params.get("devices", ())
+                   if isinstance(s, NamedSharding)] if eqn.primitive.name == "device_put" else []
         if eqn.primitive is jit_p:
             meshes += [getattr(s, "mesh", None)
                        for s in (*eqn.params["in_shardings"], *eqn.params["out_shardings"])]

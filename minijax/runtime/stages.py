@@ -256,6 +256,8 @@ class Compiled(_Stage):
 
     def _check_shardings(self, leaves: list) -> None:
         executable = self._executable
+        if self._options.device is not None or self._options.moves_arguments:
+            return  # arguments go where the program is
         names = arguments.select(self._names, executable.kept)
         kept = arguments.select(leaves, executable.kept)
         wrong = [

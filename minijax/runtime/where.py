@@ -15,6 +15,7 @@ from minijax.runtime import backend, spmd
 from minijax.runtime.compile import Placement
 from minijax.sharding import AbstractMesh, Mesh, NamedSharding
 from minijax.sharding.context import physical_mesh
+from minijax.sharding.layout import Format
 from minijax.sharding.named import make
 from minijax.sharding.single import SingleDeviceSharding
 
@@ -66,6 +67,18 @@ def _typed_output(given: Any, aval: Any) -> Any:
     return typed
 
 
+def on_device(device: Any, jaxpr: Jaxpr) -> Placement:
+    """A program on one device that the user named; ValueError when it wants others inside."""
+    for demand in spmd.demands(jaxpr):
+        devices = tuple(demand.mesh.devices.flat)
+        if devices != (device,):
+            raise ValueError(
+                "Received incompatible devices for jitted computation. Got explicit output "
+                f"sharding{_on((device,))} and {demand.name} inside jit{_on(devices)} at "
+                f"{source.user_frame(demand.source)}")
+    return Placement((device,), committed=True)
+
+
 def _same_mesh(one: tuple, two: tuple) -> bool:
     """Whether two device lists are one set, in orders of which the first may be taken."""
     return len(one) == len(two) and set(one) == set(two)
@@ -114,6 +127,7 @@ def _concrete(sharding: Any, meshes: Iterable[Any]) -> Any:
     if isinstance(sharding, NamedSharding) and isinstance(sharding.mesh, AbstractMesh):
         for mesh in (physical_mesh(), *meshes):
             if isinstance(mesh, Mesh) and mesh.shape_tuple == sharding.mesh.shape_tuple:
+                mesh = mesh.update(axis_types=sharding.mesh.axis_types)
                 return make(mesh, sharding.spec, sharding._memory_kind)
         return UNSPECIFIED
     return sharding

@@ -111,3 +111,15 @@ class Format:
 
     def __repr__(self) -> str:
         return f"Format(layout={self.layout}, sharding={self.sharding})"
+
+
+def mode(layout: Any) -> str | None:
+    """What a program says of the layout of an argument or result; None for the usual one."""
+    if layout is None:
+        return None
+    if layout is Layout.AUTO:
+        return "auto"
+    order = layout.major_to_minor
+    if order == tuple(range(len(order))) and not layout.tiling:
+        return None
+    return "{" + ",".join(map(str, reversed(order))) + "}"

@@ -66,28 +66,36 @@ def dim_sizes(sharding: NamedSharding, ndim: int) -> tuple[int, ...]:
 
 @functools.lru_cache(maxsize=4096)
 def _hlo_sharding(
-    axes: tuple[tuple[str, int], ...], dims: tuple[tuple[Any, ...], ...], ndim: int
+    axes: tuple[tuple[str, int], ...], dims: tuple[tuple[Any, ...], ...], ndim: int,
+    unreduced: frozenset
 ) -> Any:
     sizes = dict(axes)
     dims = (dims + ((),) * ndim)[:ndim]
     parts = [math.prod(sizes[name] for name in names) for names in dims]
-    if math.prod(parts) == 1:
+    if math.prod(parts) == 1 and not unreduced:
         return jaxlib.HloSharding.replicate()
     order = [name for names in dims for name in names]
-    rest = [name for name, _ in axes if name not in order]
+    rest = [name for name, _ in axes if name not in order and name not in unreduced]
+    sums = [name for name, _ in axes if name in unreduced]
     copies = math.prod(sizes[name] for name in rest)
     position = {name: i for i, (name, _) in enumerate(axes)}
+    kinds = jaxlib.OpSharding.Type
     proto = jaxlib.OpSharding()
-    proto.type = jaxlib.OpSharding.Type.OTHER
-    proto.replicate_on_last_tile_dim = copies > 1
-    proto.tile_assignment_dimensions = [*parts, copies] if copies > 1 else parts
+    proto.type = kinds.OTHER
+    if sums:
+        proto.tile_assignment_dimensions = [*parts, copies, math.prod(sizes[n] for n in sums)]
+        proto.last_tile_dims = [kinds.REPLICATED, kinds.UNREDUCED]
+    else:
+        proto.replicate_on_last_tile_dim = copies > 1
+        proto.tile_assignment_dimensions = [*parts, copies] if copies > 1 else parts
     proto.iota_reshape_dims = [size for _, size in axes]
-    proto.iota_transpose_perm = [position[name] for name in [*order, *rest]]
+    proto.iota_transpose_perm = [position[name] for name in [*order, *rest, *sums]]
     return jaxlib.HloSharding.from_proto(proto)
 
 
 def _to_xla_hlo_sharding(self: NamedSharding, num_dimensions: int) -> Any:
-    return _hlo_sharding(self.mesh.shape_tuple, tuple(axes_of(self.spec)), num_dimensions)
+    return _hlo_sharding(self.mesh.shape_tuple, tuple(axes_of(self.spec)), num_dimensions,
+                         self.spec.unreduced)
 
 
 def _check_concrete(self: NamedSharding, what: str) -> Mesh:
@@ -146,9 +154,20 @@ def _part(axes: tuple, at: dict[Any, int], mesh: Mesh, size: int) -> slice:
     return slice(None) if count == 1 else slice(number * size, (number + 1) * size)
 
 
+def counts_for_nothing(sharding: NamedSharding) -> frozenset:
+    """The devices whose part of a sum over unreduced axes is zero when an array is put there."""
+    spec, mesh = sharding.spec, sharding.mesh
+    if not spec.unreduced:
+        return frozenset()
+    dims = [i for i, name in enumerate(mesh.axis_names) if name in spec.unreduced]
+    return frozenset(mesh.devices[place] for place in np.ndindex(*mesh.axis_sizes)
+                     if any(place[i] for i in dims))
+
+
 def _is_fully_replicated(self: NamedSharding) -> bool:
     sizes = dict(self.mesh.shape_tuple)
-    return all(sizes[axis] == 1 for axes in axes_of(self.spec) for axis in axes)
+    used = [axis for axes in axes_of(self.spec) for axis in axes]
+    return all(sizes[axis] == 1 for axis in (*used, *self.spec.unreduced))
 
 
 def _replicated_axes(self: NamedSharding) -> frozenset:

@@ -22,7 +22,7 @@ def names(jax, jnp) -> dict:
     """The variables that expressions use."""
     numbers = np.array([3.0, 1.0, -2.5, 4.0, 0.5, -0.0], np.float32)
     return dict(
-        jax=jax, jnp=jnp, np=np, lax=jax.lax, nn=getattr(jax, "nn", None),
+        jax=jax, jnp=jnp, np=np, lax=jax.lax, nn=getattr(jax, "nn", None), scipy=_scipy(jax),
         v=jnp.asarray(numbers),
         i=jnp.asarray(np.array([3, 1, 2], np.int32)),
         b=jnp.asarray(np.array([True, False, True])),
@@ -36,6 +36,14 @@ def names(jax, jnp) -> dict:
         n=jnp.arange(3),
         nan=float("nan"),
     )
+
+
+def _scipy(jax):
+    """`jax.scipy`, with its modules loaded."""
+    for name in ("cluster.vq", "fft", "integrate", "interpolate", "linalg", "ndimage", "optimize",
+                 "signal", "sparse.linalg", "spatial.transform", "special", "stats"):
+        importlib.import_module(f"{jax.__name__}.scipy.{name}")
+    return jax.scipy
 
 
 def expressions(path: pathlib.Path) -> list[str]:

@@ -144,3 +144,38 @@ def test_an_initial_value_that_is_not_neutral_counts_once():
 def test_shape_helper():
     assert lax.reduce_window_shape_tuple((4, 6), (2, 3), (1, 2), ((0, 0), (1, 1))) == (3, 3)
     assert lax.padtype_to_pads((10, 7), (3, 2), (2, 1), "SAME") == [(0, 1), (0, 1)]
+
+
+def pooled(x, fill, size, stride, spread, pads, combine):
+    """A pooling of the last two axes in NumPy, window by window."""
+    x = np.pad(x, [(0, 0)] * (x.ndim - 2) + list(pads), constant_values=fill)
+    reach = (size - 1) * spread + 1
+    counts = [(n - reach) // stride + 1 for n in x.shape[-2:]]
+    return np.stack([np.stack([combine(
+        x[..., i * stride:i * stride + reach:spread, j * stride:j * stride + reach:spread],
+        axis=(-2, -1)) for j in range(counts[1])], -1) for i in range(counts[0])], -2)
+
+
+@pytest.mark.parametrize("size, stride, spread, pads", [
+    (2, 2, 1, ((0, 0), (0, 0))), (3, 1, 1, ((1, 1), (1, 1))), (3, 2, 2, ((2, 0), (0, 1))),
+    (5, 1, 1, ((2, 2), (2, 2))), (4, 2, 1, ((1, 1), (1, 2))), (6, 1, 1, ((0, 0), (3, 3)))])
+@pytest.mark.parametrize("op, fill, combine", [
+    (lax.max, -np.inf, np.max), (lax.min, np.inf, np.min), (lax.add, 0, np.sum)])
+def test_small_and_large_windows(size, stride, spread, pads, op, fill, combine):
+    """On the CPU small windows are slices, larger ones an operation of their own."""
+    x = np.random.default_rng(2).integers(-9, 9, (2, 9, 8)).astype(np.float32)
+    x[0, 4, 4] = np.nan
+
+    def fun(x):
+        return lax.reduce_window(x, np.float32(fill), op, (1, size, size), (1, stride, stride),
+                                 ((0, 0), *pads), window_dilation=(1, spread, spread))
+    np.testing.assert_array_equal(fun(x), pooled(x, fill, size, stride, spread, pads, combine))
+    text = jax.jit(fun).lower(x).as_text()
+    sliced = size * size <= (25 if stride == 1 else 9)
+    assert ("stablehlo.reduce_window" in text) != sliced or jax.default_backend() != "cpu"
+
+
+def test_sums_of_narrow_floats_add_in_float32():
+    x = np.full((1, 3, 3), 257, np.float16)
+    out = lax.reduce_window(x, np.float16(0), lax.add, (1, 3, 3))
+    assert out.dtype == np.float16 and out.item() == np.float16(9 * 257)

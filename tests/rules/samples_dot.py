@@ -18,7 +18,7 @@ def dot(x, y, contracting, batch=((), ()), precision=None, preferred=None, **opt
 def scaled(x, y, x_scale, y_scale, contracting, batch=((), ()), preferred="float64"):
     params = dict(dimension_numbers=(contracting, batch),
                   preferred_element_type=np.dtype(preferred))
-    return Sample((x, y, x_scale, y_scale), params, dtypes=NUMBER, grad=False,
+    return Sample((x, y, x_scale, y_scale), params, dtypes=(*NUMBER, "b"), grad=False,
                   reason="it has no derivative")
 
 

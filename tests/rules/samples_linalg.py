@@ -135,7 +135,8 @@ SAMPLES = {
         Sample(((3,), 4 + np.arange(3.0), (3,), (3, 1)), dict(perturb_singular=True),
                dtypes=("l",)),
     ],
-    "symmetric_product": [unchecked(((3, 2), (3, 3)), dict(alpha=2.0, beta=0.5))],
+    "symmetric_product": [Sample(((3, 2), (3, 3)), dict(alpha=2.0, beta=0.5), grad=False,
+                                 reason=NO_RULE)],
     "eigh": [
         Sample((SQUARE,), eigh(), dtypes=("l",), around=hermitian),
         Sample((matrix(2, 3, 3),), eigh(False), dtypes=BOTH, around=spectral),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minijax import core
-from minijax.core.names import new_jaxpr_eqn
+from minijax.extend.core.names import new_jaxpr_eqn
 
 
 class _Named(type):

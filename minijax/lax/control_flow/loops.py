@@ -148,7 +148,7 @@ def map(f: Callable, xs: Any, *, batch_size: int | None = None) -> Any:
     if not callable(f):
         raise TypeError(errors.describe("lax.map: f argument should be a callable.",
                                         fix="lax.map(lambda x: x + 1, xs)"))
-    if batch_size is None:
+    if not batch_size:
         return scan(_map_step(f), None, xs)[1]
     leaves, structure = tree.flatten(xs)
     length = leading_size("scan", leaves, structure)

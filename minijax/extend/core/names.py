@@ -137,6 +137,10 @@ def find_top_trace(_: Any = ()) -> Trace:
     return state.trace
 
 
+# What libraries compare to see whether a tracer belongs to a transformation (equinox).
+Trace.main = property(lambda trace: trace)
+
+
 class OpaqueTraceState:
     """The current trace, to be compared only."""
 

@@ -1,0 +1,1 @@
+"""`jax.example_libraries`: layers (`stax`) and optimisers in their plainest form."""

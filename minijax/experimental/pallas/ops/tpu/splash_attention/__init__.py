@@ -1,0 +1,1 @@
+"""Attention with masks that are known beforehand, by XLA's ordinary operations."""

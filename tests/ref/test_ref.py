@@ -1,0 +1,229 @@
+"""References: in place without jit, in programs, loops and branches, under transformations."""
+
+import numpy as np
+import pytest
+
+import minijax as jax
+import minijax.numpy as jnp
+from minijax import lax
+
+x3 = np.float32([0.5, 1.5, 2.5])
+
+
+def values(x):
+    """The same steps as in `cells`, on values."""
+    x = jnp.asarray(x)
+    r = x.at[0].set(jnp.sin(x[0]))
+    r = r.at[1:].add(r[:2])
+    y, z = r[1], r.at[0].add(3.0)
+    r = x * 2
+    return (r * y * z).sum() + r[0]
+
+
+def cells(x):
+    ref = jax.new_ref(x)
+    ref[0] = jnp.sin(ref[0])
+    ref[1:] += ref[:2]
+    y = ref[1]
+    jax.ref.addupdate(ref, 0, 3.0)
+    z = jax.ref.swap(ref, slice(None), x * 2)
+    return (ref[...] * y * z).sum() + jax.freeze(ref)[0]
+
+
+TRANSFORMS = {
+    "itself": lambda f: f, "jit": jax.jit, "grad": jax.grad,
+    "jit of grad": lambda f: jax.jit(jax.grad(f)), "grad of jit": lambda f: jax.grad(jax.jit(f)),
+    "jacfwd": jax.jacfwd, "hessian": jax.hessian,
+    "grad of checkpoint": lambda f: jax.grad(jax.checkpoint(f)),
+    "vmap": jax.vmap, "jit of vmap": lambda f: jax.jit(jax.vmap(f)),
+    "vmap of grad": lambda f: jax.vmap(jax.grad(f)), "vmap of jit": lambda f: jax.vmap(jax.jit(f)),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_references_inside_of_a_function_are_as_good_as_values(name):
+    x = np.stack([x3, x3 + 1]) if "vmap" in name else x3
+    transform = TRANSFORMS[name]
+    np.testing.assert_allclose(transform(cells)(x), transform(values)(x), rtol=2e-6)
+
+
+def test_reading_and_writing_without_jit():
+    ref = jax.new_ref(jnp.arange(6.0).reshape(2, 3))
+    assert (ref.shape, ref.dtype, ref.ndim, ref.size, len(ref)) == ((2, 3), np.float32, 2, 6, 2)
+    ref[0, 1] = 10
+    ref[1] *= 2
+    ref[:, jnp.array([0, 2])] += 1
+    assert ref[...].tolist() == [[1, 10, 3], [7, 8, 11]]
+    part = ref.at[1].at[1:]
+    jax.ref.set(part, ..., 0)
+    jax.ref.addupdate(part, 0, 5)
+    assert jax.ref.get(part).tolist() == [5, 0] and jax.ref.swap(ref, (0, 0), -1).item() == 1
+    assert repr(ref).startswith("Ref([[-1., 10.,  3.],")
+    assert isinstance(ref, jax.Ref) and repr(jax.typeof(ref)) == "Ref{float32[2,3]}"
+
+
+def test_arrays_that_went_in_or_came_out_do_not_change():
+    x = jnp.zeros(3)
+    ref = jax.new_ref(x)
+    before = ref[...]
+    ref[...] = 1
+    jax.jit(lambda r: r.__setitem__(0, 5.0))(ref)
+    assert x.tolist() == before.tolist() == [0, 0, 0] and ref[...].tolist() == [5, 1, 1]
+
+
+def test_references_as_arguments_and_in_closures_of_jit():
+    ref, other = jax.new_ref(jnp.zeros(3)), jax.new_ref(jnp.ones(2))
+
+    @jax.jit
+    def f(r, y):
+        r[0] += y
+        other[...] *= 2
+        return r[0] + other[1]
+
+    assert f(ref, 2.0) == 4 and f(ref, 3.0) == 9
+    assert ref[...].tolist() == [5, 0, 0] and other[...].tolist() == [4, 4]
+    assert jax.jit(f)(ref, 1.0) == 14
+    jaxpr = jax.make_jaxpr(f)(ref, 1.0)
+    assert {repr(e) for e in jaxpr.effects} == {"Read", "Write"}
+    assert "Ref{f32[3]}" in str(jaxpr)
+
+
+def test_ahead_of_time():
+    ref = jax.new_ref(jnp.zeros(2))
+    inside = jax.jit(lambda: ref.__setitem__(0, ref[0] + 1)).lower().compile()
+    inside()
+    inside()
+    given = jax.jit(lambda r, y: (r.__setitem__(1, y), r[0])[1]).lower(ref, 1.0).compile()
+    assert given(ref, 7.0) == 2 and ref[...].tolist() == [2, 7]
+
+
+# --- control flow ------------------------------------------------------------------------------
+
+
+def program(x):
+    ref = jax.new_ref(jnp.zeros(3))
+    lax.fori_loop(0, 3, lambda i, _: ref.__setitem__(i, x * i), None)
+    lax.cond(x > 0, lambda: ref.__setitem__(0, x * 10), lambda: jax.ref.addupdate(ref, 1, 1.0))
+
+    def body(c, i):
+        ref[i] += c
+        return c * 2, ref[0]
+
+    c, ys = lax.scan(body, x, jnp.arange(3))
+    return c + ys.sum() + jnp.sum(ref[...] ** 2)
+
+
+def program_on_values(x):
+    r = jnp.arange(3.0) * x
+    r = jnp.where(x > 0, r.at[0].set(x * 10), r.at[1].add(1.0))
+    c, ys = x, []
+    for i in range(3):
+        r = r.at[i].add(c)
+        c = c * 2
+        ys.append(r[0])
+    return c + sum(ys) + jnp.sum(r ** 2)
+
+
+@pytest.mark.parametrize("wrap", [
+    lambda f: f, jax.jit, jax.grad, lambda f: jax.jit(jax.grad(f)), lambda f: jax.grad(jax.jit(f)),
+    jax.hessian], ids=["itself", "jit", "grad", "jit-grad", "grad-jit", "hessian"])
+def test_loops_and_branches(wrap):
+    for x in (1.5, -0.5):
+        np.testing.assert_allclose(wrap(program)(x), wrap(program_on_values)(x), rtol=1e-6)
+
+
+def test_loops_and_branches_under_vmap():
+    xs = jnp.float32([1.5, 0.5])
+    def f(x):  # the predicate must not be mapped
+        ref = jax.new_ref(jnp.zeros(2))
+        lax.while_loop(lambda i: i < 2, lambda i: (ref.__setitem__(i, x + i), i + 1)[1], 0)
+        return ref[...]
+    np.testing.assert_allclose(jax.vmap(f)(xs), [[1.5, 2.5], [0.5, 1.5]])
+    np.testing.assert_allclose(jax.jit(jax.vmap(f))(xs), [[1.5, 2.5], [0.5, 1.5]])
+
+
+def test_a_predicate_that_reads_what_the_body_writes():
+    @jax.jit
+    def f(n):
+        ref, twin = jax.new_ref(0), jax.new_ref(0)
+        lax.while_loop(lambda _: ref[...] + twin[...] < n,
+                       lambda k: (ref.__setitem__((), ref[...] + 2), k + 1)[1], 0)
+        return ref[...], twin[...]
+    assert f(7)[0] == 8 and f(7)[1] == 0
+
+
+def test_references_outside_of_loops_and_as_what_is_scanned():
+    total, rows = jax.new_ref(0), jax.new_ref(jnp.arange(4))
+
+    def body(_, row):
+        row[...] *= 2
+        total[...] += row[...]
+        return None, total[...]
+
+    _, sums = lax.scan(body, None, rows)
+    assert sums.tolist() == [0, 2, 6, 12] and total[...] == 12
+    assert rows[...].tolist() == [0, 2, 4, 6]
+
+
+# --- mapping and derivatives -------------------------------------------------------------------
+
+
+def test_vmap_of_arguments_and_of_what_becomes_mapped():
+    ref = jax.new_ref(jnp.zeros((2, 3)))
+    jax.vmap(lambda r, x: r.__setitem__(1, x))(ref, jnp.float32([4, 5]))
+    assert ref[...].tolist() == [[0, 4, 0], [0, 5, 0]]
+
+    def f(x):
+        cell = jax.new_ref(1.0)
+        before = cell[...]
+        cell[...] += x
+        return before, cell[...]
+
+    before, after = jax.vmap(f, out_axes=(None, 0))(jnp.arange(3.0))
+    assert before == 1 and after.tolist() == [1, 2, 3]
+
+
+def test_values_that_a_reference_from_outside_cannot_hold():
+    ref = jax.new_ref(jnp.zeros(3))
+    with pytest.raises(Exception, match="vmapped value on an unbatched array reference"):
+        jax.vmap(lambda x: ref.__setitem__(0, x))(jnp.arange(2.0))
+    with pytest.raises(Exception, match="differentiated value on a non-differentiated array ref"):
+        jax.grad(lambda x: (ref.__setitem__(0, x), x)[1])(1.0)
+    jax.vmap(lambda x: ref.__setitem__(0, 2.0))(jnp.arange(2.0))
+    assert jax.vmap(lambda i: ref[i])(jnp.arange(2)).tolist() == [2, 0]
+
+
+def test_custom_rules_with_references_inside():
+    f = jax.custom_vjp(lambda x: cells(x))
+    f.defvjp(lambda x: (cells(x), None), lambda _, g: (g * jnp.float32([1, 2, 3]),))
+    np.testing.assert_allclose(jax.jit(f)(x3), values(x3), rtol=1e-6)
+    assert jax.grad(jax.jit(f))(x3).tolist() == [1, 2, 3]
+
+
+# --- mistakes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("use, error, message", [
+    (lambda r: jax.jit(lambda r: r)(r), ValueError,
+     r"traced for jit returned a mutable array reference of type Ref\{float32\[3\]\}"),
+    (lambda r: lax.cond(True, lambda: jax.new_ref(1.0), lambda: jax.new_ref(2.0)), ValueError,
+     "traced for cond returned a mutable array reference"),
+    (lambda r: jax.jit(lambda a, b: a[...])(r, r), ValueError, "appeared at both a and b"),
+    (lambda r: jax.jit(lambda a: a[...] + r[...])(r), ValueError,
+     "both closed over and passed as the argument a"),
+    (lambda r: jax.new_ref(r), TypeError, "new_ref of a reference"),
+    (lambda r: jax.ref.get(jnp.ones(3)), TypeError, "expected a reference"),
+    (lambda r: r.__setitem__(slice(1, None), jnp.ones(3)), ValueError,
+     "Invalid shape for `swap`. Ref shape: \\(3,\\). Expected shape: \\(2,\\)"),
+    (lambda r: (jax.free_ref(r), r[...]), RuntimeError, "frozen or freed"),
+    (lambda r: jax.jit(lambda x: (lambda c: (jax.freeze(c), c[...]))(jax.new_ref(x)))(1.0),
+     RuntimeError, "frozen or freed")])
+def test_mistakes(use, error, message):
+    with pytest.raises(error, match=message):
+        use(jax.new_ref(jnp.zeros(3)))
+
+
+def test_empty_references_have_a_type():
+    ref = jax.empty_ref(jax.ShapeDtypeStruct((2,), np.int32))
+    ref[...] = jnp.array([3, 4])
+    assert jax.freeze(ref).tolist() == [3, 4] and repr(ref) == "Ref(Ref{int32[2]}, freed)"
