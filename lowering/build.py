@@ -209,6 +209,13 @@ def moved(module: Module) -> Module:
     return Module.parse(buffer.getvalue(), context=new_context())
 
 
+def bytecode(module: Module) -> bytes:
+    """The module's bytecode."""
+    buffer = io.BytesIO()
+    module.operation.write_bytecode(buffer)
+    return buffer.getvalue()
+
+
 def stripped_bytecode(module: Module) -> bytes:
     """The module's bytecode without locations; the module itself keeps them."""
     buffer = io.BytesIO()

@@ -8,13 +8,13 @@ rule is running, so `ctx.in_avals` and `ctx.out` are its types whatever the rule
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lowering import rules
-from lowering.build import (Module, Type, Value, builder, ir, moved, portable_bytes,
+from lowering.build import (Module, Type, Value, builder, bytecode, ir, moved, portable_bytes,
                             stripped_bytecode)
 from lowering.tokens import TokenEmitter
 
@@ -45,6 +45,10 @@ class Lowered(NamedTuple):
     def portable(self) -> bytes:
         """The module as a portable artifact, for programs that are stored."""
         return portable_bytes(self.module)
+
+    def plain_bytecode(self) -> bytes:
+        """The module as MLIR bytecode, as it is."""
+        return bytecode(self.module)
 
     def for_compiler(self) -> Module:
         """A copy of the module that a compiler may work on while other threads lower programs."""
@@ -250,22 +254,28 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
           in_layouts: Sequence[str | None] = (), out_layouts: Sequence[str | None] = (),
           scope: str | None = None,
           show_scope: Callable[[tuple[str, ...]], str] = "/".join,
-          ordered_effects: Sequence[Any] = (), devices: Sequence[Any] = ()) -> Lowered:
+          ordered_effects: Sequence[Any] = (), devices: Sequence[Any] = (),
+          manual_mesh: Any = None) -> Lowered:
     """A verified module whose public function `main` computes `jaxpr`.
 
     Arguments of `main`: the constants of `jaxpr` marked in `const_args` (one bool per constvar),
     then its inputs. `name` becomes the module's. `donated`, `in_shardings` and `arg_names` have
-    one entry per input, `const_shardings` one per such constant, `out_shardings` and `result_names` one per output; all may be left out.
+    one entry per input, `const_shardings` one per such constant, `out_shardings` and
+    `result_names` one per output; all may be left out.
     Shardings are MLIR text, e.g. `#sdy.sharding<@mesh, [{"x"}, {}]>`; `spmd` makes such text for
     shardings inside, and has in `texts` the meshes by name, like `<["x"=4]>`. Layouts are "auto"
-    or dimensions, fastest first, like "{0,1}". `expand(eqn)` gives the jaxpr of an equation that has
-    no rule, or None. `code_to_filename(code)` says which frames of `eqn.source` become locations.
+    or dimensions, fastest first, like "{0,1}". `expand(eqn)` gives the jaxpr of an equation that
+    has no rule, or None. `code_to_filename(code)` says which frames of `eqn.source` become
+    locations.
     Operations are named `scope` (default: `name`), `show_scope(eqn.scope)`, primitive. A token for
     each of `ordered_effects` comes before all arguments and results. `devices` is the device
-    assignment, for operations that name a device.
+    assignment, for operations that name a device. With `manual_mesh` all of it is inside a manual
+    region of that mesh.
     """
     ctx = Context(platform, expand, code_to_filename, show_scope)
     ctx.devices, ctx.spmd = devices, spmd
+    if manual_mesh is not None:
+        ctx.mesh, ctx.manual, ctx.manual_axes = manual_mesh, True, frozenset(manual_mesh.axis_names)
     tokens = [_Token] * len(ordered_effects)
     as_args = list(const_args) or [False] * len(jaxpr.constvars)
     leading = tokens + [v for v, is_arg in zip(jaxpr.constvars, as_args) if is_arg]
@@ -279,14 +289,8 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
         result_names = ["token"] * len(tokens) + list(result_names)
     modes = [None] * len(leading) + (list(in_layouts) or [None] * len(jaxpr.invars))
     out_modes = [None] * len(tokens) + (list(out_layouts) or [None] * len(jaxpr.outvars))
-    aliases, unused = match_donations(
-        donors, [v.aval for v in inputs], [v.aval for v in outputs],
-        list(zip(shardings, modes)), list(zip(results, out_modes)))
-    given = [i for i in unused  # the compiler may find a use, where it chooses layout or sharding
-             if any(modes) or any(out_modes)
-             or (inputs[i].aval.shape, None) in [(v.aval.shape, r) for v, r in
-                                                 zip(outputs, results)] and spmd is not None]
-    unused = tuple(i for i in unused if i not in given)
+    donations = _donations(donors, inputs, outputs, list(zip(shardings, modes)),
+                           list(zip(results, out_modes)), spmd is not None)
 
     def body(*args: Value) -> list[Value]:
         args = (None,) * len(tokens) + args
@@ -300,7 +304,7 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
             ctx.threaded(ordered_effects, body), public=True,
             arg_locs=_argument_locations(ctx, arg_names, len(inputs)))
         made.attributes["arg_attrs"] = _attributes_per_value(
-            ctx, [_argument_attributes(i, aliases, shardings[i], modes[i], i in given)
+            ctx, [_argument_attributes(i, donations, shardings[i], modes[i])
              for i in range(len(inputs))])
         made.attributes["res_attrs"] = _attributes_per_value(
             ctx, [_result_attributes(i, result_names, results[i], out_modes[i])
@@ -308,7 +312,7 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
         for mesh, axes in reversed(spmd.texts.items() if spmd is not None else ()):
             ctx.add_mesh(mesh, axes)
         ctx.module.operation.verify()
-    return Lowered(ctx.module, aliases, unused, ctx.host_callbacks)
+    return Lowered(ctx.module, donations.aliases, donations.unused, ctx.host_callbacks)
 
 
 class _Token:
@@ -317,6 +321,25 @@ class _Token:
     class aval:  # noqa: N801  (the attribute of a variable)
         shape: tuple[int, ...] = ()
         dtype = None
+
+
+class _Donations(NamedTuple):
+    """Donated arguments: with the output that they become, left to the compiler, of no use."""
+
+    aliases: dict[int, int]
+    given: list[int]
+    unused: tuple[int, ...]
+
+
+def _donations(donors: Sequence[bool], inputs: Sequence[Any], outputs: Sequence[Any],
+               ins: Sequence[tuple], outs: Sequence[tuple], is_spmd: bool) -> _Donations:
+    """`ins` and `outs` are pairs of sharding and layout, None where the compiler chooses."""
+    aliases, unused = match_donations(
+        donors, [v.aval for v in inputs], [v.aval for v in outputs], ins, outs)
+    chosen = any(layout for _, layout in (*ins, *outs))
+    free = [v.aval.shape for v, (sharding, _) in zip(outputs, outs) if sharding is None]
+    given = [i for i in unused if chosen or (is_spmd and inputs[i].aval.shape in free)]
+    return _Donations(aliases, given, tuple(i for i in unused if i not in given))
 
 
 def match_donations(donors: Sequence[bool], inputs: Sequence[Any], outputs: Sequence[Any],
@@ -360,16 +383,15 @@ def _argument_locations(ctx: Context, names: Sequence[str], count: int) -> list:
     return [ctx.builder.unknown] * (count - len(named)) + named
 
 
-def _argument_attributes(index: int, aliases: Mapping[int, int],
-                         sharding: str | None, layout: str | None,
-                         donor: bool) -> dict[str, str]:
+def _argument_attributes(index: int, donations: _Donations, sharding: str | None,
+                         layout: str | None) -> dict[str, str]:
     attributes = {}
-    if donor:
+    if index in donations.given:
         attributes["jax.buffer_donor"] = "true"
     if layout is not None:
         attributes["mhlo.layout_mode"] = f'"{layout}"'
-    if index in aliases:
-        attributes["tf.aliasing_output"] = f"{aliases[index]} : i32"
+    if index in donations.aliases:
+        attributes["tf.aliasing_output"] = f"{donations.aliases[index]} : i32"
     if sharding is not None:
         attributes["sdy.sharding"] = sharding
     return attributes

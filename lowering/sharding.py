@@ -96,3 +96,23 @@ def _inside(ctx: Context, mesh: Any, axes: Any, body: Body) -> Body:
         ctx.mesh, ctx.manual_axes, ctx.manual, ctx.functions = outer
         return results
     return inside
+
+
+@rule("custom_partitioning")
+def custom_partitioning(ctx: Context, *args: Value, call: Any, split: Any) -> list[Value]:
+    mesh = None if ctx.spmd is None or ctx.manual else ctx.spmd.any_mesh()
+    if mesh is None:
+        return ctx.call(call, args)
+    key, sharding_rule = split.describe(mesh, ctx.devices, ctx.in_avals, ctx.out_avals)
+    attributes = {
+        "call_target_name": ir.StringAttr.get("CustomSPMDPartitioning"),
+        "has_side_effect": ir.BoolAttr.get(False),
+        "api_version": ctx.attr("2 : i32"),
+        "backend_config": ir.StringAttr.get(key),
+        "called_computations": ir.ArrayAttr.get([]),
+    }
+    if sharding_rule is not None:
+        attributes["sdy.sharding_rule"] = ctx.attr(sharding_rule)
+    made = ir.Operation.create("stablehlo.custom_call", ctx.outs, list(args), attributes, None, 0,
+                               ctx.loc)
+    return list(made.results)

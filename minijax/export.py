@@ -31,6 +31,7 @@ from minijax.runtime import backend
 from minijax.runtime.compile import lower_jaxpr, portable_text
 
 __all__ = ["DisabledSafetyCheck", "Exported", "default_export_platform", "deserialize", "export",
+           "is_symbolic_dim",
            "maximum_supported_calling_convention_version",
            "minimum_supported_calling_convention_version",
            "register_namedtuple_serialization", "register_pytree_node_serialization"]
@@ -174,6 +175,11 @@ def export(fun_jit: Any, *, platforms: Sequence[str] | None = None,
         return (dataclasses.replace(made[0], platforms=wanted) if same
                 else _combine(traced, made))
     return exporter
+
+
+def is_symbolic_dim(p: Any) -> bool:
+    """Whether a dimension stands for any size: none does, programs are for fixed shapes."""
+    return False
 
 
 def _for_platform(traced: Any, platform: str,

@@ -19,11 +19,14 @@ import numpy as np
 
 from minijax.base import errors, tree
 from minijax.base.jaxlib import Array
-from minijax.core import AbstractRef, Ref, Tracer, aval_of, is_ref, refs, trace_to_jaxpr
+from minijax.core import (AbstractRef, BatchTracer, Ref, Tracer, aval_of, is_ref, refs, state,
+                          trace_to_jaxpr)
 from minijax.lax.control_flow import refs as _loops  # noqa: F401  (it registers their rules)
+from minijax.lax.shard_map import shard_map_p
 from minijax.numpy.creation import array, asarray, zeros
 from minijax.numpy.manipulation import broadcast_to
 from minijax.passes import references
+from minijax.passes.discharge import discharge
 from minijax.passes.references import addupdate_p, freeze_p, get_p, new_ref_p, swap_p
 
 __all__ = ["AbstractRef", "Ref", "addupdate", "empty_ref", "free_ref", "freeze", "get",
@@ -189,9 +192,29 @@ class TransformedRef:
         return f"TransformedRef({self.ref}, {self.parts})"
 
 
-tree.register_pytree_node(
-    TransformedRef, lambda x: ((x.ref, *x.dynamic), x.parts),
-    lambda parts, children: TransformedRef(children[0], parts, children[1:]))
+def _view_of_leaves(parts: tuple, leaves: Sequence[Any]) -> TransformedRef:
+    if type(leaves[0]) is BatchTracer and leaves[0]._trace is state.trace:
+        raise TypeError(errors.describe(
+            "TransformedRefs are not allowed as arguments of vmap", fix="pass the reference"))
+    return TransformedRef(leaves[0], parts, leaves[1:])
+
+
+tree.register_pytree_node(TransformedRef, lambda x: ((x.ref, *x.dynamic), x.parts),
+                          _view_of_leaves)
+
+
+def _shard_map_discharge(operands: Sequence[Any], keys: Sequence[Any], params: dict) -> tuple:
+    """The last values of references are split over devices as their first ones."""
+    specs = [spec for spec, key in zip(params["in_specs"], keys) if key is not None]
+    with shard_map_p.scope(params):
+        body = discharge(params["jaxpr"])
+    outs = shard_map_p.bind(*operands, **{
+        **params, "jaxpr": body, "out_specs": (*params["out_specs"], *specs)})
+    n = len(outs) - len(specs)
+    return outs[:n], outs[n:]
+
+
+shard_map_p.discharge = _shard_map_discharge
 
 
 # --- methods -----------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ ALLOWED = {
     "base": BASE, "sharding": BASE | {"sharding"}, "core": CORE, "passes": CORE | {"passes"},
     "lax": LAX, "runtime": RUNTIME, "api": API, "numpy": NUMPY, "random": NUMPY | {"random"},
     "nn": NUMPY | {"random", "nn"}, "scipy": NUMPY | {"random", "nn", "scipy"},
+    "image": NUMPY | {"image"}, "distributed": BASE | {"runtime", "distributed"},
 }
 # Imports inside functions: modules that are slow to load and rarely needed.
 LAZY = {"opt_einsum", "lowering", "scipy", "matplotlib", "matplotlib.pyplot",

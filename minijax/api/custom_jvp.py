@@ -31,6 +31,11 @@ from minijax.lax.control_flow.common import trace_body, type_name
 __all__ = ["SymbolicZero", "custom_jvp", "custom_jvp_call_p"]
 
 
+def is_zero(x: Any) -> bool:
+    """Whether `x` is a symbolic zero, which is a leaf here and structure elsewhere."""
+    return type(x) is Zero
+
+
 class SymbolicZero:
     """A tangent or cotangent known to be zero, as rules with `symbolic_zeros=True` see it."""
 
@@ -239,8 +244,8 @@ class custom_jvp(CustomRule):
             total = zeros
             for rule, t in zip(jvps, tangents):
                 if rule is not None:
-                    total = tree.map(_add, total, rule(t, out, *primals))
-            return out, tree.map(instantiate, total)
+                    total = tree.map(_add, total, rule(t, out, *primals), is_leaf=is_zero)
+            return out, tree.map(instantiate, total, is_leaf=is_zero)
         self.defjvp(jvp)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -297,7 +302,7 @@ class _Rule:
                 "a pair (list or tuple of length two) representing primal and tangent outputs, "
                 f"but got {result}.", fix="return primal_out, tangent_out"))
         outs, out_tree = tree.flatten(result[0])
-        out_tangents, tangent_tree = tree.flatten(result[1])
+        out_tangents, tangent_tree = tree.flatten(result[1], is_leaf=is_zero)
         if out_tree != tangent_tree:
             raise TypeError(errors.describe(
                 f"Custom JVP rule {self.__name__} for function {fun_name(owner.fun)} must produce "

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from minijax.api.custom_jvp import (CustomRule, Flat, Lanes, SymbolicZero, as_function,
-                                    run_inline, runs_inline, tangent_type, trace_call,
+                                    is_zero, run_inline, runs_inline, tangent_type, trace_call,
                                     with_fixed)
 from minijax.api.flatten import fun_name, wraps
 from minijax.base import config, dtypes, errors, tree
@@ -56,9 +56,11 @@ def custom_vjp_primal_tree_values(primals: Any) -> Any:
 
 
 def zero_from_primal(val: Any, symbolic_zeros: bool = False) -> Any:
-    """The zero tangent of a value: an array, or a `SymbolicZero`."""
-    zero = zero_tangent(val)
-    return SymbolicZero(zero.aval) if symbolic_zeros else instantiate(zero)
+    """The zero tangents of a tree of values: arrays, or `SymbolicZero` objects."""
+    def zero(leaf: Any) -> Any:
+        found = zero_tangent(leaf)
+        return SymbolicZero(found.aval) if symbolic_zeros else instantiate(found)
+    return tree.map(zero, val)
 
 
 class custom_vjp(CustomRule):
@@ -189,8 +191,9 @@ def _spread_nones(cts: Any, in_tree: Any) -> tuple[list, list]:
     try:
         if not isinstance(given, tuple):
             raise ValueError("no tuple")
-        tree.map_with_path(add, given, dummy, is_leaf=lambda x: x is None)
-        if any(x is not None and not tree.treedef_is_leaf(tree.structure(x)) for x in leaves):
+        tree.map_with_path(add, given, dummy, is_leaf=lambda x: x is None or is_zero(x))
+        if any(not (x is None or is_zero(x) or tree.treedef_is_leaf(tree.structure(x)))
+               for x in leaves):
             raise ValueError("nested deeper")
     except ValueError:
         raise TypeError(errors.describe(

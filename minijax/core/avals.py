@@ -78,8 +78,8 @@ class ShapedArray(AbstractValue):
         sharding, varying = self.placement.sharding, self.placement.varying
         dims = list(map(str, self.shape))
         if sharding is not None:
-            dims = [d if e is None else f"{d}@{_axes_text(e)}"
-                    for d, e in zip(dims, sharding.spec)]
+            for i, entry in enumerate(sharding.spec):
+                dims[i] += "" if entry is None else f"@{_axes_text(entry)}"
         order = sorted(map(str, varying))
         marks = [f"V:{order[0] if len(order) == 1 else _axes_text(order)}"] if order else []
         spec = getattr(sharding, "spec", None)

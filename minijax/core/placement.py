@@ -7,7 +7,7 @@ rule. Invariant: a type without anything to say has the placement None, never an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from minijax.base import errors
@@ -35,12 +35,36 @@ def placement(varying: frozenset = frozenset(), sharding: Any = None,
     return None if found == _NOWHERE else found
 
 
-class ManualAxisType(NamedTuple):
-    """What the type of a value says of manual axes, as `typeof(x).mat`."""
+class _ManualAxes(NamedTuple):
+    varying: frozenset
+    unreduced: frozenset
+    reduced: frozenset
 
-    varying: frozenset = frozenset()
-    unreduced: frozenset = frozenset()
-    reduced: frozenset = frozenset()
+
+class ManualAxisType(_ManualAxes):
+    """What the type of a value says of manual axes, as `typeof(x).mat`; interned."""
+
+    __slots__ = ()
+
+    def __new__(cls, varying: Iterable = (), unreduced: Iterable = (),
+                reduced: Iterable = ()) -> "ManualAxisType":
+        key = frozenset(varying), frozenset(unreduced), frozenset(reduced)
+        found = _manual_types.get(key)
+        if found is None:
+            found = _manual_types.setdefault(key, _ManualAxes.__new__(cls, *key))
+        return found
+
+    def __copy__(self) -> "ManualAxisType":
+        return self
+
+    def __deepcopy__(self, memo: dict) -> "ManualAxisType":
+        return self
+
+    def __reduce__(self) -> tuple:
+        return ManualAxisType, tuple(self)
+
+
+_manual_types: dict[tuple, ManualAxisType] = {}
 
 
 def varying_axes(aval: Any) -> frozenset:

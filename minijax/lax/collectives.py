@@ -232,7 +232,8 @@ def _axis_index_vmap(axis: Any, args: Sequence[Any], dims: Sequence[Any], *,
 
 axis_index_p = Primitive(
     "axis_index", shape=lambda *, axis_name: ShapedArray((), np.dtype(np.int32)),
-    jvp=nondifferentiable, vmap=_axis_index_vmap, place=_index_place, axes=lambda params: (params["axis_name"],))
+    jvp=nondifferentiable, vmap=_axis_index_vmap, place=_index_place,
+    axes=lambda params: (params["axis_name"],))
 
 
 def axis_index(axis_name: AxisName) -> Array:

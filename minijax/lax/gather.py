@@ -406,7 +406,7 @@ def _gather_transpose(ct: Any, operand: Any, indices: Any, *,
                       unique_indices: bool, indices_are_sorted: bool, mode: GatherScatterMode,
                       fill_value: Any) -> list:
     dnums = ScatterDimensionNumbers(*dimension_numbers)  # the same fields, other names
-    empty = zeros(operand.aval)
+    empty = zeros(operand.aval.update(dtype=aval_of(ct).dtype))  # custom rules may change it
     return [scatter_add(empty, indices, ct, dnums, indices_are_sorted=indices_are_sorted,
                         unique_indices=unique_indices, mode=mode), None]
 

@@ -57,11 +57,12 @@ def local_aval(mesh: Any, spec: Any, aval: Any, manual: frozenset, check_vma: bo
 
 def _rest(mesh: Any, sharding: Any, manual: frozenset) -> Any:
     """What the type of a part says: how axes that are not manual split it."""
-    if sharding is None or manual.issuperset(mesh.axis_names):
+    if sharding is None or (
+            manual.issuperset(mesh.axis_names) and not sharding.spec.unreduced):
         return None
     entries = [tuple(a for a in axes if a not in manual) or None
                for axes in axes_of_dims(sharding.spec)]
-    spec = PartitionSpec(*entries, unreduced=sharding.spec.unreduced - manual)
+    spec = PartitionSpec(*entries, unreduced=sharding.spec.unreduced)
     return make(manual_mesh(sharding.mesh, manual), spec)
 
 

@@ -145,7 +145,7 @@ def trapezoid(y: ArrayLike, x: ArrayLike | None = None, dx: ArrayLike = 1.0,
               axis: int = -1) -> Any:
     """The integral by the trapezoidal rule, at coordinates `x` or with spacing `dx`."""
     if x is None:
-        y, dx = promotion.promote_inexact(_array("trapezoid", y), dx)
+        y, dx = promotion.promote_inexact(*promotion.promote_inexact(_array("trapezoid", y)), dx)
     else:
         y, x = promotion.promote_inexact(_array("trapezoid", y), _array("trapezoid", x, 1))
         if x.ndim == 1:

@@ -373,7 +373,8 @@ def _filled(shape: Any, value: int, dtype: Any, weak: bool, device: Place) -> Ar
     if isinstance(dtype, dtypes.ExtendedDType):
         return structural.zeros(ShapedArray(shape, dtype))
     if state.trace.staging:
-        return _staged_full(np.array(value, dtype)[()], ShapedArray(shape, dtype, weak))
+        full = _staged_full(np.array(value, dtype)[()], ShapedArray(shape, dtype, weak))
+        return full if device is None else place.device_put(full, device)
     host = np.zeros(shape, dtype) if value == 0 else np.full(shape, value, dtype)
     return _put(host, ShapedArray(shape, dtype, weak), device, True)
 

@@ -18,7 +18,7 @@ from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.creation import asarray
 from minijax.numpy.promotion import (
-    BOOL, COMPLEX, FLOATING, INEXACT, INTEGER, as_array, constant_for, convert, dtype_of,
+    BOOL, COMPLEX, FLOATING, INEXACT, INTEGER, as_array, broadcast, constant_for, convert, dtype_of,
     inexact_operand, inexact_operands, numeric_dtype, operand, operands, promote_shapes, refuse_out,
     scalar, strong)
 from minijax.numpy.ufuncs import _imag, pick
@@ -190,10 +190,10 @@ def array_equiv(a1: ArrayLike, a2: ArrayLike) -> Array:
     """Whether the arrays are equal after broadcasting them to a common shape."""
     a1, a2 = asarray(a1), asarray(a2)
     try:
-        lax.broadcast_shapes(a1.shape, a2.shape)
+        shape = lax.broadcast_shapes(a1.shape, a2.shape)
     except ValueError:
         return as_array(np.bool_(False))
-    return _array_equal(a1, a2, False)
+    return _array_equal(*[broadcast(a, shape) for a in (a1, a2)], False)
 
 
 @fused

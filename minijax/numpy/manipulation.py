@@ -21,7 +21,7 @@ from minijax.base.util import canonicalize_axes, canonicalize_axis
 from minijax.core import Tracer, structural
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.creation import shape_tuple
-from minijax.numpy.promotion import as_array, broadcast, indexed_axes, operand, promote_shapes
+from minijax.numpy.promotion import as_array, broadcast, indexed_axes, operand
 from minijax.numpy.reductions import static_axis
 from minijax.runtime.call import fused
 
@@ -310,7 +310,6 @@ def broadcast_to(array: ArrayLike, shape: Any, *, out_sharding: Any = None) -> A
 def _broadcast_arrays(*args: ArrayLike) -> list[Array]:
     xs = [as_array(operand("broadcast_arrays", x, i)) for i, x in enumerate(args)]
     shape = lax.broadcast_shapes(*[x.shape for x in xs])
-    promote_shapes("broadcast_arrays", *xs)
     return [broadcast(x, shape) for x in xs]
 
 

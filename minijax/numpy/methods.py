@@ -289,7 +289,16 @@ def _attach_compiled() -> None:
     ArrayImpl.__numpy_dtype__ = property(_numpy_dtype)
 
 
+def _attach_to_base() -> None:
+    """Let `jax.Array` itself have the names of its instances: libraries look methods up there."""
+    operators = {*_METHODS, *_binary_methods()}
+    for name, value in vars(ArrayImpl).items():
+        if not hasattr(Array, name) and (name[0] != "_" or name in operators):
+            setattr(Array, name, value)
+
+
 _attach_compiled()
+_attach_to_base()
 attach_bodies(Tracer)
 Tracer.tobytes = _to_bytes
 _namespace.append(sys.modules["minijax.numpy"])

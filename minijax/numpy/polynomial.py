@@ -289,15 +289,16 @@ def _polyfit(x: Any, y: Any, w: Any, deg: int, rcond: float | None, what: str) -
         y = y * (lax.expand_dims(w, (1,)) if y.ndim == 2 else w)
     # Columns of norm 1 make the smallest singular value comparable with the largest.
     scale = ufuncs.sqrt(reductions.sum(powers * powers, axis=0))
-    fitted, residuals, rank, s = linalg.lstsq(powers / scale, y, rcond)
+    fitted, residuals, rank, s = linalg.lstsq(powers / scale[None], y, rcond)
     fitted = fitted / (lax.expand_dims(scale, (1,)) if y.ndim == 2 else scale)
     if what == "fit":
         return fitted
     if what == "full":
         return fitted, residuals, rank, s, rcond
-    both = scale[:, None] * scale
+    both = scale[:, None] * scale[None]
     covariance = linalg.inv.body(products.matmul(powers.T, powers) / both) / both
     covariance = covariance if y.ndim == 1 else covariance[:, :, None]
     if what == "scaled":
-        covariance = covariance * (residuals / (x.shape[0] - deg - 1))
+        spread = residuals / (x.shape[0] - deg - 1)
+        covariance = covariance * (spread[0] if y.ndim == 1 else spread[None, None])
     return fitted, covariance

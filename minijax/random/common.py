@@ -34,7 +34,7 @@ def canonical_shape(name: str, shape: Any) -> tuple[int, ...]:
         raise TypeError(errors.describe(
             f"Shapes must be 1D sequences of concrete values of integer type, got {shape}.",
             fix=f"jax.random.{name}(key, (3, 4))")) from None
-    if any(n < 0 for n in sizes):
+    if sizes and min(sizes) < 0:
         raise ValueError(errors.describe(
             f"{name} got a negative size in the shape {sizes}", fix="sizes start at 0"))
     return sizes

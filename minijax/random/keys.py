@@ -19,7 +19,7 @@ import numpy as np
 from minijax import core, lax
 from minijax.api.jit import jit
 from minijax.base import config, dtypes, errors, tree
-from minijax.base.jaxlib import Array
+from minijax.base.jaxlib import Array, ArrayImpl
 from minijax.core import Primitive, ShapedArray, aval_of, nondifferentiable, register_aval
 from minijax.numpy import methods
 from minijax.random import ciphers, rbg, threefry
@@ -108,6 +108,17 @@ def key_dtype(impl_spec: Any = None) -> KeyDType:
     return dtype_of_impl(_resolve_impl(impl_spec))
 
 
+_AVALS: dict[tuple, ShapedArray] = {}  # by generator and shape of the words, for eager calls
+
+
+def _make_aval(impl: PRNGImpl, shape: tuple[int, ...]) -> ShapedArray:
+    """The type of the keys whose words have this shape."""
+    aval = ShapedArray(shape[:len(shape) - len(impl.key_shape)], dtype_of_impl(impl))
+    if len(_AVALS) < 4096:
+        _AVALS[impl, shape] = aval
+    return aval
+
+
 class PRNGKeyArray(Array):
     """An array of random keys; `jax.random.key_data` shows the words."""
 
@@ -117,8 +128,8 @@ class PRNGKeyArray(Array):
     def __init__(self, impl: PRNGImpl, words: Any):
         self._impl = impl
         self._base_array = words
-        shape = words.shape[:len(words.shape) - len(impl.key_shape)]
-        self.aval = ShapedArray(shape, dtype_of_impl(impl))
+        aval = _AVALS.get((impl, words.shape))
+        self.aval = _make_aval(impl, words.shape) if aval is None else aval
 
     shape = property(operator.attrgetter("aval.shape"))
     dtype = property(operator.attrgetter("aval.dtype"))
@@ -341,7 +352,7 @@ lax.ne_p.physical = lambda avals, x, y: lax.reduce_or(lax.ne(x, y), (aval_of(x).
 def _resolve_impl(spec: Any) -> PRNGImpl:
     """The generator that a name, a dtype of keys or a generator stands for."""
     if spec is None:
-        spec = config.config.jax_default_prng_impl
+        return _IMPLS[config.default_prng_impl.value]
     if isinstance(spec, KeyDType):
         return spec._impl
     if isinstance(spec, PRNGImpl):
@@ -373,11 +384,10 @@ def _seed(name: str, value: Any, impl: PRNGImpl) -> Any:
             f"{name} accepts a scalar seed, but was given a PRNG key.",
             fix="jax.random.split(key), or jax.random.fold_in(key, 1)"))
     if isinstance(value, (int, np.integer)):
+        words = _host_words(value, impl)
+        if words is not None:
+            return PRNGKeyArray(impl, words)
         value = _offset(np.int64(value) if isinstance(value, int) else value)
-        repeats = _HOST_SEEDS.get(impl.seed)
-        if repeats and not core.state.trace.staging:
-            words = np.tile(_host_words(value), repeats)
-            return PRNGKeyArray(impl, asarray_const(words, ShapedArray(words.shape, words.dtype)))
         return random_seed_p.bind(value.astype(aval_of(value).dtype), impl=impl)
     given = aval_of(value)
     if given.shape:
@@ -392,7 +402,7 @@ def _seed(name: str, value: Any, impl: PRNGImpl) -> Any:
 
 def _offset(value: Any) -> Any:
     """The seed moved by the option `jax_random_seed_offset`."""
-    offset = config.config.jax_random_seed_offset
+    offset = config.random_seed_offset.value
     if not offset:
         return value
     if isinstance(value, np.integer):
@@ -403,11 +413,17 @@ def _offset(value: Any) -> Any:
 _HOST_SEEDS = {threefry.seed: 1, rbg.seed: 2}  # how often a key repeats the words of its seed
 
 
-def _host_words(value: np.integer) -> np.ndarray:
-    """The two words of a seed, the upper one being 0 for integers of at most 32 bits."""
-    wide = int(value) & 0xFFFFFFFFFFFFFFFF
-    upper = wide >> 32 if aval_of(value).dtype.itemsize == 8 else 0
-    return np.array([upper, wide & 0xFFFFFFFF], np.uint32)
+def _host_words(value: int | np.integer, impl: PRNGImpl) -> Any:
+    """The words of the key of a known seed, for generators that need no program to make them."""
+    repeats = _HOST_SEEDS.get(impl.seed)
+    if not repeats or core.state.trace.staging:
+        return None
+    value = np.int64(value) if isinstance(value, int) else value
+    wide = config.enable_x64.value and value.itemsize == 8
+    value = int(_offset(value)) if config.random_seed_offset.value else int(value)
+    upper = (value >> 32) & 0xFFFFFFFF if wide else 0
+    words = np.array([upper, value & 0xFFFFFFFF] * repeats, np.uint32)
+    return asarray_const(words, ShapedArray(words.shape, words.dtype))
 
 
 def key(seed: int | Array, *, impl: Any = None, dtype: Any = None) -> Array:
@@ -421,8 +437,11 @@ def key(seed: int | Array, *, impl: Any = None, dtype: Any = None) -> Array:
 
 def PRNGKey(seed: int | Array, *, impl: Any = None) -> Array:
     """A raw key, a uint32 array of one axis, from an integer seed."""
-    made = _seed("PRNGKey", seed, _resolve_impl(impl))
-    return made if config.config.jax_enable_custom_prng else random_unwrap_p.bind(made)
+    impl = _resolve_impl(impl)
+    if config.enable_custom_prng.value:
+        return _seed("PRNGKey", seed, impl)
+    words = _host_words(seed, impl) if type(seed) is int else None
+    return random_unwrap_p.bind(_seed("PRNGKey", seed, impl)) if words is None else words
 
 
 def is_typed(x: Any) -> bool:
@@ -434,12 +453,17 @@ def as_key(name: str, keys: Any, batched: bool = False) -> tuple[Any, bool]:
 
     Raises TypeError for anything that is not a key, ValueError for an array of several keys.
     """
+    if type(keys) is PRNGKeyArray and (batched or not keys.aval.shape):
+        return keys, True
     typed = is_typed(keys)
     if not typed:
-        impl = _resolve_impl(None)
-        keys = _wrap(keys, impl)
-        if config.config.jax_legacy_prng_key != "allow":
+        impl = _IMPLS[config.default_prng_impl.value]
+        if config.legacy_prng_key.value != "allow":
             _refuse_raw()
+        if type(keys) is ArrayImpl and core.state.trace is core.eval_trace and (
+                keys.shape == impl.key_shape and keys.dtype == np.uint32):
+            return PRNGKeyArray(impl, keys), False
+        keys = _wrap(keys, impl)
     if not batched and aval_of(keys).shape:
         shape = aval_of(keys).shape
         shape = shape if typed else shape + impl.key_shape
@@ -454,7 +478,7 @@ def _refuse_raw() -> None:
     message = ("Legacy uint32 key array passed as key to jax.random function. Please create keys "
                "using jax.random.key(). If use of a raw key array was intended, set "
                'jax_legacy_prng_key="allow".')
-    if config.config.jax_legacy_prng_key == "error":
+    if config.legacy_prng_key.value == "error":
         raise ValueError(errors.describe(message, fix="jax.random.wrap_key_data(key)"))
     warnings.warn(message, UserWarning, stacklevel=4)
 

@@ -332,6 +332,8 @@ _namespace: list[Any] = []  # the module minijax.numpy, put in by numpy/methods.
 
 def _array_namespace(self: Any, *, api_version: str | None = None) -> Any:
     """The module that implements the array API for these arrays."""
+    if api_version not in (None, "2024.12"):
+        raise ValueError(f"{api_version=} is not available; available versions are: ['2024.12']")
     return _namespace[0]
 
 

@@ -144,7 +144,8 @@ def _trace(fun: Callable, options: Options, signature: Any, count: int, avals: t
         flat_shardings(options.out_shardings, debug.out_tree, "jit out_shardings"))
     params = jit_params(
         jaxpr, name, donated_invars=(False,) * len(captured) + donated,
-        in_shardings=ins, out_shardings=outs, inline=options.inline, keep_unused=options.keep_unused,
+        in_shardings=ins, out_shardings=outs, inline=options.inline,
+        keep_unused=options.keep_unused,
         compiler_options_kvs=options.compiler_options,
     )
     if in_layouts is not None:
@@ -244,7 +245,9 @@ def flat_shardings(prefix: Any, treedef: Any, what: str) -> tuple | None:
     given = prefix.treedef.unflatten([named(x, "jit") for x in prefix.leaves])
     full = treedef.unflatten(range(treedef.num_leaves))
     try:
-        return tuple(tree.broadcast_prefix(given, full, is_leaf=lambda x: x is None))
+        found = tree.broadcast_prefix(given, full, is_leaf=lambda x: x is None)
+        places = tree.leaves(full, is_leaf=lambda x: x is None)  # None is no result
+        return tuple(s for s, x in zip(found, places, strict=True) if x is not None)
     except ValueError as error:
         raise ValueError(
             f"{what} specification must be a tree prefix of the corresponding value; {error}"

@@ -254,12 +254,12 @@ def _lower(jaxpr: Jaxpr, **options: Any) -> Any:
     with monitoring.measured("/jax/core/compile/jaxpr_to_mlir_module_duration",
                              f"jaxpr to MLIR module conversion {options['scope']}",
                              fun_name=options["scope"]):
-        return _lowering().lower(jaxpr, **options)
+        return lowering_package().lower(jaxpr, **options)
 
 
 def portable_text(code: bytes) -> str:
     """A program that `Lowered.portable` made, as text."""
-    return _lowering().portable_text(code)
+    return lowering_package().portable_text(code)
 
 
 def _ordered_effects(jaxpr: Jaxpr, count: int) -> list:
@@ -315,7 +315,7 @@ def _where_it_is(const: ArrayImpl) -> Any:
 
 
 @functools.cache
-def _lowering() -> Any:
+def lowering_package() -> Any:
     """The lowering package, loaded when the first program is lowered: it takes a while."""
     import lowering
 
@@ -404,6 +404,8 @@ class Executable:
         self.out_avals = program.out_avals
         self.in_avals = program.jaxpr.in_avals
         self.meshes = [demand.mesh for demand in spmd.demands(program.jaxpr)]
+        self.meshes += [c._sharding.mesh for c in program.const_args
+                        if isinstance(c._sharding, NamedSharding)]
         if not self.meshes and len(self.placement.devices) > 1 and physical_mesh() is not None:
             self.meshes = [physical_mesh()]
         count = len(program.const_args)

@@ -118,7 +118,8 @@ def as_array(x: Any) -> Any:
 @functools.lru_cache(maxsize=8192)
 def result_handler(aval: ShapedArray, sharding: Any, committed: bool) -> Any:
     """The C++ callable that wraps result buffers, or re-wraps an array, as such an array."""
-    return jaxlib.array_result_handler(located(aval, sharding), sharding, committed, **_HANDLER_OPTIONS)
+    return jaxlib.array_result_handler(
+        located(aval, sharding), sharding, committed, **_HANDLER_OPTIONS)
 
 
 def rewrap(x: ArrayImpl, aval: ShapedArray | None = None, committed: bool | None = None,

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from minijax.base import jaxlib, util
 from minijax.core import Jaxpr, jit_p, subjaxprs
 from minijax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
+from minijax.sharding.context import physical_mesh
 from minijax.sharding.named import make
 from minijax.sharding.spec import axes_of
 
@@ -27,6 +28,7 @@ class Meshes:
     def __init__(self, devices: Sequence[Any]):
         self._position = {device: i for i, device in enumerate(devices)}
         self._names: dict[str, str] = {}
+        self._meshes: list[Mesh] = []
 
     @property
     def texts(self) -> dict[str, str]:
@@ -37,7 +39,13 @@ class Meshes:
         """The name of a mesh, given to it when it is first met."""
         text = self._mesh_text(mesh)
         count = len(self._names)
+        if isinstance(mesh, Mesh) and mesh not in self._meshes:
+            self._meshes.append(mesh)
         return self._names.setdefault(text, f"mesh_{count - 1}" if count else "mesh")
+
+    def any_mesh(self) -> Mesh | None:
+        """A mesh that the program uses, if it uses one."""
+        return self._meshes[0] if self._meshes else physical_mesh()
 
     def positions(self, mesh: Mesh | AbstractMesh) -> list[int]:
         """The numbers in the program of the devices of a mesh, in row-major order."""

@@ -132,8 +132,15 @@ def _devices_indices_map(
     self: NamedSharding, global_shape: tuple[int, ...]
 ) -> dict[Any, tuple[slice, ...]]:
     """The index of the part that each device holds."""
+    return dict(_indices_of_devices(self, tuple(global_shape)))
+
+
+@functools.lru_cache(maxsize=4096)
+def _indices_of_devices(
+    self: NamedSharding, global_shape: tuple[int, ...]
+) -> dict[Any, tuple[slice, ...]]:
     mesh = _check_concrete(self, "devices_indices_map")
-    shard = _shard_shape(self, tuple(global_shape))
+    shard = _shard_shape(self, global_shape)
     dims = (axes_of(self.spec) + [()] * len(shard))[: len(shard)]
     result = {}
     for place in np.ndindex(*mesh.axis_sizes):

@@ -95,8 +95,8 @@ def _is_equivalent_to(self: Sharding, other: Sharding, ndim: int) -> bool:
     """Whether both place an array of rank `ndim` alike: devices, parts and memory."""
     if self is other:
         return True
-    if hasattr(self, "mesh") and not hasattr(self.mesh, "devices"):  # an abstract mesh
-        return self == other
+    if any(hasattr(s, "mesh") and not hasattr(s.mesh, "devices") for s in (self, other)):
+        return self == other  # an abstract mesh
     return (
         isinstance(other, Sharding)
         and self._internal_device_list == other._internal_device_list

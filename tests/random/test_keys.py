@@ -112,7 +112,7 @@ def test_mistakes(call, error, text):
 
 MOVES = {
     "index": lambda x: x[1, 0], "slice": lambda x: x[:, 1:], "list": lambda x: x[jnp.array([1, 0])],
-    "mask": lambda x: x[np.array([True, False])], "new axis": lambda x: x[None, ..., 0],
+    "mask": lambda x: x[np.array([True, False])], "new axis": lambda x: x[None, :, 0],
     "T": lambda x: x.swapaxes(0, 1), "reshape": lambda x: x.reshape((3, 2) + x.shape[2:]),
     "stack": lambda x: jnp.stack([x[0], x[1]], 1), "flip": lambda x: jnp.flip(x, 0),
     "concatenate": lambda x: jnp.concatenate([x, x]), "roll": lambda x: jnp.roll(x, 1, 0),

@@ -13,7 +13,7 @@ from typing import Any
 
 from minijax.base import dtypes, errors
 from minijax.core.avals import _aval_of as pytype_aval_mappings
-from minijax.core.avals import AbstractValue, ShapedArray, abstract_token, get_aval, is_valid
+from minijax.core.avals import AbstractValue, ShapedArray, abstract_token, get_aval
 from minijax.core.effects import Effect
 from minijax.core.ir import DropVar, Jaxpr, JaxprEqn, Literal, Var, subjaxprs as jaxprs_in_params
 from minijax.core.primitive import Primitive
@@ -68,6 +68,15 @@ def unmapped_aval(size: int, axis: int | None, aval: Any, explicit_mesh_axis: An
 def primal_dtype_to_tangent_dtype(primal_dtype: Any) -> Any:
     """The dtype of tangents: float0 for integers and booleans."""
     return ShapedArray((), primal_dtype).to_tangent_aval().dtype
+
+
+def valid_jaxtype(x: Any) -> bool:
+    """Whether `x` may be an operand: an array, a number, a NumPy array of a dtype of numbers."""
+    try:
+        get_aval(x)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def concrete_or_error(force: Callable | None, val: Any, context: str = "") -> Any:

@@ -314,6 +314,7 @@ def _split_body(jaxpr: Jaxpr, num_consts: int, num_carry: int, nonzero: tuple) -
     eqns, live = sweep([e for e in forward.eqns
                         if e.effects or not at_hand.issuperset(e.outvars)],
                        [*outs, *new])
+    live -= set(forward.constvars)  # the forward scan has these as they are
     reads = tuple(type(v) is Var and v in live for v in hoisted)
     consts, rest = forward.invars[:num_consts], forward.invars[num_consts:]
     consts = [*consts, *[v for v, read in zip(hoisted, reads) if read]]

@@ -190,12 +190,12 @@ def _bicgstab(matvec: Operator, b: Any, x: Any, precondition: Operator, threshol
 
 def gmres(A: Any, b: Any, x0: Any = None, *, tol: float = 1e-5, atol: float = 0.0,
           restart: int = 20, maxiter: int | None = None, M: Any = None,
-          solve_method: str = "batched") -> tuple[Any, None]:
-    """(x, None) with A x = b for any regular A, the least residual in Krylov spaces.
+          solve_method: str = "batched") -> tuple[Any, Any]:
+    """(x, info) with A x = b for any regular A, the least residual in Krylov spaces.
 
     Each of at most `maxiter` rounds builds a space of `restart` dimensions; "incremental" stops
     inside a round once the residual is small, "batched" looks only at its end. Other arguments
-    are those of `cg`. Y. Saad, M. Schultz, SIAM J. Sci. Stat. Comput. 7 (1986).
+    are those of `cg`; info is -1 if x is NaN, else 0. Y. Saad, M. Schultz, SIAM J. Sci. Stat. Comput. 7 (1986).
     """
     if solve_method not in ("batched", "incremental"):
         raise ValueError(errors.describe(
@@ -203,7 +203,8 @@ def gmres(A: Any, b: Any, x0: Any = None, *, tol: float = 1e-5, atol: float = 0.
             fix="solve_method='batched'"))
     size = sum(np.size(leaf) for leaf in tree.leaves(b))
     solver = partial(_gmres, restart=min(restart, size), early=solve_method == "incremental")
-    return _solved(solver, A, b, x0, M, tol, atol, maxiter, False)
+    x, _ = _solved(solver, A, b, x0, M, tol, atol, maxiter, False)
+    return x, jnp.where(jnp.isnan(_norm(_joined(x))), -1, 0)
 
 
 def _gmres(matvec: Operator, b: Any, x: Any, precondition: Operator, threshold: Any, limit: int,

@@ -406,7 +406,7 @@ def _rel_entr(p: Any, q: Any) -> Any:
     unknown = jnp.isnan(p) | jnp.isnan(q)
     outside = jnp.where((p == 0) & (q >= 0), 0, jnp.where(unknown, jnp.nan, jnp.inf))
     value = safe_p * (jnp.log(safe_p) - jnp.log(safe_q))
-    return jnp.where(inside, value, outside.astype(value.dtype))
+    return jnp.where(inside, value, outside)
 
 
 @fused

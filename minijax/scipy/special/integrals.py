@@ -211,7 +211,7 @@ def _normal_operand(name: str, x: Any, where: str = ", see docstring for support
 @fused
 def ndtr(x: ArrayLike) -> Array:
     """The normal distribution function; float32 and float64 only."""
-    return _ndtr(_normal_operand("ndtr", x))
+    return _ndtr(promotion.strong(_normal_operand("ndtr", x)))
 
 
 def _ndtr(x: Any) -> Any:
@@ -289,7 +289,7 @@ def _quotient(x: Any, pair: tuple) -> Any:
 @fused
 def ndtri(p: ArrayLike) -> Array:
     """The inverse of ndtr, on [0, 1]; float32 and float64 only."""
-    return _ndtri(_normal_operand("ndtri", p))
+    return _ndtri(promotion.strong(_normal_operand("ndtri", p)))
 
 
 @custom_jvp
@@ -493,7 +493,7 @@ _DEBYE = (-174611 / 330 / math.factorial(21), 43867 / 798 / math.factorial(19),
 @fused
 def spence(x: ArrayLike) -> Array:
     """The integral of log(t) / (1 - t) from 1 to x, for x >= 0; float32 and float64 only."""
-    return _spence(_normal_operand("spence", x))
+    return _spence(promotion.strong(_normal_operand("spence", x)))
 
 
 @custom_jvp
