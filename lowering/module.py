@@ -167,16 +167,22 @@ class Context(TokenEmitter):
             env.update(zip(outvars, self._located(results, outvars)))
 
     def _located(self, results: list[Value], outvars: Sequence[Any]) -> list[Value]:
-        """Results where their types say that they are."""
-        if self.spmd is None or not any(getattr(v.aval, "placement", None) for v in outvars):
+        """Results where their types, or a parameter of the equation, say that they are."""
+        if self.spmd is None:
+            return results
+        asked = self.eqn.params.get("sharding")
+        if hasattr(asked, "mesh") and len(results) == 1:
+            return [self._constrained(results[0], outvars[0].aval, asked)]
+        if not any(getattr(v.aval, "placement", None) for v in outvars):
             return results
         return [self._constrained(x, v.aval) for x, v in zip(results, outvars)]
 
-    def _constrained(self, x: Value, aval: Any) -> Value:
-        sharding = getattr(getattr(aval, "placement", None), "sharding", None)
+    def _constrained(self, x: Value, aval: Any, asked: Any = None) -> Value:
+        sharding = getattr(getattr(aval, "placement", None), "sharding", asked)
         if sharding is None:
             return x
-        free = () if sharding.mesh.are_all_axes_explicit else range(len(aval.shape))
+        whole = sharding is asked or sharding.mesh.are_all_axes_explicit
+        free = () if whole else range(len(aval.shape))
         text = self.spmd.text(sharding, len(aval.shape), free)
         return self.same("sdy.sharding_constraint", x, sharding=text)
 
@@ -246,16 +252,14 @@ class Context(TokenEmitter):
 
 def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Sequence[bool] = (),
           const_args: Sequence[bool] = (), const_shardings: Sequence[str | None] = (),
-          in_shardings: Sequence[str | None] = (),
-          out_shardings: Sequence[str | None] = (), spmd: Any = None,
-          num_partitions: int = 1, num_replicas: int = 1, expand: Callable | None = None,
-          arg_names: Sequence[str] = (), result_names: Sequence[str] = (),
-          code_to_filename: Callable[[Any], str | None] | None = None,
+          in_shardings: Sequence[str | None] = (), out_shardings: Sequence[str | None] = (),
           in_layouts: Sequence[str | None] = (), out_layouts: Sequence[str | None] = (),
-          scope: str | None = None,
-          show_scope: Callable[[tuple[str, ...]], str] = "/".join,
-          ordered_effects: Sequence[Any] = (), devices: Sequence[Any] = (),
-          manual_mesh: Any = None) -> Lowered:
+          spmd: Any = None, num_partitions: int = 1, num_replicas: int = 1,
+          expand: Callable | None = None, arg_names: Sequence[str] = (),
+          result_names: Sequence[str] = (), scope: str | None = None,
+          code_to_filename: Callable[[Any], str | None] | None = None,
+          show_scope: Callable[[tuple[str, ...]], str] = "/".join, manual_mesh: Any = None,
+          ordered_effects: Sequence[Any] = (), devices: Sequence[Any] = ()) -> Lowered:
     """A verified module whose public function `main` computes `jaxpr`.
 
     Arguments of `main`: the constants of `jaxpr` marked in `const_args` (one bool per constvar),
@@ -266,28 +270,24 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
     shardings inside, and has in `texts` the meshes by name, like `<["x"=4]>`. Layouts are "auto"
     or dimensions, fastest first, like "{0,1}". `expand(eqn)` gives the jaxpr of an equation that
     has no rule, or None. `code_to_filename(code)` says which frames of `eqn.source` become
-    locations.
-    Operations are named `scope` (default: `name`), `show_scope(eqn.scope)`, primitive. A token for
-    each of `ordered_effects` comes before all arguments and results. `devices` is the device
-    assignment, for operations that name a device. With `manual_mesh` all of it is inside a manual
-    region of that mesh.
+    locations. Operations are named `scope` (default: `name`), `show_scope(eqn.scope)`, primitive.
+    A token for each of `ordered_effects` comes before all arguments and results. `devices` is the
+    device assignment. With `manual_mesh` all of it is inside a manual region of that mesh.
     """
     ctx = Context(platform, expand, code_to_filename, show_scope)
-    ctx.devices, ctx.spmd = devices, spmd
-    if manual_mesh is not None:
-        ctx.mesh, ctx.manual, ctx.manual_axes = manual_mesh, True, frozenset(manual_mesh.axis_names)
+    ctx.set_devices(devices, spmd, manual_mesh)
     tokens = [_Token] * len(ordered_effects)
     as_args = list(const_args) or [False] * len(jaxpr.constvars)
     leading = tokens + [v for v, is_arg in zip(jaxpr.constvars, as_args) if is_arg]
     inputs = leading + list(jaxpr.invars)
-    donors = [False] * len(leading) + (list(donated) or [False] * len(jaxpr.invars))
-    consts = [None] * len(tokens) + (list(const_shardings) or [None] * sum(as_args))
-    shardings = consts + (list(in_shardings) or [None] * len(jaxpr.invars))
-    outputs = tokens + list(jaxpr.outvars)
+    n_in, outputs = len(jaxpr.invars), tokens + list(jaxpr.outvars)
+    donors = [False] * len(leading) + (list(donated) or [False] * n_in)
+    shardings = [None] * len(tokens) + (list(const_shardings) or [None] * sum(as_args))
+    shardings += list(in_shardings) or [None] * n_in
     results = [None] * len(tokens) + (list(out_shardings) or [None] * len(jaxpr.outvars))
     if result_names:
         result_names = ["token"] * len(tokens) + list(result_names)
-    modes = [None] * len(leading) + (list(in_layouts) or [None] * len(jaxpr.invars))
+    modes = [None] * len(leading) + (list(in_layouts) or [None] * n_in)
     out_modes = [None] * len(tokens) + (list(out_layouts) or [None] * len(jaxpr.outvars))
     donations = _donations(donors, inputs, outputs, list(zip(shardings, modes)),
                            list(zip(results, out_modes)), spmd is not None)
@@ -309,8 +309,7 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
         made.attributes["res_attrs"] = _attributes_per_value(
             ctx, [_result_attributes(i, result_names, results[i], out_modes[i])
                   for i in range(len(outputs))])
-        for mesh, axes in reversed(spmd.texts.items() if spmd is not None else ()):
-            ctx.add_mesh(mesh, axes)
+        ctx.add_meshes()
         ctx.module.operation.verify()
     return Lowered(ctx.module, donations.aliases, donations.unused, ctx.host_callbacks)
 

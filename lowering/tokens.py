@@ -24,6 +24,12 @@ class TokenEmitter(Emitter):
         self.mesh: Any = None  # of the manual region
         self.manual_axes: frozenset = frozenset()
 
+    def set_devices(self, devices: Sequence[Any], spmd: Any, manual_mesh: Any) -> None:
+        """Say what the program runs on; with `manual_mesh` it is inside a region of that mesh."""
+        self.devices, self.spmd, self.mesh = devices, spmd, manual_mesh
+        if manual_mesh is not None:
+            self.manual, self.manual_axes = True, frozenset(manual_mesh.axis_names)
+
     @property
     def token_type(self) -> Type:
         """The type of tokens."""
@@ -59,6 +65,11 @@ class TokenEmitter(Emitter):
             return results
         self.tokens.update(zip(effects, results))
         return results[len(effects):]
+
+    def add_meshes(self) -> None:
+        """Define the meshes that shardings of the program name."""
+        for name, axes in reversed(self.spmd.texts.items() if self.spmd is not None else ()):
+            self.add_mesh(name, axes)
 
     def add_mesh(self, name: str, axes: str) -> None:
         """Define a mesh, once per name; `axes` is MLIR text like `<["x"=4]>`."""

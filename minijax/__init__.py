@@ -62,8 +62,9 @@ _RENAMED = {"P": ("minijax.sharding", "PartitionSpec"), "typeof": ("minijax.core
 _SUBMODULES = ("_src", "ad_checkpoint", "api_util", "core", "custom_batching",
                "custom_derivatives", "debug", "distributed", "dlpack", "dtypes", "errors",
                "experimental", "export", "extend", "ffi", "flatten_util", "image", "interpreters",
-               "lax", "memory", "monitoring", "nn", "numpy", "ops", "profiler", "random", "ref", "scipy",
-               "sharding", "stages", "test_util", "tree", "tree_util", "typing", "version")
+               "lax", "memory", "monitoring", "nn", "numpy", "ops", "profiler", "random", "ref",
+               "scipy", "sharding", "stages", "test_util", "tree", "tree_util", "typing",
+               "version")
 
 __all__ = sorted([*_WHERE, *_RENAMED])
 

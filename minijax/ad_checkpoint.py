@@ -1,9 +1,11 @@
-"""Names for policies of `jax.checkpoint`, and answers that they may give."""
+"""Names for policies of `jax.checkpoint`, answers that they may give, and what is saved."""
 
 from minijax.api.checkpoint import (
-    Offloadable, Recompute, Saveable, checkpoint, checkpoint_name, checkpoint_policies, remat,
+    Offloadable, Recompute, Saveable, checkpoint_name, checkpoint_policies,
 )
+from minijax.api.checkpoint import checkpoint as checkpoint
+from minijax.api.checkpoint import remat as remat
 from minijax.api.residuals import print_saved_residuals
 
-__all__ = ["Offloadable", "Recompute", "Saveable", "checkpoint", "checkpoint_name",
-           "checkpoint_policies", "print_saved_residuals", "remat"]
+__all__ = ["Offloadable", "Recompute", "Saveable", "checkpoint_name", "checkpoint_policies",
+           "print_saved_residuals"]

@@ -338,9 +338,9 @@ def _tree_to_json(structure: tree.PyTreeDef) -> Any:
         return "*"
     data = structure.node_data()
     children = list(map(_tree_to_json, structure.children()))
-    if data is None:
+    kind, aux = data or (type(None), None)
+    if kind is type(None):
         return None
-    kind, aux = data
     if kind in (tuple, list):
         return [kind.__name__, children]
     if kind is dict:

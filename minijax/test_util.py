@@ -114,7 +114,7 @@ def _inner_product(a: Any, b: Any) -> Any:
     products = [np.sum(np.conj(x) * np.asarray(y)) for x, y in pairs if not _is_float0(x)]
     kind = min((np.asarray(x).dtype for x in tree.leaves(b) if not _is_float0(x)),
                key=lambda d: d.itemsize, default=np.dtype(np.float64))
-    return np.asarray(np.real(sum(products)), np.float32 if kind.itemsize <= 4 else None)
+    return np.asarray(np.real(sum(products)), dtypes.to_real(kind))
 
 
 def _assert_close(found: Any, wanted: Any, atol: float | None, rtol: float | None,
@@ -124,8 +124,16 @@ def _assert_close(found: Any, wanted: Any, atol: float | None, rtol: float | Non
     for x, y in zip(tree.leaves(found), tree.leaves(wanted), strict=True):
         if _is_float0(x):
             continue
-        default = max(_TOLERANCES.get(dtypes.dtype(v).name, _FINE) for v in (x, y))
+        names = [dtypes.dtype(v).name for v in (x, y)]
         wide = np.complex128 if np.iscomplexobj(x) else np.float64
         np.testing.assert_allclose(
-            np.asarray(x, wide), np.asarray(y, wide), atol=default if atol is None else atol,
-            rtol=default if rtol is None else rtol, err_msg=what)
+            np.asarray(x, wide), np.asarray(y, wide), atol=_tolerance(atol, names),
+            rtol=_tolerance(rtol, names), err_msg=what)
+
+
+def _tolerance(given: Any, names: Sequence[str]) -> float:
+    """The tolerance for values of some dtypes; `given` may be one for each dtype, in a dict."""
+    if given is not None and not isinstance(given, dict):
+        return given
+    own = {np.dtype(kind).name: value for kind, value in (given or {}).items()}
+    return max(own.get(name, _TOLERANCES.get(name, _FINE)) for name in names)

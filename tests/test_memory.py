@@ -21,10 +21,11 @@ PROGRAM = """
 import gc, json, sys
 import minijax as jax, minijax.numpy as jnp
 from minijax import lax
+from minijax.passes import structure
 from minijax.runtime import compile, dispatch
 
 count, warm, keep, kinds = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
-compile._TEXT_CACHE_SIZE = dispatch._LIMIT_WITH_JAXPRS = int(sys.argv[5])
+compile._TEXT_CACHE_SIZE = dispatch._LIMIT_WITH_JAXPRS = structure._LIMIT = int(sys.argv[5])
 kept = []
 
 def scanned(f):

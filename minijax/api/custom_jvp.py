@@ -23,8 +23,9 @@ from minijax.api.flatten import fun_name, wraps
 from minijax.base import dtypes, errors, tree
 from minijax.core import (BatchTrace, BatchTracer, DebugInfo, EvalTrace, Jaxpr, JaxprTrace,
                           LinearTrace, Primitive, ShapedArray, Tracer, Zero, add_tangents,
-                          ancestors, aval_of, entered, eval_jaxpr, instantiate, materialize,
-                          merge_tangents, state, trace_to_jaxpr, unbatched_aval, zero_tangent)
+                          ancestors, aval_of, backward_pass, custom_rule_shape, entered,
+                          eval_jaxpr, instantiate, materialize, merge_tangents, state,
+                          trace_to_jaxpr, unbatched_aval, zero_tangent)
 from minijax.lax.identity import stop_gradient
 from minijax.lax.control_flow.common import trace_body, type_name
 
@@ -437,10 +438,6 @@ def _impl(*args: Any, call_jaxpr: Any, **_: Any) -> list:
     return as_function(call_jaxpr)(*args)
 
 
-def _shape(*avals: Any, call_jaxpr: Jaxpr, **_: Any) -> tuple:
-    return call_jaxpr.out_avals, call_jaxpr.effects
-
-
 def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, jvp_jaxpr_fun: Callable,
          num_consts: int, **_: Any) -> tuple[list, list]:
     # What the function closes over cannot be differentiated here: the rule does not know of it.
@@ -507,6 +504,13 @@ def show_rule(params: dict) -> dict:
     return shown
 
 
+def _transpose(cts: Sequence[Any], *args: Any, call_jaxpr: Jaxpr, **_: Any) -> list:
+    """Applied to tangents, a function that is linear in them: its operations run backwards."""
+    return backward_pass(call_jaxpr, args, cts)
+
+
 custom_jvp_call_p = Primitive(
-    "custom_jvp_call", shape=_shape, multiple_results=True, effectful=True, impl=_impl, jvp=_jvp,
+    "custom_jvp_call", shape=custom_rule_shape, multiple_results=True, effectful=True,
+    impl=_impl, jvp=_jvp,
+    transpose=_transpose,
     batch=_batch, stage=_stage, show=show_rule)

@@ -22,11 +22,12 @@ from minijax.api.custom_jvp import (CustomRule, Flat, Lanes, SymbolicZero, as_fu
                                     with_fixed)
 from minijax.api.flatten import fun_name, wraps
 from minijax.base import config, dtypes, errors, tree
-from minijax.core import (AxisData, BatchTrace, Jaxpr, JaxprTrace, LinearTrace, Primitive,
-                          Tracer, Zero, aval_of, batch, convert_element_type, eval_jaxpr,
-                          instantiate, is_linear, materialize, merge_tangents, reduce_sum,
-                          trace_to_jaxpr, unbatched_aval, zero_tangent)
+from minijax.core import (AxisData, BatchTrace, Jaxpr, JaxprTrace, LinearTrace, Primitive, Tracer,
+                          Zero, aval_of, batch, convert_element_type, custom_rule_shape,
+                          eval_jaxpr, instantiate, is_linear, jvp, materialize, merge_tangents,
+                          reduce_sum, trace_to_jaxpr, unbatched_aval, zero_tangent)
 from minijax.lax.control_flow.common import difference, type_name
+from minijax.passes.references import Cell
 
 __all__ = ["CustomVJPException", "CustomVJPPrimal", "closure_convert", "custom_gradient",
            "custom_vjp", "custom_vjp_call_p", "custom_vjp_primal_tree_values",
@@ -243,10 +244,6 @@ def _impl(*args: Any, call_jaxpr: Any, **_: Any) -> list:
     return as_function(call_jaxpr)(*args)
 
 
-def _shape(*avals: Any, call_jaxpr: Jaxpr, **_: Any) -> tuple:
-    return call_jaxpr.out_avals, call_jaxpr.effects
-
-
 class _Pull:
     """Residuals and cotangents of the outputs to cotangents of the differentiated inputs."""
 
@@ -263,7 +260,10 @@ class _Pull:
 
 
 def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, fwd_jaxpr_thunk: Callable,
-         bwd: Callable, num_consts: int, symbolic_zeros: bool, **_: Any) -> tuple[list, list]:
+         bwd: Callable, num_consts: int, symbolic_zeros: bool, call_jaxpr: Any,
+         **_: Any) -> tuple[list, list]:
+    if any(type(t) is Cell for t in tangents):  # the rule knows nothing of references
+        return jvp(as_function(call_jaxpr), primals, tangents)
     if any(type(t) is not Zero for t in tangents[:num_consts]):
         raise CustomVJPException(errors.describe(
             "Detected differentiation of a custom_vjp function with respect to a closed-over "
@@ -383,7 +383,8 @@ def _show_call(params: dict) -> dict:
 
 
 custom_vjp_call_p = Primitive(
-    "custom_vjp_call", shape=_shape, multiple_results=True, effectful=True, impl=_impl, jvp=_jvp,
+    "custom_vjp_call", shape=custom_rule_shape, multiple_results=True, effectful=True,
+    impl=_impl, jvp=_jvp,
     batch=_batch, stage=_stage, show=_show_call)
 
 

@@ -304,7 +304,12 @@ def _result(f: Callable, request: Request, x: Any, spec: Any, out: Any, i: int) 
             fix="return x[None] to give a scalar an axis, or make the spec shorter"))
     if not request.check_vma:
         return x
-    axes = axes_in(spec)
+    axes = (*axes_in(spec), *spec.unreduced)
+    if spec.unreduced - varying_axes(aval):
+        raise ValueError(errors.describe(
+            "vary_unreduced_cast is a Varying->Unreduced collective, but the result varies over "
+            f"{set(varying_axes(aval))} only and its spec is {spec}",
+            fix="return terms that differ between the devices, or leave out unreduced="))
     if (varying_axes(aval) & request.axis_names) - set(axes):
         raise _not_replicated(f, request, spec, varying_axes(aval))
     return vary(x, axes)

@@ -13,7 +13,8 @@ from minijax.core.avals import (AbstractToken, AbstractValue, ShapedArray, Token
 from minijax.core.dce import dce_call, dce_jaxpr
 from minijax.core.effects import (DebugEffect, Effect, EffectSet, IOEffect, OrderedDebugEffect,
                                   OrderedIOEffect, check_control_flow, checkpoint_effects,
-                                  control_flow_effects, debug_effect, io_effect,
+                                  control_flow_effects, custom_rule_shape, debug_effect,
+                                  io_effect,
                                   lowerable_effects, ordered_debug_effect, ordered_effects,
                                   ordered_io_effect, shardable_ordered_effects)
 from minijax.core.ir import (ClosedJaxpr, DebugInfo, DropVar, Jaxpr, JaxprEqn, Literal, Var,
@@ -48,7 +49,8 @@ UndefinedPrimal = Linear  # the name that libraries with their own transpose rul
 
 # Names that only libraries ask for, and where they are.
 _ELSEWHERE = {"JaxprTypeError": "minijax.base.errors", "check_jaxpr": "minijax.passes.check",
-              "call_p": "minijax.extend.core.primitives",
+              "CallPrimitive": "minijax.extend.core", "call": "minijax.extend.core.primitives",
+              "call_p": "minijax.extend.core.primitives", "no_effects": "minijax.extend.core",
               "ensure_compile_time_eval": "minijax.api.misc"}
 
 __all__ = [name for name in dir() if not name.startswith("_")]

@@ -12,23 +12,26 @@ from typing import Any
 from minijax.base import errors
 from minijax.core.avals import AbstractValue, register_aval
 from minijax.core.effects import (Effect, checkpoint_effects, control_flow_effects,
-                                  lowerable_effects)
+                                  custom_derivatives_effects, lowerable_effects)
 from minijax.core.trace import aval_of
 
 _refs: dict[Any, "AbstractRef"] = {}
 
 
 class AbstractRef(AbstractValue):
-    """The type of a reference to an array of type `inner_aval`; interned."""
+    """The type of a reference to an array of type `inner_aval`; interned.
 
-    __slots__ = ("inner_aval",)
+    Of a reference whose `kind` begins with "no_grad", derivatives know nothing.
+    """
 
-    def __new__(cls, inner_aval: Any) -> "AbstractRef":
-        found = _refs.get(inner_aval)
+    __slots__ = ("inner_aval", "kind")
+
+    def __new__(cls, inner_aval: Any, kind: str | None = None) -> "AbstractRef":
+        found = _refs.get((inner_aval, kind))
         if found is None:
             found = object.__new__(cls)
-            found.inner_aval = inner_aval
-            found = _refs.setdefault(inner_aval, found)
+            found.inner_aval, found.kind = inner_aval, kind
+            found = _refs.setdefault((inner_aval, kind), found)
         return found
 
     shape = property(lambda self: self.inner_aval.shape)
@@ -40,13 +43,13 @@ class AbstractRef(AbstractValue):
     sharding = property(lambda self: self.inner_aval.sharding)
 
     def update(self, **changes: Any) -> "AbstractRef":
-        return AbstractRef(self.inner_aval.update(**changes))
+        return AbstractRef(self.inner_aval.update(**changes), self.kind)
 
     def to_tangent_aval(self) -> "AbstractRef":
-        return AbstractRef(self.inner_aval.to_tangent_aval())
+        return AbstractRef(self.inner_aval.to_tangent_aval(), self.kind)
 
     def strip_weak_type(self) -> "AbstractRef":
-        return AbstractRef(self.inner_aval.strip_weak_type())
+        return AbstractRef(self.inner_aval.strip_weak_type(), self.kind)
 
     def str_short(self, short_dtypes: bool = True) -> str:
         return f"Ref{{{self.inner_aval.str_short(short_dtypes)}}}"
@@ -58,7 +61,7 @@ class AbstractRef(AbstractValue):
         return len(self.inner_aval)
 
     def __reduce__(self) -> tuple:
-        return AbstractRef, (self.inner_aval,)
+        return AbstractRef, (self.inner_aval, self.kind)
 
 
 class Ref:
@@ -66,9 +69,9 @@ class Ref:
 
     __slots__ = ("value", "aval", "__weakref__")
 
-    def __init__(self, value: Any):
+    def __init__(self, value: Any, kind: str | None = None):
         self.value = value  # None once it is frozen or freed
-        self.aval = AbstractRef(aval_of(value).strip_weak_type())
+        self.aval = AbstractRef(aval_of(value).strip_weak_type(), kind)
 
     def read(self) -> Any:
         """The array; RuntimeError if there is none any more."""
@@ -115,7 +118,8 @@ class AllocateEffect(RefEffect):
         return "Allocate"
 
 
-for _accepted in (lowerable_effects, control_flow_effects, checkpoint_effects):
+for _accepted in (lowerable_effects, control_flow_effects, checkpoint_effects,
+                  custom_derivatives_effects):
     _accepted.add_type(RefEffect)
 read_effect, write_effect = ReadEffect(), WriteEffect()
 accum_effect, allocate_effect = AccumEffect(), AllocateEffect()

@@ -165,7 +165,8 @@ class Tracer:
     def _scalar(self, kind: type) -> Any:
         if self.aval.ndim:
             raise TypeError(errors.describe(
-                "Only scalar arrays can be converted to Python scalars.",
+                "Only scalar arrays can be converted to Python scalars; "
+                f"got arr.ndim={self.aval.ndim}",
                 fix=f"x.astype({kind.__name__}) converts every element"))
         return kind(self._value_or(
             errors.ConcretizationTypeError,

@@ -42,8 +42,8 @@ def _resulting(fun: Callable[..., Any], *shapes: Shape) -> Shape:
 # --- Layers with parameters ---------------------------------------------------------------------
 
 
-def Dense(out_dim: int, W_init: Callable = glorot_normal(), b_init: Callable = normal()  # noqa: B008
-          ) -> Layer:
+def Dense(out_dim: int, W_init: Callable = glorot_normal(),  # noqa: B008
+          b_init: Callable = normal()) -> Layer:  # noqa: B008
     """x @ W + b."""
     def init_fun(rng: Any, input_shape: Shape) -> tuple[Shape, Any]:
         for_w, for_b = random.split(rng)
@@ -102,7 +102,8 @@ Conv1DTranspose = functools.partial(GeneralConvTranspose, ("NHC", "HIO", "NHC"))
 
 
 def BatchNorm(axis: int | Sequence[int] = (0, 1, 2), epsilon: float = 1e-5, center: bool = True,
-              scale: bool = True, beta_init: Callable = zeros, gamma_init: Callable = ones) -> Layer:
+              scale: bool = True, beta_init: Callable = zeros,
+              gamma_init: Callable = ones) -> Layer:
     """Mean 0 and variance 1 over `axis`, then times gamma plus beta for each other index."""
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
 

@@ -22,7 +22,8 @@ import numpy as np
 from minijax.api.misc import ShapeDtypeStruct
 from minijax.base import errors, tree
 from minijax.base.jaxlib import xc
-from minijax.core import Jaxpr, Primitive, aval_of, eval_jaxpr, trace_closed, trace_to_jaxpr
+from minijax.core import (Jaxpr, Primitive, aval_of, batch, eval_jaxpr, trace_closed,
+                          trace_to_jaxpr)
 from minijax.lax.shard_map import scope
 from minijax.runtime import spmd
 from minijax.runtime.compile import expand, lowering_package, platform_of
@@ -284,7 +285,13 @@ def _traced(lower_fn: Callable, in_tree: Any, shapes: Sequence[Any], mesh: Any) 
         return trace_closed(lambda *xs: tree.leaves(lower_fn(*in_tree.unflatten(xs))), avals)
 
 
+def _vmap(axis: Any, args: Sequence[Any], dims: Sequence[Any], *, call: Jaxpr,
+          split: _Split) -> tuple:
+    """The operation on a batch is another one, of which its author has said nothing."""
+    return batch(lambda *xs: eval_jaxpr(call, call.consts, *xs), axis, args, dims)
+
+
 custom_partitioning_p = Primitive(
     "custom_partitioning", shape=lambda *avals, call, split: call.out_avals,
-    multiple_results=True,
+    multiple_results=True, vmap=_vmap,
     decompose=lambda *args, call, split: eval_jaxpr(call, call.consts, *args))

@@ -44,7 +44,7 @@ class HiPrimitive(Primitive):
         return self.abstract_eval(*avals, **params)
 
     def _vmap(self, axis: Any, args: Sequence[Any], dims: Sequence[Any], **params: Any) -> tuple:
-        return self.batch(axis, args, dims, **params)
+        return type(self).batch(self, axis, args, dims, **params)  # `batch` is also a field
 
     def abstract_eval(self, *avals: Any, **params: Any) -> tuple[Any, set]:
         """The type of the result, or types of results, and the effects."""

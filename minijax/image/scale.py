@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -64,7 +65,8 @@ def resize(image: Array, shape: Sequence[int], method: str | ResizeMethod,
     method: a `ResizeMethod` or its name. antialias: widen the kernel when an axis shrinks.
     precision: that of the sums of pixels. Integers become floats, except by "nearest".
     """
-    return _resize(image, tuple(map(int, shape)), _method(method), bool(antialias), precision)
+    shape = tuple(map(operator.index, shape))
+    return _resize(image, shape, _method(method), bool(antialias), precision)
 
 
 def _method(method: str | ResizeMethod) -> ResizeMethod:
@@ -81,7 +83,7 @@ def _resize_body(image: Any, shape: tuple, method: ResizeMethod, antialias: bool
     if len(shape) != image.ndim:
         raise ValueError(errors.describe(
             "shape must have length equal to the number of dimensions of x;  "
-            f"{shape} vs {image.shape}", fix="resize(image, (height, width, image.shape[-1]), ...)"))
+            f"{shape} vs {image.shape}", fix="resize(image, (*new_size, image.shape[-1]), ...)"))
     if method is ResizeMethod.NEAREST:
         return _nearest(image, shape)
     image, = promotion.promote_inexact(image)
@@ -112,7 +114,7 @@ def scale_and_translate(image: Array, shape: Sequence[int], spatial_dims: Sequen
     `scale` and `translation` have one element for each of the `spatial_dims`, the axes along
     which the image is resampled; both may be traced and are differentiable.
     """
-    shape = tuple(map(int, shape))
+    shape = tuple(map(operator.index, shape))
     method = _method(method)
     if len(shape) != image.ndim:
         raise ValueError(errors.describe(

@@ -10,7 +10,7 @@ from typing import Any
 
 from minijax.base import errors, tree
 from minijax.base.jaxlib import NamedSharding, Sharding
-from minijax.core import Primitive, aval_of, linear
+from minijax.core import Primitive, aval_of, is_tracer, linear, state
 from minijax.sharding import PartitionSpec
 from minijax.sharding.context import NO_MESH, get_abstract_mesh, named
 from minijax.sharding.layout import Format
@@ -30,6 +30,15 @@ def with_sharding_constraint(x: Any, shardings: Any) -> Any:
     leaves, treedef = tree.flatten(x)
     given = tree.broadcast_prefix(shardings, x, is_leaf=lambda s: s is None)
     return treedef.unflatten(list(map(_constrain, leaves, given)))
+
+
+def like(x: Any, other: Any) -> Any:
+    """`x`, of the shape of a concrete array `other`, split over devices as that is."""
+    sharding = getattr(other, "_sharding", None)
+    if not isinstance(sharding, NamedSharding) or state.trace.staging or is_tracer(x):
+        return x
+    return sharding_constraint_p.bind(x, sharding=sharding, layout=None, context_mesh=NO_MESH,
+                                      unconstrained_dims=frozenset())
 
 
 def _constrain(x: Any, given: Any) -> Any:

@@ -24,7 +24,7 @@ from minijax.core import (Primitive, ShapedArray, Tracer, aval_of, broadcast_in_
                           convert_element_type_p, get_aval, instantiate, is_linear, linear,
                           materialize, nondifferentiable, reduce_sum, reshape_p, structural,
                           transpose_p, zeros)
-from minijax.lax import elementwise
+from minijax.lax import elementwise, placement
 from minijax.lax.identity import stage
 from minijax.lax.logic import select_n
 from minijax.lax.rules import NUMBER, ArrayLike, check_dtype, check_same_dtypes
@@ -624,7 +624,10 @@ def full_like(x: Any, fill_value: ArrayLike, dtype: Any = None, shape: Shape | N
     shape = aval.shape if shape is None else shape
     if isinstance(dtype, dtypes.ExtendedDType):
         return dtype.full(tuple(shape), fill_value)
-    return full(shape, _converted(fill_value, dtype, weak), sharding=sharding)
+    out = full(shape, _converted(fill_value, dtype, weak), sharding=sharding)
+    if sharding is None and tuple(shape) == aval.shape and isinstance(x, Array):
+        return placement.like(out, x)
+    return out
 
 
 def empty(shape: int | Shape, dtype: Any, *, out_sharding: Any = None) -> Array:

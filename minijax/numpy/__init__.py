@@ -116,6 +116,9 @@ set_printoptions = _np.set_printoptions
 save = _np.save
 savez = _np.savez
 
+# The edition of the array API standard that this namespace follows: SciPy asks.
+__array_api_version__ = "2024.12"
+
 __all__ = sorted(
     name for name, value in globals().items()
     if not name.startswith("_") and not isinstance(value, _ModuleType))

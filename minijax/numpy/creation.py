@@ -102,9 +102,7 @@ def _from_array(x: Any, dtype: Any, copy: bool, ndmin: int, device: Place) -> An
         x = place.copy(x) if type(x) is ArrayImpl else lax.copy_p.bind(x)
     if ndmin > aval.ndim:
         x = _filled_up(x, ndmin)
-    if device is not None and type(x) is ArrayImpl:
-        x = place.put_leaf(x, place.target_sharding(device))
-    return x
+    return x if device is None else place.device_put(x, device)
 
 
 @fused(static_argnums=(1,))

@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from minijax.base.dtypes import ExtendedDType
-from minijax.base.util import weak_cache
+from minijax.base.util import trace_cache, weak_cache
 from minijax.core import (AxisData, Jaxpr, JaxprEqn, Literal, ShapedArray, Var, aval_of, batch,
                           eval_jaxpr, materialize, state, subjaxprs, trace_closed)
 
@@ -59,7 +59,7 @@ def _physicalize(jaxpr: Jaxpr) -> Jaxpr:
     return trace_closed(fun, [physical_aval(a) for a in jaxpr.in_avals], jaxpr.debug)
 
 
-_physicalized = weak_cache(_physicalize)
+_physicalized = trace_cache(_physicalize)  # the layout of random bits is an option
 
 
 def physicalize(jaxpr: Jaxpr) -> Jaxpr:

@@ -54,7 +54,8 @@ def _mapped(axis: AxisData, ref: Any, dim: int | None, grow: bool) -> tuple[Any,
                 f"reference of type {aval_of(ref)}. Move the array reference to be an argument to "
                 "the vmapped function?", fix="jax.vmap(f)(ref_of_a_batch, x)"))
         value = get_p.bind(lanes.ref, indexer=everything)
-        lanes.ref = allocate(state.trace, materialize(value, None, axis.size), {})
+        kind = aval_of(lanes.ref).kind
+        lanes.ref = allocate(state.trace, materialize(value, None, axis.size), {"kind": kind})
         lanes.dim = 0
     return lanes.ref, lanes.dim
 
@@ -76,6 +77,8 @@ def allocate(trace: Trace, x: Any, params: dict) -> Any:
         if type(x) is JVPTracer and x._trace is trace:
             primal, tangent = x.primal, x.tangent
         ref = allocate(trace.parent, primal, params)
+        if (params.get("kind") or "").startswith("no_grad"):
+            return ref
         return JVPTracer(trace, ref, Cell(tangent, aval_of(ref).to_tangent_aval()))
     if isinstance(trace, BatchTrace):
         val, dim = (x.val, x.dim) if type(x) is BatchTracer and x._trace is trace else (x, None)
@@ -89,12 +92,12 @@ def allocate(trace: Trace, x: Any, params: dict) -> Any:
     if isinstance(trace, JaxprTrace):
         return trace.record(new_ref_p, (x,), params)
     if isinstance(trace, EvalTrace):
-        return Ref(x)
+        return Ref(x, params.get("kind"))
     return trace.process_primitive(new_ref_p, (x,), params)
 
 
-new_ref_p = _Allocate("new_ref", effectful=True, shape=lambda aval, **_: (
-    AbstractRef(aval.strip_weak_type()), {allocate_effect}))
+new_ref_p = _Allocate("new_ref", effectful=True, shape=lambda aval, kind=None, **_: (
+    AbstractRef(aval.strip_weak_type(), kind), {allocate_effect}))
 new_ref_p.discharge = lambda args, refs, params: ([args[0]], [])
 
 
@@ -191,7 +194,7 @@ def _tangent_to_change(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     """The tangent of the reference that is written to; None if it has none and needs none."""
     if type(tangents[0]) is Cell:
         return tangents[0].value
-    if type(tangents[1]) is not Zero:
+    if type(tangents[1]) is not Zero and not (aval_of(primals[0]).kind or "").startswith("no_grad"):
         raise Exception(errors.describe(
             "performing a set/swap operation with a differentiated value on a non-differentiated "
             f"array reference of type {aval_of(primals[0])}. Move the array reference to be an "
@@ -240,7 +243,7 @@ def _add_impl(ref: Ref, value: Any, *dynamic: Any, indexer: Any) -> list:
 def _add_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, indexer: Any) -> tuple:
     addupdate_p.bind(*primals, indexer=indexer)
     before = _tangent_to_change(primals, tangents)
-    if type(tangents[1]) is not Zero:
+    if before is not None and type(tangents[1]) is not Zero:
         tangents[0].value = add_at(instantiate(before), indexer, *primals[2:], tangents[1])
     return [], []
 

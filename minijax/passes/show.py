@@ -17,7 +17,7 @@ import numpy as np
 
 from minijax.base import config, source
 from minijax.base.jaxlib import pretty_printer as pp
-from minijax.core.ir import DropVar, Jaxpr, JaxprEqn, Literal, Var, subjaxprs
+from minijax.core.ir import DropVar, Jaxpr, JaxprEqn, Literal, Var, show_scope, subjaxprs
 from minijax.core.jit import UNSPECIFIED, jit_p
 from minijax.core.structural import broadcast_in_dim_p, convert_element_type_p
 
@@ -35,12 +35,14 @@ def show(
     source_info: bool = False,
     print_shapes: bool = True,
     use_color: bool = False,
+    name_stack: bool = False,
 ) -> str:
     """The text of a jaxpr, equal to what JAX prints for the same program.
 
-    source_info: add the user's line to each equation; print_shapes: add the types of variables.
+    source_info: add the user's line to each equation; name_stack: add its named scopes;
+    print_shapes: add the types of variables.
     """
-    printer = _Printer(source_info, print_shapes)
+    printer = _Printer(source_info, print_shapes, name_stack)
     docs = printer.shared(jaxpr)
     docs.append(printer.jaxpr(jaxpr))
     lines = _concat(_join(_concat([_brk()]), docs))
@@ -94,8 +96,9 @@ def _in_brackets(opening: str, docs: Sequence[Doc], closing: str) -> Doc:
 class _Printer:
     """Names, and the jaxprs that are printed in front."""
 
-    def __init__(self, source_info: bool, print_shapes: bool):
+    def __init__(self, source_info: bool, print_shapes: bool, name_stack: bool = False):
         self.source_info = source_info
+        self.name_stack = name_stack
         self.print_shapes = print_shapes
         self.names: dict[Var, str] = {}
         self.titles: dict[Jaxpr, str] = {}
@@ -202,12 +205,15 @@ class _Printer:
         return _concat([*left, operator, bracket, _text(" "), operands])
 
     def annotated(self, eqn: JaxprEqn) -> Doc:
+        notes = []
         frame = source.user_frame(eqn.source) if self.source_info else None
-        if frame is None:
-            return _text(eqn.primitive.name)
-        return _text(
-            eqn.primitive.name, annotation=f"{frame.file}:{frame.line} ({frame.function})"
-        )
+        if frame is not None:
+            notes.append(f"{frame.file}:{frame.line} ({frame.function})")
+        if self.name_stack:
+            notes.append(f"[{show_scope(eqn.scope)}]")
+        first = _text(eqn.primitive.name, annotation=notes[0]) if notes else _text(
+            eqn.primitive.name)
+        return _concat([first, *[_text("", annotation=note) for note in notes[1:]]])
 
     def share_names(self, eqn: JaxprEqn, used: set) -> None:
         """Let the variables of an inlined jit have the names that they have outside."""

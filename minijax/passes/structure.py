@@ -18,7 +18,8 @@ import numpy as np
 
 from minijax.core import Jaxpr, Literal
 
-_LIMIT = 1024
+_LIMIT = 256  # programs remembered
+_LARGE = 400  # equations: of longer programs neither key nor jaxpr is worth its memory
 _PLAIN = {type(None), bool, int, str, bytes, type, np.dtype, frozenset}
 _KNOWN_MODULES = ("minijax", "jaxlib", "numpy", "ml_dtypes")
 
@@ -47,7 +48,7 @@ def key_of_params(params: dict) -> tuple | None:
 
 
 def _program(jaxpr: Jaxpr) -> tuple:
-    if jaxpr.consts or jaxpr.effects:
+    if jaxpr.consts or jaxpr.effects or len(jaxpr.eqns) > _LARGE:
         raise _NoKey
     number = {v: i for i, v in enumerate(jaxpr.invars)}
     parts: list[Any] = [tuple(jaxpr.in_avals)]

@@ -94,7 +94,9 @@ def check_width(name: str, dtype: Any, *params: Any) -> None:
 
 def placed(out: Any, out_sharding: Any) -> Any:
     """The result where `out_sharding` wants it."""
-    return out if out_sharding is None else device_put(out, out_sharding)
+    if out_sharding is None or getattr(getattr(out_sharding, "mesh", None), "empty", False):
+        return out  # the sharding in a type names no axes where there is no mesh
+    return device_put(out, out_sharding)
 
 
 # --- Bodies ------------------------------------------------------------------------------------

@@ -123,16 +123,19 @@ def _derivative(g: Any, out: Any, key: Any, a: Any, *, log_space: bool) -> Any:
 
 
 def _shape(key: ShapedArray, a: ShapedArray, *, log_space: bool) -> ShapedArray:
+    if not dtypes.issubdtype(a.dtype, np.floating):
+        raise TypeError(errors.describe(f"random_gamma takes floats, got {a.dtype.name}",
+                                        fix="jax.random.gamma(key, a), which converts them"))
+    if a.shape[:key.ndim] != key.shape:
+        raise TypeError(errors.describe(
+            f"random_gamma takes one key, or one for each of the leading elements; got keys of "
+            f"shape {key.shape} and parameters of shape {a.shape}", fix="use jax.vmap"))
     return ShapedArray(a.shape, a.dtype)
 
 
 def _vmap(axis: Any, args: Any, dims: Any, *, log_space: bool) -> tuple:
-    key, a = args
-    rank = aval_of(key).ndim - (dims[0] is not None)
-    key = core.materialize(key, dims[0], axis.size)
-    a = core.materialize(a, dims[1], axis.size)
-    assert rank == 0 or aval_of(key).shape == aval_of(a).shape[:rank + 1]
-    return random_gamma_p.bind(key, a, log_space=log_space), 0
+    args = [core.materialize(x, d, axis.size) for x, d in zip(args, dims)]
+    return random_gamma_p.bind(*args, log_space=log_space), 0
 
 
 random_gamma_p = Primitive(

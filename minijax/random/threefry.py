@@ -110,7 +110,9 @@ def random_bits(key: Any, bit_width: int, shape: tuple[int, ...]) -> Any:
 
 def join_words(hi: Any, lo: Any) -> Any:
     """64-bit integers of their upper and lower words."""
-    upper = lax.shift_left(lax.convert_element_type(hi, UINT[64]), np.uint64(32))
+    # A NumPy scalar of 64 bits would become one of 32 where only this dtype was allowed explicitly.
+    hi = lax.convert_element_type(hi, UINT[64])
+    upper = lax.shift_left(hi, lax.convert_element_type(lax.full_like(lo, 32), UINT[64]))
     return lax.bitwise_or(upper, lax.convert_element_type(lo, UINT[64]))
 
 

@@ -8,6 +8,7 @@ makes them all under one lock.  `devices()` before any array is made is what sta
     get_client("gpu")       # RuntimeError naming the platforms that are present
 """
 
+import copyreg
 import ctypes
 import functools
 import glob
@@ -474,3 +475,11 @@ def first_local_device(client: Any) -> Any:
 def is_cpu(device: Any) -> bool:
     """Whether the memory of a device is the memory of the host."""
     return device.platform == "cpu"
+
+
+def _find_device(platform: str, device_id: int) -> Any:
+    return next(d for d in devices(platform) if d.id == device_id)
+
+
+# Another process has devices of its own; the one with the same number stands for this one.
+copyreg.pickle(jaxlib.Device, lambda device: (_find_device, (device.platform, device.id)))

@@ -12,7 +12,7 @@ outside of any trace that records, so a remembered call never needs Python again
 import functools
 import gc
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,6 @@ from minijax.base import config, dtypes, errors, jaxlib, monitoring, source, tre
 from minijax.core import (
     UNSPECIFIED, Jaxpr, Tracer, aval_of, check_operands, close, get_aval, is_ref,
     is_valid, jit_p, jit_params, returned_ref, staging_flag, state, trace_to_jaxpr, uses_refs)
-from minijax.passes import structure
 from minijax.passes.discharge import Plain, bind_program, check_distinct, plain
 from minijax.runtime import arguments, backend, explain, place, special, where
 from minijax.runtime.arguments import CallDebug, Resolved
@@ -329,9 +328,8 @@ def run_traced(traced: Traced, options: Options,
         return program.write_back(leaves, outs), executable if program.is_pure else None
     chosen = placement(traced, options, leaves)
     donated = () if special.enabled() else traced.donated
-    jaxpr = traced.closed if special.enabled() else structure.canonical(traced.closed)
     executable = compile_jaxpr(
-        jaxpr, traced.debug.fun_name, chosen, donated, options.keep_unused,
+        traced.closed, traced.debug.fun_name, chosen, donated, options.keep_unused,
         options.compiler_options)
     try:
         return _execute(executable, traced.closed, leaves), executable

@@ -21,6 +21,7 @@ import numpy as np
 from minijax.base import config, dtypes, errors, jaxlib, monitoring, source, util
 from minijax.core import (UNSPECIFIED, Jaxpr, JaxprEqn, lowerable_effects, ordered_effects,
                           shardable_ordered_effects, show_scope, trace_closed)
+from minijax.passes import structure
 from minijax.passes.physicalize import is_extended, mentions_keys, physicalize
 from minijax.runtime import disk_cache, foreign, place, spmd, tokens
 from minijax.sharding import NamedSharding
@@ -188,9 +189,7 @@ class Program:
             fixed + [s is UNSPECIFIED for s in _select(self.placement.in_shardings, self.kept)],
             [False] * len(self.ordered)
             + [s is UNSPECIFIED for s in self.placement.out_shardings])
-        with monitoring.measured("/jax/core/compile/backend_compile_duration",
-                                 f"XLA compilation of jit({self.name})",
-                                 fun_name=f"jit({self.name})"):
+        with _compile_time(self.name):
             loaded = _load(self, devices, options)
         return Executable(self, loaded)
 
@@ -250,10 +249,18 @@ def symbol_name(name: str) -> str:
     return re.sub(r"[^\w.-]", "_", f"jit_{name}").rstrip("_")
 
 
+def _lowering_time(fun_name: str) -> monitoring.measured:
+    return monitoring.measured("/jax/core/compile/jaxpr_to_mlir_module_duration",
+                               f"jaxpr to MLIR module conversion {fun_name}", fun_name=fun_name)
+
+
+def _compile_time(name: str) -> monitoring.measured:
+    return monitoring.measured("/jax/core/compile/backend_compile_duration",
+                               f"XLA compilation of jit({name})", fun_name=f"jit({name})")
+
+
 def _lower(jaxpr: Jaxpr, **options: Any) -> Any:
-    with monitoring.measured("/jax/core/compile/jaxpr_to_mlir_module_duration",
-                             f"jaxpr to MLIR module conversion {options['scope']}",
-                             fun_name=options["scope"]):
+    with _lowering_time(options["scope"]):
         return lowering_package().lower(jaxpr, **options)
 
 
@@ -503,6 +510,15 @@ def _wrapper(aval: Any) -> Callable | None:
 
 def _compile_jaxpr(jaxpr: Jaxpr, name: str, placement: Placement, donated: tuple[bool, ...],
                    keep_unused: bool, extra: tuple) -> Executable:
+    known = structure.canonical(jaxpr)
+    if known is not jaxpr:  # another function of the same structure, maybe compiled before
+        misses = compile_jaxpr.cache_info().misses
+        found = compile_jaxpr(known, name, placement, donated, keep_unused, extra)
+        if compile_jaxpr.cache_info().misses == misses:  # listeners count functions, not programs
+            for stage in (_lowering_time(f"jit({name})"), _compile_time(name)):
+                with stage:
+                    pass
+        return found
     if config.log_compiles.value or logger.isEnabledFor(logging.DEBUG):
         level = logging.WARNING if config.log_compiles.value else logging.DEBUG
         logger.log(level, "Compiling jit(%s) with global shapes and types %s.", name,

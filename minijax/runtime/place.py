@@ -443,6 +443,8 @@ def words(leaves: Iterable[Any]) -> list[Any]:
 def _mesh_cast_impl(x: Any, *, dst_sharding: Any) -> Any:
     """The same array on a mesh whose axes have other types."""
     x = as_array(x)
+    if not isinstance(x._sharding, NamedSharding):
+        return x
     kinds = dst_sharding.mesh.axis_types
     mesh = x._sharding.mesh.update(axis_types=kinds)
     return rewrap(x, sharding=x._sharding.update(mesh=mesh))

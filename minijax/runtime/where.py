@@ -138,6 +138,8 @@ def committed_sharding(x: Any) -> Any:
     if isinstance(x, Array):
         return x.sharding if getattr(x, "committed", False) else None  # tracers are not
     found = getattr(x, "sharding", None)
+    if isinstance(found, Format):
+        found = found.sharding
     if not isinstance(found, jaxlib.Sharding) or (  # a type names axes, not devices
             isinstance(found, NamedSharding) and isinstance(found.mesh, AbstractMesh)):
         return None

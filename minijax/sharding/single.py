@@ -173,6 +173,7 @@ def _attach_single() -> None:
     cls.devices_indices_map = _single_indices
     cls.with_memory_kind = _single_with_memory_kind
     cls.check_compatible_aval = _check_compatible_aval
+    cls.__reduce__ = lambda self: (single_device, (self._device, self._memory_kind))
 
 
 _attach_common()

@@ -82,6 +82,13 @@ def test_jitted_functions_can_be_pickled():
         jax.jit(pickle.dumps)(0)
 
 
+def test_devices_and_their_shardings_can_be_pickled():
+    device = jax.devices()[0]
+    assert pickle.loads(pickle.dumps(device)) is device
+    sharding = jnp.ones(2).sharding
+    assert pickle.loads(pickle.dumps(sharding)) == sharding
+
+
 def pickled(x, n):
     return x ** n
 

@@ -80,7 +80,7 @@ def test_escaped_tracer(tracer):
     assert text.startswith("Encountered an unexpected tracer. A function transformed by JAX had a "
                            "side effect, allowing for a reference to an intermediate value with "
                            "type float32[3] wrapped in a Tracer")
-    assert "it belongs to the traced function loss, made at" in text
+    assert "it belongs to the traced function loss, and was created on line" in text
     assert "fix: return the value" in text
     assert str(errors.UnexpectedTracerError("plain text")).startswith("plain text")
 

@@ -210,7 +210,9 @@ def test_where_operations_come_from():
 
 
 def test_calls_are_equations_in_jaxprs_and_calls_elsewhere():
-    call = lambda x: primitives.call_p.bind(x, subfuns=(lu.wrap_init(lambda y: [y * y]),))[0]  # noqa: E731
+    def call(x):
+        return primitives.call_p.bind(x, subfuns=(lu.wrap_init(lambda y: [y * y]),))[0]
+
     assert call(3.0) == 9
     assert [e.primitive.name for e in jax.make_jaxpr(call)(3.0).eqns] == ["call"]
     np.testing.assert_allclose(jax.jit(jax.vmap(jax.grad(jax.jit(call))))(x), 2 * x)

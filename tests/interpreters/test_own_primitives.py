@@ -86,8 +86,8 @@ def test_rules_per_operand():
     batching.defbroadcasting(p)
     np.testing.assert_allclose(jax.vmap(jax.grad(lambda x: p.bind(p.bind(x, x), x)))(x), 3 * x * x)
     np.testing.assert_allclose(jax.vmap(p.bind, (0, None))(x, np.float32(2)), 2 * x)
-    np.testing.assert_allclose(jax.vmap(p.bind, (1, 0))(np.ones((3, 3), np.float32),
-                                                       np.ones((3, 3), np.float32)), np.ones((3, 3)))
+    ones = np.ones((3, 3), np.float32)
+    np.testing.assert_allclose(jax.vmap(p.bind, (1, 0))(ones, 2 * ones), 2 * ones)
 
     q = Primitive("cube")
     q.def_impl(lambda x: x ** 3)
@@ -223,6 +223,19 @@ def test_effects_of_ones_own():
     for name, loop in zip(("cond", "while", "scan"), loops):
         with pytest.raises(NotImplementedError, match=f"Effects not supported in `{name}`"):
             jax.make_jaxpr(loop)()
+
+
+def test_effects_in_custom_rules_are_refused_under_checks():
+    p = make_effectful(Noted())
+    f = jax.custom_jvp(lambda x: (p.bind(), x)[1])
+    f.defjvp(lambda x, t: (x[0], t[0]))
+    assert len(jax.make_jaxpr(f)(1.0).effects) == 1
+    g = jax.custom_vjp(lambda x: (p.bind(), x)[1])
+    g.defvjp(lambda x: (x, None), lambda _, ct: (ct,))
+    with jax.enable_checks(True):
+        for function in (f, g):
+            with pytest.raises(NotImplementedError, match="Effects not supported in functions"):
+                jax.make_jaxpr(function)(2)
 
 
 def test_ordered_effects_give_rules_their_tokens():

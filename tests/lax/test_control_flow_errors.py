@@ -22,8 +22,8 @@ ERRORS = [
      "fix: start from a carry of dtype int32, or return x.astype('float32')"),
     (lambda: lax.scan(lambda c, x: ({"a": c}, c), X, V), TypeError,
      "scan body function carry input and carry output must have the same pytree structure, but "
-     "they differ:", "The input carry c is a pytree leaf but the corresponding component of the carry "
-     "output is a <class 'dict'>, so their Python types differ."),
+     "they differ:", "The input carry c is a pytree leaf but the corresponding component of the "
+     "carry output is a <class 'dict'>, so their Python types differ."),
     (lambda: lax.scan(lambda c, x: c, X, V), TypeError,
      "scan body output must be a pair, got float32[].", "fix: return carry, y"),
     (lambda: lax.scan(lambda c, x: (c, "a"), X, V), TypeError, "function <lambda> at ",
@@ -83,6 +83,17 @@ ERRORS = [
      "Index type must be an integer, got 1.5 as float32", "fix:"),
     (lambda: lax.switch(V, [lambda x: x] * 2, X), TypeError, "Branch index must be scalar, got",
      "fix:"),
+    (lambda: lax.switch((1.0, 2.0), [lambda x: x] * 2, X), TypeError,
+     "Branch index must be scalar, got (1.0, 2.0) of shape (2,).", "fix:"),
+    (lambda: lax.switch(lambda: 1, [lambda x: x] * 2, X), TypeError,
+     "Index type must be an integer, got <function", "fix:"),
+    (lambda: lax.switch(0, [lambda x: x, lambda x: x, lambda x: {"a": x}], X), TypeError,
+     "switch branch outputs must have the same pytree structure, but they differ:",
+     "branch 0 output is a pytree leaf but branch2 output is a <class 'dict'>"),
+    (lambda: lax.scan(lambda c, _: ((c[0] > 0, c[1] > 0), None), (X, X), V), TypeError,
+     "scan body function carry input and carry output must have equal types, but they differ:",
+     "  * the input carry component c[0] has type float32[] but the corresponding output carry "
+     "component has type bool[], so the dtypes do not match;\n  * the input carry component c[1]"),
     (lambda: lax.switch(1, []), ValueError, "Empty branch sequence", "fix:"),
     (lambda: lax.associative_scan(lambda a, b: a, (V, V[:2])), ValueError,
      "Array inputs to associative_scan must have the same first dimension. (saw: [(5,), (2,)])",

@@ -27,8 +27,10 @@ def test_equal_programs_have_equal_keys():
     (lambda x: x + x, lambda x: x * x),
     (lambda x: lax.sub(x, jnp.sin(x)), lambda x: lax.sub(jnp.sin(x), x)),
     (lambda x: (x, jnp.sin(x)), lambda x: (jnp.sin(x), x)),
-    (lambda x: lax.cond(x > 0, jnp.sin, jnp.cos, x), lambda x: lax.cond(x > 0, jnp.cos, jnp.sin, x)),
-    (lambda x: jax.named_call(jnp.sin, name="a")(x), lambda x: jax.named_call(jnp.sin, name="b")(x)),
+    (lambda x: lax.cond(x > 0, jnp.sin, jnp.cos, x),
+     lambda x: lax.cond(x > 0, jnp.cos, jnp.sin, x)),
+    (lambda x: jax.named_call(jnp.sin, name="a")(x),
+     lambda x: jax.named_call(jnp.sin, name="b")(x)),
 ])
 def test_different_programs_have_different_keys(one, other):
     assert key(one, 1.0) != key(other, 1.0)

@@ -1,4 +1,7 @@
-"""Samples follow the distributions that their names promise: Kolmogorov-Smirnov, chi-square."""
+"""Samples follow the distributions that their names promise: Kolmogorov-Smirnov, chi-square.
+
+Slow: the numbers themselves are compared with those of JAX in test_stored.py.
+"""
 
 import numpy as np
 import pytest
@@ -51,6 +54,7 @@ CONTINUOUS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONTINUOUS)
 def test_continuous(name):
     sample, distribution = CONTINUOUS[name]
@@ -82,6 +86,7 @@ DISCRETE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DISCRETE)
 def test_discrete(name):
     sample, distribution = DISCRETE[name]

@@ -200,6 +200,26 @@ def test_custom_rules_with_references_inside():
     assert jax.grad(jax.jit(f))(x3).tolist() == [1, 2, 3]
 
 
+def test_a_custom_rule_does_not_hold_for_a_differentiated_reference():
+    f = jax.custom_vjp(lambda ref: ref[...] ** 2)
+    f.defvjp(lambda ref: (f(ref), None), lambda _, g: (g,))
+    np.testing.assert_allclose(jax.grad(lambda x: f(jax.new_ref(x)))(3.0), 6.0)
+
+
+def test_references_that_derivatives_pass_by():
+    ref = jax.new_ref(1.0, kind="no_grad")
+
+    def f(x):
+        ref[...] += x * x
+        jax.ref.addupdate(ref, ..., x)
+        return x * x
+
+    np.testing.assert_allclose(jax.grad(f)(2.0), 4.0)
+    assert ref[...] == 7
+    np.testing.assert_allclose(jax.grad(jax.checkpoint(f))(2.0), 4.0)
+    assert ref[...] == 13
+
+
 # --- mistakes ----------------------------------------------------------------------------------
 
 
@@ -211,6 +231,8 @@ def test_custom_rules_with_references_inside():
     (lambda r: jax.jit(lambda a, b: a[...])(r, r), ValueError, "appeared at both a and b"),
     (lambda r: jax.jit(lambda a: a[...] + r[...])(r), ValueError,
      "both closed over and passed as the argument a"),
+    (lambda r: lax.scan(lambda c, _: (c + r[...] + c[...], None), r, None, length=1), ValueError,
+     "both closed over and passed as the argument c"),
     (lambda r: jax.new_ref(r), TypeError, "new_ref of a reference"),
     (lambda r: jax.ref.get(jnp.ones(3)), TypeError, "expected a reference"),
     (lambda r: r.__setitem__(slice(1, None), jnp.ones(3)), ValueError,

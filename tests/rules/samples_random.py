@@ -32,6 +32,14 @@ def _to_words(bind):
 
 SAMPLES: Samples = {
     "threefry2x32": [Sample(_SCALARS, dtypes=("u",))],
+    "philox2x32": [Sample(_SCALARS[:3], dtypes=("u",))],
+    "philox4x32": [Sample(_SCALARS + _SCALARS[:2], dtypes=("u",))],
+    "threefry4x32": [Sample(_SCALARS + _SCALARS, dtypes=("u",))],
+    "random_clone": [Sample((_WORDS,), dtypes=("u",), around=_keys_as_words)],
+    "random_gamma": [Sample((_WORDS, np.array([0.5, 1.5, 20.0])), dict(log_space=log_space),
+                            grad=False, around=_of_words,
+                            reason="the derivative is at a fixed probability of lesser values")
+                     for log_space in (False, True)],
     "random_seed": [Sample((np.array([5, -1, 2 ** 31 - 1], np.int32),), dict(impl=_THREEFRY),
                            dtypes=("i",), around=_to_words)],
     "random_wrap": [Sample((_WORDS,), dict(impl=_THREEFRY), dtypes=("u",), around=_to_words)],

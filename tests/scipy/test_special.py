@@ -32,7 +32,7 @@ CASES = {
     "erf": [((LINE,), 1e-15)],
     "erfc": [((LINE[LINE < 26],), 1e-13)],
     "erfcx": [((LINE,), 1e-13), ((PLANE,), 1e-12)],
-    "erfinv": [((2 * UNIT - 1,), 1e-13)],
+    "erfinv": [((2 * UNIT - 1,), 1e-12)],
     "exp1": [((LINE,), 1e-13)],
     "expi": [((LINE,), 1e-12)],
     "expit": [((LINE,), 1e-15)],
@@ -63,7 +63,7 @@ CASES = {
     "polygamma": [((np.arange(4)[:, None], POSITIVE), 1e-12)],
     "rel_entr": [((POSITIVE, OTHER), 1e-11), ((ANY, ELSE), 1e-11)],
     "sici": [((LINE,), 1e-12)],
-    "spence": [((HALF,), 1e-12)],
+    "spence": [((HALF[np.isfinite(HALF)],), 1e-12)],
     "wofz": [((PLANE,), 1e-12)],
     "xlog1py": [((ANY, POSITIVE), 1e-13), ((0.0, -1.0), 0)],
     "xlogy": [((ANY, POSITIVE), 1e-13), ((0.0, np.array([0.0, np.nan])), 0)],
@@ -136,6 +136,7 @@ DIFFERENTIABLE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DIFFERENTIABLE)
 def test_derivatives(name):
     args, fun, step = DIFFERENTIABLE[name], getattr(special, name), 1e-5

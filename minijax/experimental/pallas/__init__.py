@@ -1,1 +1,1 @@
-"""`jax.experimental.pallas`: of its operations, those that exist here; kernels cannot be written."""
+"""`jax.experimental.pallas`: of its operations those that exist; kernels cannot be written."""

@@ -272,7 +272,7 @@ def bcoo_fromdense(mat: Any, *, nse: int | None = None, n_batch: int = 0, n_dens
     nse = operator.index(nse)
 
     def places(mask: Array) -> Array:
-        found = jnp.nonzero(mask, size=nse, fill_value=tuple(mask.shape))
+        found = jnp.nonzero(mask, size=nse, fill_value=mask.shape) if mask.ndim else ()
         return jnp.stack(found, -1).astype(index_dtype) if found else jnp.zeros(
             (nse, 0), index_dtype)
 

@@ -57,6 +57,7 @@ from minijax.runtime.place import (
 )
 from minijax.core import add_any_p as add_jaxvals_p
 from minijax.core import JaxprTrace, Primitive, aval_of, eval_jaxpr, state, trace_to_jaxpr
+from minijax.passes.references import get_p, swap_p
 
 
 class CallPrimitive(Primitive):
@@ -84,5 +85,6 @@ class CallPrimitive(Primitive):
 
 call_p = CallPrimitive("call")
 closed_call_p = CallPrimitive("closed_call")
+call = call_p.bind
 
 __all__ = sorted(name for name in dir() if name.endswith("_p"))

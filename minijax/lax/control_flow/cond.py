@@ -175,6 +175,9 @@ def platform_dependent(*args: Any, default: Callable | None = None,
                                         fix="lax.platform_dependent(x, cpu=f, default=g)"))
     names = tuple("default" if p is None else f"branch for {', '.join(p)}" for p in platforms)
     index = platform_index_p.bind(platforms=tuple(platforms))
+    known = to_concrete(index)
+    if known is not None:  # nothing is being staged for another platform
+        return funs[int(known)](*args)
     return _bind(index, funs, args, names, "platform_dependent",
                  branches_platforms=tuple(platforms))
 

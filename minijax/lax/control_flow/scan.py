@@ -21,12 +21,14 @@ from minijax.core import (AxisData, DropVar, Jaxpr, JaxprEqn, Literal, Primitive
                           Var, Zero, add_tangents, aval_of, batch_jaxpr, batched_aval,
                           check_control_flow, cut, dce_jaxpr, eval_jaxpr, instantiate, is_linear,
                           jvp_jaxpr, linearize_jaxpr, materialize, merge_tangents,
-                          reached_outputs, trace_closed, transpose_jaxpr, unbatched_aval, zeros)
+                          reached_outputs, trace_closed, transpose_jaxpr, unbatched_aval,
+                          uses_refs, zeros)
 from minijax.core.dce import sweep
 from minijax.lax import identity, shapes, slicing
-from minijax.lax.control_flow.common import (Body, check_carry, interleave, leading_size,
-                                             promote_weak, rearrange, trace_body, type_name)
-from minijax.passes.discharge import bind_program
+from minijax.lax.control_flow.common import (Body, check_carry, first_parameter, interleave,
+                                             leading_size, promote_weak, rearrange, trace_body,
+                                             type_name)
+from minijax.passes.discharge import bind_program, check_distinct
 
 Carry = TypeVar("Carry")
 X = TypeVar("X")
@@ -54,6 +56,9 @@ def scan(f: Callable[[Carry, X], tuple[Carry, Y]], init: Carry, xs: X | None = N
         return _scan_in_python(f, init, xs_leaves, xs_tree, length, reverse)
     x_avals = [_slice_aval(aval_of(x)) for x in xs_leaves]
     body, init_leaves = trace_scan(f, init_leaves, init_tree, x_avals, xs_tree)
+    if uses_refs(body.jaxpr):
+        given = [first_parameter(f)] * len(init_leaves) + ["xs"] * len(xs_leaves)
+        check_distinct(body.captured, [*init_leaves, *xs_leaves], given, "the body of scan")
     outs = bind_scan(body, init_leaves, xs_leaves, reverse=bool(reverse), length=length,
                            unroll=unroll_factor(unroll, length))
     carry, ys = outs[:len(init_leaves)], outs[len(init_leaves):]

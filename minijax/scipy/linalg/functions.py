@@ -17,7 +17,6 @@ from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.lax import linalg
 from minijax.lax.rules import ArrayLike
-from minijax.numpy import promotion
 from minijax.runtime.call import fused
 from minijax.scipy.linalg.factoring import _adjoint, _matrices
 

@@ -195,7 +195,8 @@ def gmres(A: Any, b: Any, x0: Any = None, *, tol: float = 1e-5, atol: float = 0.
 
     Each of at most `maxiter` rounds builds a space of `restart` dimensions; "incremental" stops
     inside a round once the residual is small, "batched" looks only at its end. Other arguments
-    are those of `cg`; info is -1 if x is NaN, else 0. Y. Saad, M. Schultz, SIAM J. Sci. Stat. Comput. 7 (1986).
+    are those of `cg`; info is -1 if x is NaN, else 0. Y. Saad, M. Schultz, SIAM J. Sci. Stat.
+    Comput. 7 (1986).
     """
     if solve_method not in ("batched", "incremental"):
         raise ValueError(errors.describe(

@@ -39,6 +39,6 @@ def cdf(k: ArrayLike, p: ArrayLike) -> Array:
 def ppf(q: ArrayLike, p: ArrayLike) -> Array:
     """The smallest k with P(X <= k) >= q; NaN unless q and p are probabilities."""
     q, p = operands("bernoulli.ppf", q, p)
-    value = jnp.where(q <= 1 - p, 0.0, 1.0)
+    value = jnp.where(q <= 1 - p, jnp.zeros_like(q), 1)
     unknown = jnp.isnan(q) | jnp.isnan(p) | (p < 0) | (p > 1) | (q < 0) | (q > 1)
     return jnp.where(unknown, jnp.nan, value)

@@ -9,6 +9,8 @@ import minijax as jax
 import minijax.numpy as jnp
 from minijax import lax
 from minijax.core import ShardingTypeError
+from minijax.experimental.custom_partitioning import custom_partitioning
+from minijax.experimental.layout import Format, Layout
 from minijax.sharding import AxisType, auto_axes
 from minijax.sharding.named import IndivisibleError
 from tests.helpers import assert_close, error_of
@@ -119,3 +121,50 @@ def test_jaxpr_of_reshard():
     text = str(jax.make_jaxpr(lambda x: jax.reshard(x * 2.0, jax.NamedSharding(MESH, P("y"))))(
         put(P("x"))))
     assert "b:f32[8@x,4] = mul a 2.0:f32[]" in text and "c:f32[8@y,4] = reshard b" in text
+
+
+def test_custom_partitioning():
+    @custom_partitioning
+    def f(x):
+        return jnp.cumsum(x, axis=1)
+
+    seen = []
+
+    def partition(mesh, arg_shapes, result_shape):
+        rows = arg_shapes[0].sharding.spec[0]
+        seen.append((mesh, arg_shapes[0].shape, rows))
+        split = jax.NamedSharding(mesh, P(rows, None))
+        return mesh, lambda x: jnp.cumsum(x, axis=1), split, (split,)
+
+    f.def_partition(partition=partition, sharding_rule="i j -> i j")
+    assert_close(f(X), X.cumsum(1))
+    out = jax.jit(f)(put(P("x", "y"), AUTO))
+    assert_close(out, X.cumsum(1))
+    assert seen and seen[-1] == (AUTO, (8, 4), "x")
+
+
+def test_unreduced():
+    with jax.set_mesh(MESH):
+        terms = jax.device_put(jnp.arange(8.0), P(unreduced={"x"}))
+        assert "float32[8]{U:x}" in repr(jax.typeof(terms))
+        assert_close(jax.reshard(terms + terms, P()), 2 * np.arange(8.0))
+        assert "unreduced rule for sin" in error_of(NotImplementedError, jnp.sin, terms)
+
+
+def test_layouts():
+    device = jax.sharding.make_single_device_sharding(jax.devices()[0])
+    columns = Format(Layout((1, 0)), device)
+    x = jax.device_put(X, columns)
+    assert x.format.layout.major_to_minor == (1, 0)
+    assert_close(x, X)
+    f = jax.jit(lambda x: x.T, in_shardings=columns, out_shardings=Format(Layout.AUTO))
+    assert_close(f(x), X.T)
+    text = error_of(ValueError, f, jax.device_put(X, device))
+    assert "Layout passed to jit does not match the layout on the respective arg" in text
+
+
+def test_constants_stay_split():
+    table = put(P("x"), AUTO)
+    big = jax.device_put(np.tile(X, (64, 8)), jax.NamedSharding(AUTO, P("x")))
+    text = jax.jit(lambda: big.sum() + table.sum()).lower().as_text()
+    assert '%arg0: tensor<512x32xf32> {sdy.sharding = #sdy.sharding<@mesh, [{"x"}, {}]>}' in text
