@@ -227,7 +227,7 @@ def stripped_bytecode(module: Module) -> bytes:
 
 
 def portable_bytes(module: Module) -> bytes:
-    """The module without locations, as a StableHLO artifact that versions of XLA promise to read."""
+    """The module without locations, as a StableHLO artifact that other versions of XLA read."""
     version = _stablehlo.get_version_from_compatibility_requirement(
         _stablehlo.StablehloCompatibilityRequirement.WEEK_4)
     with module.context:

@@ -263,16 +263,14 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
     """A verified module whose public function `main` computes `jaxpr`.
 
     Arguments of `main`: the constants of `jaxpr` marked in `const_args` (one bool per constvar),
-    then its inputs. `name` becomes the module's. `donated`, `in_shardings` and `arg_names` have
-    one entry per input, `const_shardings` one per such constant, `out_shardings` and
-    `result_names` one per output; all may be left out.
-    Shardings are MLIR text, e.g. `#sdy.sharding<@mesh, [{"x"}, {}]>`; `spmd` makes such text for
-    shardings inside, and has in `texts` the meshes by name, like `<["x"=4]>`. Layouts are "auto"
-    or dimensions, fastest first, like "{0,1}". `expand(eqn)` gives the jaxpr of an equation that
-    has no rule, or None. `code_to_filename(code)` says which frames of `eqn.source` become
-    locations. Operations are named `scope` (default: `name`), `show_scope(eqn.scope)`, primitive.
-    A token for each of `ordered_effects` comes before all arguments and results. `devices` is the
-    device assignment. With `manual_mesh` all of it is inside a manual region of that mesh.
+    then its inputs. `name` becomes the module's. Sequences have one entry per input, constant or
+    output, and may be left out. Shardings are MLIR text, `#sdy.sharding<@mesh, [{"x"}, {}]>`;
+    `spmd` makes such text for shardings inside, and has in `texts` the meshes by name, like
+    `<["x"=4]>`. Layouts are "auto" or dimensions, fastest first, like "{0,1}". `expand(eqn)` gives
+    the jaxpr of an equation without a rule, or None. `code_to_filename(code)` says which frames of
+    `eqn.source` become locations. Operations are named `scope` (default: `name`),
+    `show_scope(eqn.scope)`, primitive. A token for each of `ordered_effects` comes before all
+    arguments and results. With `manual_mesh` all of it is inside a manual region of that mesh.
     """
     ctx = Context(platform, expand, code_to_filename, show_scope)
     ctx.set_devices(devices, spmd, manual_mesh)

@@ -575,7 +575,7 @@ def _is_adaptation(a: _Node, b: _Node) -> bool:
 
 
 def _no_promotion(nodes: list[_Node], strict: bool) -> str:
-    names = tuple(sorted({n.name if isinstance(n, np.dtype) else str(n) for n in nodes}))
+    names = tuple(dict.fromkeys(n.name if isinstance(n, np.dtype) else str(n) for n in nodes))
     what = f"Input dtypes {names} have no available implicit dtype promotion path"
     at = source.current_user_frame()
     where = f"\n  at {at}" if at else ""

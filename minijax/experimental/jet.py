@@ -53,8 +53,9 @@ def jet2(fun: Callable, primals: Sequence[Any], series: Sequence[Sequence[Any]],
 
 
 def fact(n: Any) -> Any:
-    """n! as a float."""
-    return jnp.prod(jnp.arange(1, n + 1, dtype=float))
+    """n! as a float, weakly typed for a Python number n."""
+    return jnp.exp(lax.lgamma(promotion.as_array(promotion.convert(n, jnp.result_type(float), True)
+                                                 + 1.0)))
 
 
 def _order(primals: Sequence[Any], series: Sequence[Sequence[Any]]) -> int:

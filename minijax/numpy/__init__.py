@@ -13,6 +13,7 @@ from types import ModuleType as _ModuleType
 import numpy as _np
 
 from minijax.base.jaxlib import Array as ndarray
+from minijax.numpy.array_api import namespace_info as _namespace_info
 from minijax.numpy.arithmetic import (
     clip, copysign, divmod, floor_divide, fmax, fmin, fmod, gcd, heaviside, hypot, lcm, logaddexp,
     logaddexp2, mod, remainder, sinc)
@@ -118,6 +119,7 @@ savez = _np.savez
 
 # The edition of the array API standard that this namespace follows: SciPy asks.
 __array_api_version__ = "2024.12"
+__array_namespace_info__ = _namespace_info
 
 __all__ = sorted(
     name for name, value in globals().items()

@@ -126,3 +126,15 @@ def test_known_values_are_computed_while_tracing():
         return chosen + size
     assert jax.jit(f)(2.0) == 5 and jax.grad(f)(2.0) == 1
     assert jax.vmap(f)(jnp.array([-1.0, 2.0])).tolist() == [6, 5]
+
+
+def test_the_namespace_describes_itself():
+    info = jnp.__array_namespace_info__()
+    assert jnp.__array_api_version__ == "2024.12"
+    assert info.capabilities()["boolean indexing"]
+    assert info.default_dtypes()["real floating"] == np.float32
+    assert set(info.dtypes(kind="real floating")) == {"float32"}
+    assert "int64" not in info.dtypes() and "uint8" in info.dtypes()
+    assert set(jax.devices()) <= set(info.devices())
+    with jax.enable_x64(True):
+        assert info.default_dtypes()["integral"] == np.int64

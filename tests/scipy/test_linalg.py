@@ -180,7 +180,7 @@ def test_derivatives(name):
         slope = sum(np.sum(np.cos(x) * t) for x, t in zip(*map(jax.tree.leaves, (out, tangent))))
     for t, p, q in zip(*map(jax.tree.leaves, (tangent, ahead, behind))):
         np.testing.assert_allclose(t, (p - q) / (2 * step), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(np.sum(gradient * B), slope, rtol=1e-8)
+    np.testing.assert_allclose(np.sum(np.asarray(gradient) * B), slope, rtol=1e-8)
 
 
 @pytest.mark.parametrize("text, error, message", [

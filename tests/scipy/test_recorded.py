@@ -21,7 +21,7 @@ def marked(text):
     return pytest.param(text, marks=[pytest.mark.slow] if compared else [])
 
 
-@pytest.mark.parametrize("text", map(marked, RECORDED))
+@pytest.mark.parametrize("text", list(map(marked, RECORDED)))
 def test_as_jax(text):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

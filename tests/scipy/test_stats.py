@@ -37,7 +37,7 @@ def marked(name):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", map(marked, DISTRIBUTIONS))
+@pytest.mark.parametrize("name", list(map(marked, DISTRIBUTIONS)))
 def test_as_scipy(name):
     module = getattr(stats, name)
     for function in module.__all__:
