@@ -305,7 +305,7 @@ LEAK = ("Encountered an unexpected tracer. A function transformed by JAX had a s
 
 
 @mistake(jax.errors.UnexpectedTracerError, LEAK, "checking_leaks",
-         because="it belongs to the traced function f, made at ")
+         because="it belongs to the traced function f, and was created on line ")
 def a_leaked_tracer():
     kept = []
 

@@ -22,7 +22,7 @@ PUBLIC = {module: set(names.split()) for module, names in json.loads(DATA.read_t
 EXTRA: dict[str, set[str]] = {
     "minijax": {"install_as_jax", "load_ipython_extension"},
     # Primitives, which are listed as all the others are.
-    "minijax.lax": {"custom_root_p", "empty_p", "reduce_scatter_p"},
+    "minijax.lax": {"custom_root_p", "empty_p", "reduce_scatter_p", "scaled_dot_p"},
     "minijax.version": {"minijax_version"},  # __version__ is the release of JAX we follow
 }
 # Packages that exist under JAX's name but are internal; their front has another home.

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minijax import numpy as jnp
+from minijax import lax, numpy as jnp
 from minijax.api.autodiff import jvp
 from minijax.base import dtypes, errors, tree
 from minijax.numpy import promotion
@@ -54,8 +54,7 @@ def jet2(fun: Callable, primals: Sequence[Any], series: Sequence[Sequence[Any]],
 
 def fact(n: Any) -> Any:
     """n! as a float, weakly typed for a Python number n."""
-    return jnp.exp(lax.lgamma(promotion.as_array(promotion.convert(n, jnp.result_type(float), True)
-                                                 + 1.0)))
+    return jnp.exp(lax.lgamma(n + 1.0))
 
 
 def _order(primals: Sequence[Any], series: Sequence[Sequence[Any]]) -> int:

@@ -27,7 +27,8 @@ def test_chain_rule_for_second_derivatives():
 def test_plain_coefficients():
     value, terms = jet2(jnp.exp, (0.0,), ((1.0, 0.0, 0.0),))
     np.testing.assert_allclose(terms, [1, 1 / 2, 1 / 6], rtol=1e-6)
-    assert value == 1 and fact(4) == 24
+    assert value == 1 and fact(4).weak_type
+    np.testing.assert_allclose(fact(4), 24, rtol=1e-5)
 
 
 def test_trees_integers_and_inner_derivatives():

@@ -1,10 +1,11 @@
-"""Samples of operations that call Python or foreign functions, of tokens and of calls."""
+"""Samples of operations that call Python or foreign functions, of tokens, checks and calls."""
 
 import numpy as np
 
 import minijax as jax
-from minijax import core, lax
-from minijax.experimental import io_callback
+from minijax import core, export, lax
+from minijax import numpy as jnp
+from minijax.experimental import checkify, io_callback
 from minijax.extend.core.primitives import call_p, closed_call_p
 from minijax.extend.linear_util import wrap_init
 
@@ -45,6 +46,18 @@ def _called(primitive):
         x, subfuns=(wrap_init(lambda y: [lax.mul(y, y)]),))
 
 
+def _checked(bind):
+    def square(x):
+        checkify.check(jnp.all(x == x), "not a number")
+        return lax.mul(x, x)
+    return lambda x: [checkify.checkify(square)(x)[1]]
+
+
+def _exported(bind):
+    """An exported program has one shape, hence no vmap; tests/export runs and differentiates it."""
+    return lambda x: [export.export(jax.jit(lambda y: lax.mul(y, y)))(_result(x)).call(x)]
+
+
 SAMPLES: Samples = {
     "pure_callback": [
         Sample(((2, 3),), around=_pure(method), dtypes=_ANY, grad=False, reason=_FOREIGN)
@@ -69,6 +82,9 @@ SAMPLES: Samples = {
                              input_output_aliases=(), custom_call_api_version=4,
                              legacy_backend_config=None, attributes=()),
                dtypes=_ANY, runs=False, grad=False, reason=_FOREIGN)],
+    "check": [Sample(((2, 3),), around=_checked, dtypes=_ANY[:4])],
+    "call_exported": [Sample(((2, 3),), around=_exported, dtypes=_ANY[:4], runs=False,
+                             grad=False, reason="its derivative is a custom rule around it")],
     "call": [Sample(((2, 3),), around=_called(call_p), dtypes=("f", "c", "i"))],
     "closed_call": [Sample(((2, 3),), around=_called(closed_call_p), dtypes=("f", "c", "i"))],
 }
