@@ -92,16 +92,16 @@ class State(jaxlib.Config):
         for listener in self.listeners:
             listener(value, True)
 
-    def __call__(self, value: Any = _required) -> "Setting":
+    def __call__(self, new_val: Any = _required) -> "Setting":
         """A context manager (and decorator) that sets the option for the current thread."""
-        if value is _required:
-            value = self._context_default
-            if value is _required:
+        if new_val is _required:
+            new_val = self._context_default
+            if new_val is _required:
                 raise TypeError(
                     f"Context manager for {self.name} config option requires an argument "
                     "representing the new value for the config option."
                 )
-        return Setting(self, self._check(self.name, value))
+        return Setting(self, self._check(self.name, new_val))
 
     def on_change(self, listener: Callable[[Any, bool], None]) -> None:
         """Call listener(value, is_global) whenever the option changes, and once now."""
