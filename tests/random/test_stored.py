@@ -15,10 +15,12 @@ from .cases import exact, kept, run, summary
 
 RECORDED = (0, 10)  # the jaxlib under the JAX that gave the stored numbers
 ROWS = json.loads((Path(__file__).parent.parent / "data" / "random.json").read_text())
-# Samplers of many operations, in whose sums and powers the last bits of the terms add up.
-LOOSE = {"f": 32, "t": 32, "beta": 32, "gamma": 16, "loggamma": 16, "chisquare": 32,
-         "dirichlet": 32, "wald": 64, "ball": 32, "generalized_normal": 16, "triangular": 16,
-         "multivariate_normal": 16, "orthogonal": 32, "double_sided_maxwell": 8}
+# One small component of one vector is the exponential of a logarithm that differs in its last bit.
+LOOSE = {"dirichlet": 8}
+# Under another XLA than the recorded one: many operations, whose last bits add up.
+LOOSER = {"f": 32, "t": 32, "beta": 32, "gamma": 16, "loggamma": 16, "chisquare": 32,
+          "dirichlet": 32, "wald": 64, "ball": 32, "generalized_normal": 16, "triangular": 16,
+          "multivariate_normal": 16, "orthogonal": 32, "double_sided_maxwell": 8}
 
 
 @functools.cache
@@ -47,17 +49,18 @@ def test_equal_to_jax(group):
             if exact(value):
                 assert summary(value) == stored, (what, value)
             else:
-                check_ulps(kept(value), stored, what, LOOSE.get(name, 2))
+                check_ulps(kept(value), stored, what, name)
 
 
-def check_ulps(value, stored, what, ulps):
+def check_ulps(value, stored, what, name):
     """Distance to the stored float in units of its last place."""
     expected = np.array(stored, f"u{value.dtype.itemsize}").view(value.dtype).astype(np.float64)
-    floor = float(finfo(value.dtype).tiny)
+    floor, ulps = float(finfo(value.dtype).tiny), LOOSE.get(name, 2)
     if version[:2] != RECORDED:
         # Another XLA computes log and log1p otherwise in these two types (by up to 63 ulp in
         # 0.12), which also matters more where a sampler subtracts terms of about 1.
-        floor, ulps = 1.0, max(ulps, {"float16": 16, "float64": 128}.get(value.dtype.name, 2))
+        floor, ulps = 1.0, max(LOOSER.get(name, 2),
+                          {"float16": 16, "float64": 128}.get(value.dtype.name, 2))
     unit = np.maximum(np.abs(expected), floor) * float(finfo(value.dtype).eps)
     actual = value.astype(np.float64)
     with np.errstate(invalid="ignore"):
