@@ -392,8 +392,10 @@ def _global_shards(self: ArrayImpl) -> list[Shard]:
     return [Shard(device, self._sharding, self.shape, here.get(device)) for device in places]
 
 
-def _check_and_rearrange(self: ArrayImpl, arrays: list, sharding: Any, aval: Any) -> list:
+def _check_and_rearrange(*self_and_parts: Any) -> list:
     """For C++, when an array is put together from parts: checks them and orders them by device."""
+    # With several processes jaxlib 0.12 calls it on the class, without an array.
+    arrays, sharding, aval = self_and_parts[-3:]
     wanted = list(sharding._internal_device_list.addressable_device_list)
     have = {next(iter(part._sharding._internal_device_list)): part for part in arrays}
     if len(arrays) != len(wanted):

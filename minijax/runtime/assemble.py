@@ -44,7 +44,7 @@ def make_array_from_single_device_arrays(
     aval = ShapedArray(tuple(shape), dtype, weak_type)
     if type(sharding) is not SingleDeviceSharding:
         return ArrayImpl(place.located(aval, sharding), sharding, arrays, committed=True)
-    (part,) = ArrayImpl._check_and_rearrange(None, arrays, sharding, aval)
+    (part,) = ArrayImpl._check_and_rearrange(arrays, sharding, aval)
     return place.rewrap(part, aval, True, sharding)
 
 
