@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from minijax.base import jaxlib, util
-from minijax.core import Jaxpr, jit_p, subjaxprs
+from minijax.core import Jaxpr, JaxprEqn, jit_p, subjaxprs
 from minijax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 from minijax.sharding.context import physical_mesh
 from minijax.sharding.named import make
@@ -102,22 +102,32 @@ class Demand(NamedTuple):
     source: Any
 
 
+# Parameters that may hold a mesh; nearly all operations have none, and are looked at no further.
+_PLACES = frozenset({"mesh", "sharding", "dst_sharding", "devices", "in_shardings"})
+
+
 def _demands(jaxpr: Jaxpr) -> tuple[Demand, ...]:
     found = []
     for eqn in jaxpr.eqns:
-        meshes = [eqn.params.get("mesh")]
-        meshes += [getattr(eqn.params.get(name), "mesh", None)
-                   for name in ("sharding", "dst_sharding")]
-        meshes += [getattr(s, "mesh", None) for s in eqn.params.get("devices", ())
-                   if isinstance(s, NamedSharding)] if eqn.primitive.name == "device_put" else []
-        if eqn.primitive is jit_p:
-            meshes += [getattr(s, "mesh", None)
-                       for s in (*eqn.params["in_shardings"], *eqn.params["out_shardings"])]
-        found += [Demand(eqn.primitive.name, m, eqn.source) for m in meshes
-                  if isinstance(m, Mesh)]
-        for inner in subjaxprs(eqn.params):
-            found += demands(inner)
+        if not _PLACES.isdisjoint(eqn.params):
+            found += [Demand(eqn.primitive.name, m, eqn.source) for m in _meshes(eqn)
+                      if isinstance(m, Mesh)]
+        if eqn.primitive.multiple_results:  # as all operations have that contain programs
+            for inner in subjaxprs(eqn.params):
+                found += demands(inner)
     return tuple(found)
+
+
+def _meshes(eqn: JaxprEqn) -> list[Any]:
+    """Meshes that the parameters of an equation name, among other things."""
+    params = eqn.params
+    meshes = [params.get("mesh")]
+    shardings = [params.get("sharding"), params.get("dst_sharding")]
+    if eqn.primitive is jit_p:
+        shardings += (*params["in_shardings"], *params["out_shardings"])
+    elif eqn.primitive.name == "device_put":
+        shardings += [s for s in params.get("devices", ()) if isinstance(s, NamedSharding)]
+    return meshes + [getattr(s, "mesh", None) for s in shardings if s is not None]
 
 
 demands = util.weak_cache(_demands)
