@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from minijax.api.callback import call_on_batch, check_vmap_method, refuse
-from minijax.base import dtypes, errors, jaxlib, tree
+from minijax.api.callback import call_on_batch, check_vmap_method
+from minijax.base import dtypes, errors, jaxlib
 from minijax.core import (AbstractToken, AxisData, Effect, Primitive, ShapedArray, abstract_token,
                           aval_of, checkpoint_effects, control_flow_effects, lowerable_effects)
 from minijax.interpreters import mlir

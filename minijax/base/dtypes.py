@@ -251,11 +251,6 @@ def default_uint() -> np.dtype:
     return np.dtype("uint64") if config.enable_x64.value else np.dtype("uint32")
 
 
-def default_complex() -> np.dtype:
-    """complex64, or complex128 with x64."""
-    return np.dtype("complex128") if config.enable_x64.value else np.dtype("complex64")
-
-
 def scalar_dtype(pytype: type) -> np.dtype:
     """The dtype of Python scalars of this type, e.g. int32 for int while x64 is off."""
     return _canonicalize(_SCALARS[pytype])

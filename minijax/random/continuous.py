@@ -5,8 +5,6 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-import numpy as np
-
 from minijax import lax
 from minijax import numpy as jnp
 from minijax.base import errors

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator, Set
 from typing import Any
 
-from minijax.base import dtypes, errors
+from minijax.base import errors
 from minijax.core.avals import _aval_of as pytype_aval_mappings
 from minijax.core.avals import AbstractValue, ShapedArray, abstract_token, get_aval
 from minijax.core.effects import Effect

@@ -1,4 +1,4 @@
-"""Gumbel's distribution of smallest values."""
+"""Gumbel's distribution of smallest values: that of largest values, of -x."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from minijax import numpy as jnp
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
 from minijax.runtime.call import fused
-from minijax.scipy.common import log1mexp, operands
+from minijax.scipy.common import operands
+from minijax.scipy.stats import gumbel_r
 
 __all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "ppf", "sf"]
 
@@ -15,8 +16,7 @@ __all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "ppf", "sf"]
 def logpdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
     """Logarithm of the density at x."""
     x, loc, scale = operands("gumbel_l.logpdf", x, loc, scale)
-    z = (x - loc) / scale
-    return z - jnp.exp(z) - jnp.log(scale)
+    return gumbel_r.logpdf(-x, -loc, scale)
 
 
 @fused
@@ -29,32 +29,28 @@ def pdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
 def logcdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
     """Logarithm of P(X <= x)."""
     x, loc, scale = operands("gumbel_l.logcdf", x, loc, scale)
-    z = (x - loc) / scale
-    return log1mexp(jnp.exp(z))
+    return gumbel_r.logsf(-x, -loc, scale)
 
 
 @fused
 def cdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
     """P(X <= x)."""
     x, loc, scale = operands("gumbel_l.cdf", x, loc, scale)
-    z = (x - loc) / scale
-    return -jnp.expm1(-jnp.exp(z))
+    return gumbel_r.sf(-x, -loc, scale)
 
 
 @fused
 def sf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
     """P(X > x)."""
     x, loc, scale = operands("gumbel_l.sf", x, loc, scale)
-    z = (x - loc) / scale
-    return jnp.exp(-jnp.exp(z))
+    return gumbel_r.cdf(-x, -loc, scale)
 
 
 @fused
 def logsf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
     """Logarithm of P(X > x)."""
     x, loc, scale = operands("gumbel_l.logsf", x, loc, scale)
-    z = (x - loc) / scale
-    return -jnp.exp(z)
+    return gumbel_r.logcdf(-x, -loc, scale)
 
 
 @fused
