@@ -198,15 +198,21 @@ def builder() -> Builder:
     return _current
 
 
-def moved(module: Module) -> Module:
+def moved(module: Module, refine: bool = False) -> Module:
     """The module in a context of its own, for a compiler that works on it without the GIL.
+
+    refine: find all shapes from those of the arguments; ValueError if an assertion fails.
 
     XLA loads dialects into the context of what it compiles; while another thread builds a module
     in the same context, that crashes the process.
     """
     buffer = io.BytesIO()
     module.operation.write_bytecode(buffer)
-    return Module.parse(buffer.getvalue(), context=new_context())
+    code = buffer.getvalue()
+    if refine:
+        code = _jax.mlir.refine_polymorphic_shapes(
+            code, enable_shape_assertions=True, validate_static_shapes=True, enable_shardy=True)
+    return Module.parse(code, context=new_context())
 
 
 def bytecode(module: Module) -> bytes:

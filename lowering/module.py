@@ -7,6 +7,7 @@ rule is running, so `ctx.in_avals` and `ctx.out` are its types whatever the rule
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -17,6 +18,9 @@ from lowering import rules
 from lowering.build import (Module, Type, Value, builder, bytecode, ir, moved, portable_bytes,
                             stripped_bytecode)
 from lowering.tokens import TokenEmitter
+
+# The attribute of a module in which some shapes are not known.
+DYNAMIC = "jax.uses_shape_polymorphism"
 
 # A jit of at most this many equations is copied to its caller: a call and a function cost more.
 INLINE_EQUATIONS = 6
@@ -51,8 +55,11 @@ class Lowered(NamedTuple):
         return bytecode(self.module)
 
     def for_compiler(self) -> Module:
-        """A copy of the module that a compiler may work on while other threads lower programs."""
-        return moved(self.module)
+        """A copy of the module that a compiler may work on while other threads lower programs.
+
+        Shapes within that are not known get known, from those of the arguments.
+        """
+        return moved(self.module, refine=DYNAMIC in self.module.operation.attributes)
 
 
 class Context(TokenEmitter):
@@ -101,6 +108,9 @@ class Context(TokenEmitter):
         """The tensor type of an aval."""
         return self.tensor(aval.shape, aval.dtype)
 
+    def finish(self) -> None:
+        """Whatever is to be done when the module has all of its operations."""
+
     # --- jaxprs -----------------------------------------------------------------------------
 
     def within(self, scope: str) -> str:
@@ -134,12 +144,15 @@ class Context(TokenEmitter):
         for eqn in eqns:
             name, source, outvars = eqn.primitive.name, eqn.source, eqn.outvars
             where = unknown if source is None or locate is None else locate(source)
-            inner = f"{scope}{self.show_scope(eqn.scope)}/" if eqn.scope else scope
+            inner, attributes = scope, None
+            if eqn.scope:
+                inner, attributes = f"{scope}{self.show_scope(eqn.scope)}/", attributes_in(eqn.scope)
             self.loc = loc = named(inner + name, where)
             self.eqn = eqn
             rule = table.get(name)
             if rule is None:
                 results = self._expand(eqn, [self._read(env, v) for v in eqn.invars])
+                describe(results, attributes)
                 env.update(zip(outvars, self._located(results, outvars)))
                 continue
             if not rule.spread:
@@ -155,7 +168,7 @@ class Context(TokenEmitter):
                     elif v.aval.shape != shape:
                         value = self.spread(value, v.aval, shape)
                     operands.append(value)
-                if (rule.op_name is not None and self.spmd is None
+                if (rule.op_name is not None and self.spmd is None and not attributes
                         and eqn.params.get("accuracy") is None):
                     types = (tensor(shape, out.dtype),)
                     env[outvars[0]] = create(rule.op_name, types, operands, None, None, 0,
@@ -164,6 +177,7 @@ class Context(TokenEmitter):
             results = rule.function(self, *operands, **eqn.params)
             if type(results) is not list:
                 results = [results]
+            describe(results, attributes)
             env.update(zip(outvars, self._located(results, outvars)))
 
     def _located(self, results: list[Value], outvars: Sequence[Any]) -> list[Value]:
@@ -259,7 +273,8 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
           result_names: Sequence[str] = (), scope: str | None = None,
           code_to_filename: Callable[[Any], str | None] | None = None,
           show_scope: Callable[[tuple[str, ...]], str] = "/".join, manual_mesh: Any = None,
-          ordered_effects: Sequence[Any] = (), devices: Sequence[Any] = ()) -> Lowered:
+          ordered_effects: Sequence[Any] = (), devices: Sequence[Any] = (),
+          context: Callable[..., Context] = Context) -> Lowered:
     """A verified module whose public function `main` computes `jaxpr`.
 
     Arguments of `main`: the constants of `jaxpr` marked in `const_args` (one bool per constvar),
@@ -271,8 +286,9 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
     `eqn.source` become locations. Operations are named `scope` (default: `name`),
     `show_scope(eqn.scope)`, primitive. A token for each of `ordered_effects` comes before all
     arguments and results. With `manual_mesh` all of it is inside a manual region of that mesh.
+    `context` makes the Context; see dynamic.py for another one.
     """
-    ctx = Context(platform, expand, code_to_filename, show_scope)
+    ctx = context(platform, expand, code_to_filename, show_scope)
     ctx.set_devices(devices, spmd, manual_mesh)
     tokens = [_Token] * len(ordered_effects)
     as_args = list(const_args) or [False] * len(jaxpr.constvars)
@@ -308,6 +324,7 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
             ctx, [_result_attributes(i, result_names, results[i], out_modes[i])
                   for i in range(len(outputs))])
         ctx.add_meshes()
+        ctx.finish()
         ctx.module.operation.verify()
     return Lowered(ctx.module, donations.aliases, donations.unused, ctx.host_callbacks)
 
@@ -355,6 +372,44 @@ def match_donations(donors: Sequence[bool], inputs: Sequence[Any], outputs: Sequ
             else:
                 unused.append(i)
     return aliases, tuple(unused)
+
+
+@functools.lru_cache(maxsize=1024)
+def attributes_in(scope: tuple[str, ...]) -> dict[str, str]:
+    """The attributes among the parts of a scope: the last one of a name holds."""
+    found: dict[str, str | None] = {}
+    for part in scope:
+        if part.startswith("\0"):
+            key, given, value = part[1:].partition("=")
+            found[key] = value if given else None
+    where = found.pop("@compute", None)
+    return {**{key: value for key, value in found.items() if value is not None},
+            **(compute_attributes(where) if where else {})}
+
+
+def compute_attributes(where: str) -> dict[str, str]:
+    """The attributes of operations that `compute_on` moves elsewhere."""
+    stream = where.removeprefix("gpu_stream:")
+    if stream != where:
+        return {"_xla_stream_annotation": stream, "inlineable": "false"}
+    names = {"device_host": "host", "device": "dense", "tpu_sparsecore": "sparseoffload"}
+    return {"_xla_compute_type": names[where]}
+
+
+def describe(results: Sequence[Value], attributes: dict[str, str] | None,
+             replace: bool = False) -> None:
+    """Give the operations that made `results` attributes for the compiler.
+
+    Those that an operation has already stay, unless `replace`.
+    """
+    for owner in [x.owner for x in results if attributes]:
+        if not isinstance(owner, ir.Block):
+            name = "mhlo.frontend_attributes"
+            both = {key: ir.StringAttr.get(value) for key, value in attributes.items()}
+            if name in owner.attributes:
+                before = {a.name: a.attr for a in owner.attributes[name]}
+                both = {**before, **both} if replace else {**both, **before}
+            owner.attributes[name] = ir.DictAttr.get(both)
 
 
 def symbol(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minijax.api.vmap import flatten_axes as _flatten_axes
+from minijax.api.flatten import flatten_axes as _flatten_axes
 from minijax.base import errors, tree
 from minijax.base.util import fun_name, safe_map
 from minijax.core import DebugInfo

@@ -1,6 +1,7 @@
 """`jax.errors`: the classes of errors about traced values and failing programs."""
 
 from minijax.base.errors import ConcretizationTypeError as ConcretizationTypeError
+from minijax.base.errors import InconclusiveDimensionOperation as InconclusiveDimensionOperation
 from minijax.base.errors import JAXIndexError as JAXIndexError
 from minijax.base.errors import JaxprTypeError as JaxprTypeError
 from minijax.base.errors import JaxRuntimeError as JaxRuntimeError
@@ -14,6 +15,7 @@ from minijax.base.errors import UnexpectedTracerError as UnexpectedTracerError
 
 __all__ = [
     "ConcretizationTypeError",
+    "InconclusiveDimensionOperation",
     "JAXIndexError",
     "JAXTypeError",
     "JaxRuntimeError",

@@ -1,6 +1,6 @@
 """`pytest -p minijax.pytest_plugin`: in tests and in what they start, `jax` is minijax."""
 
-from minijax.compat.alias import inherit, install_as_jax
+from minijax.compat.alias import inherit, install_finder
 
-install_as_jax()
+install_finder()
 inherit()

@@ -386,7 +386,8 @@ class VJP:
             elif isinstance(place, GradValue):
                 out.append(_as_cotangent(ct, aval))
             else:
-                place[...] += _as_cotangent(ct, aval)
+                if type(ct) is not Zero:
+                    place[...] += _as_cotangent(ct, aval)
                 out.append(GradRef())
         return tree.unflatten(meta.in_tree, out)
 

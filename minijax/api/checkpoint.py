@@ -298,8 +298,9 @@ def _make_plan(jaxpr: Jaxpr, nonzero: tuple, policy: Callable | None) -> _Plan:
                   recompute + eqns, forward.consts + linear_part.consts, debug=jaxpr.debug)
     whole, _ = dce_jaxpr(whole, (True,) * len(whole.outvars), instantiate=True)
     _log_residuals(forward, kept, inputs)
-    eqns, _ = sweep(forward.eqns, outs + kept)
-    return _Plan(forward.replace(eqns=eqns, outvars=outs + kept), whole, reads, out_nonzero)
+    forward, _ = dce_jaxpr(forward.replace(outvars=outs + kept), (True,) * len(outs + kept),
+                           instantiate=True)
+    return _Plan(forward, whole, reads, out_nonzero)
 
 
 _make_plan = trace_cache(_make_plan)

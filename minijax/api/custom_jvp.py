@@ -195,6 +195,7 @@ class Flat:
             f"{wanted.format(part=part)}, but instead the {rule} rule output's first element had "
             f"{what}:\n    {found}\nwhile the {self.kind}-decorated function "
             f"{fun_name(self.fun)} had output {what}:\n    {own}.",
+            because=f"got {rule} output type {found} which doesn't match {own}",
             fix="return the function's own output first: return f(*args), ..."))
 
 

@@ -21,12 +21,16 @@ from minijax.api.custom_jvp import (CustomRule, Flat, Lanes, SymbolicZero, as_fu
                                     is_zero, run_inline, runs_inline, tangent_type, trace_call,
                                     with_fixed)
 from minijax.api.flatten import fun_name, wraps
+from minijax.api.replaceable import run_replaceable
+from minijax.api.vmap import leaf_names
 from minijax.base import config, dtypes, errors, tree
 from minijax.core import (AxisData, BatchTrace, Jaxpr, JaxprTrace, LinearTrace, Primitive, Tracer,
                           Zero, aval_of, batch, convert_element_type, custom_rule_shape,
-                          eval_jaxpr, instantiate, is_linear, jvp, materialize, merge_tangents,
-                          reduce_sum, trace_to_jaxpr, unbatched_aval, zero_tangent)
+                          eval_jaxpr, instantiate, is_linear, is_ref, jvp, materialize,
+                          merge_tangents, reduce_sum, returned_ref, trace_to_jaxpr, unbatched_aval,
+                          zero_tangent)
 from minijax.lax.control_flow.common import difference, type_name
+from minijax.passes.discharge import check_distinct
 from minijax.passes.references import Cell
 
 __all__ = ["CustomVJPException", "CustomVJPPrimal", "closure_convert", "custom_gradient",
@@ -78,6 +82,7 @@ class custom_vjp(CustomRule):
         super().__init__(fun, nondiff_argnums, nondiff_argnames)
         self.fwd: Callable | None = None
         self.bwd: Callable | None = None
+        self.optimize_remat = False
 
     def defvjp(self, fwd: Callable, bwd: Callable, symbolic_zeros: bool = False,
                optimize_remat: bool = False) -> None:
@@ -85,10 +90,16 @@ class custom_vjp(CustomRule):
 
         The cotangents are a tuple with an entry for each differentiated argument, None for zero.
         With `symbolic_zeros`, `fwd` takes objects with `value` and `perturbed`, and cotangents
-        that are zero are `SymbolicZero` objects.
+        that are zero are `SymbolicZero` objects. With `optimize_remat`, the first pass through a
+        `jax.checkpoint` runs the function itself; `fwd` is traced then, not run.
         """
+        if optimize_remat and symbolic_zeros:
+            raise NotImplementedError(errors.describe(
+                "remat optimization for custom_vjp does not support symbolic zeros",
+                fix="give one of optimize_remat and symbolic_zeros"))
         self.fwd = fwd
         self.bwd = bwd
+        self.optimize_remat = optimize_remat
         self.symbolic_zeros = symbolic_zeros
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -100,12 +111,20 @@ class custom_vjp(CustomRule):
         for _, value in fixed:
             _check_untraced(value)
         leaves, in_tree = tree.flatten(tuple(dynamic))
+        if any(map(_is_reference, leaves)):
+            names = leaf_names(self.fun, with_fixed(dynamic, [(i, None) for i, _ in fixed]), {})
+            check_distinct((), leaves, [name.removeprefix("argument ") for name in names],
+                           f"the custom_vjp function {fun_name(self.fun)}")
         call = Flat(self.fun, in_tree, fixed, self.kind)
         outs = custom_vjp_call_p.bind(
             *leaves, name=fun_name(self.fun), call_jaxpr=call,
             fwd_jaxpr_thunk=_Forward(self, call), bwd=_Backward(self, call), num_consts=0,
             symbolic_zeros=self.symbolic_zeros)
         return tree.unflatten(call.out_tree, outs)
+
+
+def _is_reference(x: Any) -> bool:
+    return is_ref(getattr(x, "aval", None))
 
 
 def _check_untraced(value: Any) -> None:
@@ -126,10 +145,11 @@ class _Forward:
     def __init__(self, owner: custom_vjp, call: Flat):
         self.owner = owner
         self.call = call
+        self.replaceable = owner.optimize_remat
         self.__name__ = fun_name(owner.fwd)
 
     def __call__(self, primals: Sequence[Any], nonzero: Sequence[bool]) -> tuple:
-        owner, call = self.owner, self.call
+        owner, call, given = self.owner, self.call, set(map(id, primals))
         if owner.symbolic_zeros:
             primals = [CustomVJPPrimal(x, nz) for x, nz in zip(primals, nonzero)]
         args = with_fixed(tree.unflatten(call.in_tree, primals), call.fixed)
@@ -151,6 +171,9 @@ class _Forward:
             "values stored from the forward pass for use on the backward pass)", "fwd", outs,
             out_tree)
         residuals, structure = tree.flatten(result[1])
+        for x in [*outs, *residuals]:
+            if _is_reference(x) and id(x) not in given:
+                raise returned_ref(self.__name__, "a custom_vjp fwd function", aval_of(x))
         return outs, residuals, structure
 
 
@@ -272,9 +295,15 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, fwd_jaxpr_thunk: Ca
             "Try passing the closed-over value into the custom_vjp function as an argument, and "
             "adapting the custom_vjp fwd and bwd rules.",
             fix="def f(x, closed_over): ..."))
-    primals, tangents = primals[num_consts:], tangents[num_consts:]
+    consts, primals, tangents = primals[:num_consts], primals[num_consts:], tangents[num_consts:]
     nonzero = [type(t) is not Zero for t in tangents]
-    outs, residuals, structure = fwd_jaxpr_thunk(primals, nonzero)
+    if getattr(fwd_jaxpr_thunk, "replaceable", False):
+        if type(call_jaxpr) is not Jaxpr:
+            call_jaxpr, consts = trace_call(call_jaxpr, list(map(aval_of, primals)))
+        outs, residuals, structure = run_replaceable(
+            call_jaxpr, consts, lambda xs: fwd_jaxpr_thunk(xs, nonzero), primals)
+    else:
+        outs, residuals, structure = fwd_jaxpr_thunk(primals, nonzero)
     out_avals = tuple(aval_of(o).to_tangent_aval() for o in outs)
     out_nonzero = [a.dtype != dtypes.float0 for a in out_avals]
     if not any(out_nonzero):
@@ -307,6 +336,8 @@ def _batch(trace: BatchTrace, args: Sequence[Any], params: dict) -> list:
         n = found[0]
         outs = lanes.align(values[:n], dims[:n], lanes.agree([d is not None for d in dims[:n]]))
         return outs, values[n:], (found[1], dims[n:])
+
+    batched_fwd.replaceable = getattr(fwd, "replaceable", False)
 
     @wraps(bwd, "")
     def batched_bwd(info: tuple, residuals: Sequence[Any], cts: Sequence[Any],

@@ -182,6 +182,7 @@ class _Checker(string.Formatter):
         if unused:
             raise ValueError(errors.describe(
                 f"Unused keyword arguments to `jax.debug.print`: {unused}",
+                because="You may be passing an f-string, in which the values are already text",
                 fix="jax.debug.print('{x}', x=x)"))
 
     def format_field(self, value: Any, spec: str) -> str:

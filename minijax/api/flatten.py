@@ -134,3 +134,20 @@ def _argnum(i: int, num_args: int) -> int:
             f"{i} for len(args) == {num_args}.",
             fix="pass the arguments by position, or change argnums"))
     return i % num_args
+
+
+def flatten_axes(name: str, axes: Any, full: Any,
+                 is_leaf: Callable[[Any], bool] | None = None) -> list:
+    """The entry of the prefix tree `axes` for each leaf of `full`."""
+    entries, axes_tree = tree.flatten(axes, is_leaf=lambda x: x is None)
+    try:
+        parts = axes_tree.flatten_up_to(full)
+    except ValueError:
+        found = [str(explain(name)) for explain in tree.prefix_errors(
+            axes, full, is_leaf=lambda x: x is None)]
+        raise ValueError(errors.describe(
+            f"{name} specification must be a tree prefix of the corresponding value; \n"
+            f"  Mismatch details ({len(found)} found):\n  " + "\n  ".join(found),
+            fix="nest the axes as the value is nested, or give one int for a whole subtree"),
+        ) from None
+    return [entry for entry, part in zip(entries, parts) for _ in tree.leaves(part, is_leaf)]

@@ -35,6 +35,22 @@ class ShapeDtypeStruct:
         self.sharding = sharding
         self.weak_type = weak_type
 
+    @classmethod
+    def like(cls, x: Any) -> "ShapeDtypeStruct":
+        """That of an array, a scalar or another struct; with the sharding if it is committed."""
+        aval = core.aval_of(x)
+        sharding = getattr(x, "sharding", None) if getattr(x, "committed", True) else None
+        if isinstance(x, core.Tracer):
+            sharding = core.sharding_of(aval)
+        return cls(aval.shape, aval.dtype, sharding=sharding, weak_type=aval.weak_type)
+
+    @classmethod
+    def like(cls, x: Any, *, sharding: Any = None) -> "ShapeDtypeStruct":
+        """The shape and dtype of an array, number or ShapeDtypeStruct, and where it is."""
+        aval = core.get_aval(x)
+        return cls(aval.shape, aval.dtype, weak_type=aval.weak_type,
+                   sharding=sharding or getattr(x, "sharding", None))
+
     @property
     def ndim(self) -> int:
         return len(self.shape)

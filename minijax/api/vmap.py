@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minijax import core
-from minijax.api.flatten import Call, boundary, check_callable, wraps
+from minijax.api.containers import ContainerCall, is_vmappable, spec_types, vmappables
+from minijax.api.flatten import Call, boundary, check_callable, flatten_axes, wraps
 from minijax.base import errors, tree
 from minijax.core import AxisData, aval_of
 from minijax.runtime import arguments
@@ -17,27 +18,30 @@ __all__ = ["vmap"]
 
 
 def vmap(fun: Callable, in_axes: Any = 0, out_axes: Any = 0, axis_name: Any = None,
-         axis_size: int | None = None, spmd_axis_name: Any = None) -> Callable:
+         axis_size: int | None = None, spmd_axis_name: Any = None,
+         sum_match: bool = False) -> Callable:
     """A version of `fun` that maps over an axis of its arguments.
 
     in_axes: which axis of each positional argument is mapped: an int, None (not mapped), or a
       tuple of these or of trees that are prefixes of the arguments; keyword arguments are always
       mapped over axis 0. out_axes: where the axis goes in the results. axis_name: the name by which
       collective operations in `fun` refer to the axis. axis_size: its size, needed if no argument
-      is mapped.
+      is mapped. sum_match: a mapped result for which out_axes is None is summed over the axis.
     Raises ValueError when sizes disagree or an axis does not exist.
     """
     check_callable(fun)
     if isinstance(in_axes, list):
         in_axes = tuple(in_axes)
-    if isinstance(in_axes, bool) or not (in_axes is None or type(in_axes) in (int, tuple)
-                                         or hasattr(in_axes, "__index__")):
+    if isinstance(in_axes, bool) or not (
+            in_axes is None or type(in_axes) in (int, tuple, *spec_types)
+            or hasattr(in_axes, "__index__")):
         raise TypeError(errors.describe(
             "vmap in_axes must be an int, None, or a tuple of entries corresponding to the "
             f"positional arguments passed to the function, but got {in_axes}.",
             fix="jax.vmap(f, in_axes=(0, None))"))
     _check_axis_leaves(in_axes, "in_axes")
     _check_axis_leaves(out_axes, "out_axes")
+    place = _place_or_sum if sum_match else _place_output
 
     @wraps(fun, "vmap")
     @boundary
@@ -48,14 +52,17 @@ def vmap(fun: Callable, in_axes: Any = 0, out_axes: Any = 0, axis_name: Any = No
                 "positional arguments passed to the function, but got "
                 f"len(in_axes)={len(in_axes)}, len(args)={len(args)}",
                 fix="give one entry of in_axes for each positional argument"))
-        leaves, in_tree = tree.flatten((args, kwargs))
-        if in_axes == 0:
+        is_leaf = is_vmappable if vmappables else None
+        leaves, in_tree = tree.flatten((args, kwargs), is_leaf)
+        if type(in_axes) is int and in_axes == 0:
             dims: list = [0] * len(leaves)
         else:
-            dims = flatten_axes("vmap in_axes", in_axes, args)
+            dims = flatten_axes("vmap in_axes", in_axes, args, is_leaf)
             dims += [0] * (len(leaves) - len(dims))
         size, dims = _axis_size(fun, args, kwargs, leaves, dims, axis_size)
         axis = AxisData(axis_name, size, spmd_axis_name)
+        if is_leaf is not None:
+            return _of_containers(ContainerCall(fun, in_tree, dims, axis, out_axes, place), leaves)
         call = Call(lambda a, k: fun(*a, **k), in_tree, (), None, {})
         outs, out_dims = core.batch(call, axis, leaves, dims, ("vmap(",))
         _check_outputs(outs)
@@ -64,8 +71,16 @@ def vmap(fun: Callable, in_axes: Any = 0, out_axes: Any = 0, axis_name: Any = No
         else:
             wanted = flatten_axes("vmap out_axes", out_axes, tree.unflatten(call.out_tree, outs))
         return tree.unflatten(call.out_tree, [
-            _place_output(x, d, w, axis) for x, d, w in zip(outs, out_dims, wanted)])
+            place(x, d, w, axis) for x, d, w in zip(outs, out_dims, wanted)])
     return vmap_fun
+
+
+def _of_containers(call: ContainerCall, leaves: Sequence[Any]) -> Any:
+    dims = [None if is_vmappable(x) else d for x, d in zip(leaves, call.specs)]
+    outs, out_dims = core.batch(call, call.axis, leaves, dims, ("vmap(",))
+    return tree.unflatten(call.out_tree, [
+        x if is_vmappable(x) else call.place(x, d, wanted, call.axis)
+        for x, d, wanted in zip(outs, out_dims, call.wanted)])
 
 
 def _check_outputs(outs: Sequence[Any]) -> None:
@@ -95,9 +110,15 @@ def _place_output(x: Any, dim: int | None, wanted: int | None, axis: AxisData) -
     return as_array(core.materialize(x, dim, axis.size, wanted % ndim))
 
 
+def _place_or_sum(x: Any, dim: int | None, wanted: int | None, axis: AxisData) -> Any:
+    if wanted is None and dim is not None:
+        return core.reduce_sum(x, (dim,))
+    return _place_output(x, dim, wanted, axis)
+
+
 def _check_axis_leaves(axes: Any, name: str) -> None:
     for leaf in tree.leaves(axes):
-        if type(leaf) not in (int, bool) and not _is_integer(leaf):
+        if type(leaf) not in (int, bool, *spec_types) and not _is_integer(leaf):
             raise TypeError(errors.describe(
                 f"vmap {name} must be an int, None, or (nested) container with those types as "
                 f"leaves, but got {axes}.", fix=f"jax.vmap(f, {name}=0)"))
@@ -111,29 +132,13 @@ def _is_integer(x: Any) -> bool:
     return True
 
 
-def flatten_axes(name: str, axes: Any, full: Any) -> list:
-    """The entry of the prefix tree `axes` for each leaf of `full`."""
-    entries, axes_tree = tree.flatten(axes, is_leaf=lambda x: x is None)
-    try:
-        parts = axes_tree.flatten_up_to(full)
-    except ValueError:
-        found = [str(explain(name)) for explain in tree.prefix_errors(
-            axes, full, is_leaf=lambda x: x is None)]
-        raise ValueError(errors.describe(
-            f"{name} specification must be a tree prefix of the corresponding value; \n"
-            f"  Mismatch details ({len(found)} found):\n  " + "\n  ".join(found),
-            fix="nest the axes as the value is nested, or give one int for a whole subtree"),
-        ) from None
-    return [entry for entry, part in zip(entries, parts) for _ in tree.leaves(part)]
-
-
 def _axis_size(fun: Callable, args: tuple, kwargs: dict, leaves: Sequence[Any],
                dims: Sequence[int | None], given: int | None) -> tuple[int, list]:
     """The size of the mapped axis and the dims as non-negative ints."""
     size, out = given, []
     for x, d in zip(leaves, dims):
-        if d is None:
-            out.append(None)
+        if d is None or is_vmappable(x):
+            out.append(d)
             continue
         shape = aval_of(x).shape
         if not -len(shape) <= d < len(shape):

@@ -23,6 +23,12 @@ from minijax.base import jaxlib
 
 trace_context = jaxlib.trace_context
 _unset = jaxlib.unset
+
+# What the scope of each program begins with that is traced now: attributes for the compiler, parts
+# of a scope that are not shown. "\0key=value" gives one, "\0key" takes it back.
+attribute_scope = jaxlib.Config("minijax_attribute_scope", (), include_in_jit_key=True,
+                                include_in_trace_context=True)
+
 _required = object()
 
 _TRUE = {"y", "yes", "t", "true", "on", "1"}
@@ -194,6 +200,16 @@ def _from_environment(name: str, default: Any) -> Any:
 
 
 _states: dict[str, State] = {}
+_environment = dict(os.environ)
+
+
+def read_environment() -> None:
+    """Set the options whose variables a program has set since this module was loaded."""
+    for name, state in _states.items():
+        variable = name.upper()
+        if os.environ.get(variable) not in (None, _environment.get(variable)):
+            state.set(_from_environment(name, state.default))
+    _environment.update(os.environ)
 
 
 def _register(name: str, default: Any, check: Callable[[str, Any], Any], **kwargs: Any) -> State:

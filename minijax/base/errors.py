@@ -218,6 +218,10 @@ class UnexpectedTracerError(JAXTypeError):
         return ", and ".join(filter(None, parts)) or None
 
 
+class InconclusiveDimensionOperation(Exception):
+    """A question about symbolic dimensions has no answer for all of their values."""
+
+
 class KeyReuseError(JAXTypeError):
     """A random key was used twice."""
 

@@ -3,11 +3,13 @@
 import importlib
 import sys
 
-from minijax.base import jaxlib
+from minijax.base import config, jaxlib
 
 
 def claim() -> None:
     """Called when `jax` has become a name of minijax; `sys.modules` has it already."""
+    # Launchers load minijax before a program runs, which may set variables before it imports jax.
+    config.read_environment()
     # Libraries tell arrays by the qualified name of their class.
     jaxlib.Array.__module__ = "jax"
     for name in jaxlib.STANDIN_NAMES:

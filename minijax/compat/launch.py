@@ -10,7 +10,7 @@ import runpy
 import sys
 from types import ModuleType
 
-from minijax.compat.alias import inherit, install_as_jax, stay_importable
+from minijax.compat.alias import inherit, install_finder, stay_importable
 
 USAGE = """\
 usage: python -m minijax script.py [argument ...]
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     if kind in ("-m", "-c") and not rest:
         print(f"Argument expected for the {kind} option\n{USAGE}", file=sys.stderr)
         return 2
-    install_as_jax()
+    install_finder()
     inherit()
     if kind == "-m":
         sys.argv = rest

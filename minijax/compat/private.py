@@ -3,6 +3,9 @@
 `jax._src.core.ShapedArray` is `minijax.core.ShapedArray`: a name is listed with the module of ours
 that has it, as "module" or "module:name", and beside it the libraries that need it.  Nothing else
 of `jax._src` exists: other modules are not found, other names raise AttributeError.
+
+Pickles name a public function or class by the private module that defines it, so `PUBLIC` lists
+those modules with the public one of ours that has their names.
 """
 
 import importlib
@@ -21,6 +24,7 @@ _SHIMS = "minijax.compat.shims"
 NAMES: dict[str, dict[str, str]] = {
     "ad_util": {"stop_gradient_p": "minijax.lax.identity"},  # lineax
     "api_util": {"infer_argnums_and_argnames": _SHIMS},  # e3nn-jax
+    "array": {"_reconstruct_array": _SHIMS},  # pickles of arrays
     "checkify": {  # flax
         "Error": "minijax.experimental.checkify",
         "JaxException": "minijax.experimental.checkify_errors",
@@ -83,9 +87,26 @@ NAMES: dict[str, dict[str, str]] = {
     },
     "tree_util": {
         "_registry": _SHIMS,  # flax, jaxlie
+        "default_registry": "minijax.base.tree",  # pickles of tree structures
         "flatten_one_level": "minijax.base.tree",  # orbax
     },
     "xla_bridge": {"_backends": "minijax.runtime.backend:_state.clients"},  # chex
+}
+
+PUBLIC: dict[str, str] = {
+    **dict.fromkeys(("api",), "minijax"),
+    **dict.fromkeys(("lax", "lax.control_flow", "lax.control_flow.conditionals",
+                     "lax.control_flow.loops", "lax.control_flow.solves", "lax.convolution",
+                     "lax.fft", "lax.lax", "lax.parallel", "lax.slicing", "lax.special",
+                     "lax.windowed_reductions"), "minijax.lax"),
+    "lax.linalg": "minijax.lax.linalg",
+    **dict.fromkeys(("nn", "nn.functions"), "minijax.nn"),
+    "nn.initializers": "minijax.nn.initializers",
+    **dict.fromkeys(("numpy", "numpy.einsum", "numpy.lax_numpy", "numpy.reductions",
+                     "numpy.ufuncs"), "minijax.numpy"),
+    "numpy.fft": "minijax.numpy.fft",
+    "numpy.linalg": "minijax.numpy.linalg",
+    **dict.fromkeys(("random", "random.core"), "minijax.random"),
 }
 
 
@@ -94,30 +115,35 @@ class PrivateModule(ModuleType):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{_PACKAGE}.{name}", __doc__)
-        vars(self).update(__path__=[], _own=name, **vars(jaxlib.standin(f"jax._src.{name}")))
+        vars(self).update(__path__=[], _own=name, _names=NAMES.get(name, {}), **vars(jaxlib.standin(f"jax._src.{name}")))
 
     def _home(self, name: str) -> tuple[object, str]:
-        module, _, path = NAMES[self._own][name].partition(":")
+        public = None if name.startswith("_") else PUBLIC.get(self._own)
+        module, _, path = (self._names.get(name) or public or "").partition(":")
         *outer, last = (path or name).split(".")
         return reduce(getattr, outer, importlib.import_module(module)), last
 
     def __getattr__(self, name: str) -> object:
-        if f"{self._own}.{name}" in NAMES:
+        if _known(f"{self._own}.{name}"):
             return importlib.import_module(f"{self.__name__}.{name}")
         try:
             return getattr(*self._home(name))
-        except (KeyError, ModuleNotFoundError, AttributeError):
+        except (ValueError, ModuleNotFoundError, AttributeError):
             message = f"module 'jax._src.{self._own}' has no attribute {name!r}"
             raise AttributeError(message) from None
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name in NAMES[self._own]:
+        if name in self._names:
             setattr(*self._home(name), value)
         else:
             super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *NAMES[self._own]})
+        return sorted({*super().__dir__(), *self._names})
+
+
+def _known(name: str) -> bool:
+    return name in NAMES or name in PUBLIC
 
 
 class _Loader(Loader):
@@ -130,7 +156,7 @@ class _Loader(Loader):
 
 class _Finder:
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        if name.startswith(f"{_PACKAGE}.") and name.removeprefix(f"{_PACKAGE}.") in NAMES:
+        if name.startswith(f"{_PACKAGE}.") and _known(name.removeprefix(f"{_PACKAGE}.")):
             return ModuleSpec(name, _Loader(), is_package=True)
         return None
 
@@ -145,6 +171,6 @@ def install_finder() -> None:
 
 def find_module(name: str) -> ModuleType:
     """`minijax._src.<name>`, for `jax._src.core` written as an attribute."""
-    if name not in NAMES:
+    if not _known(name):
         raise AttributeError(f"module 'jax._src' has no attribute {name!r}")
     return importlib.import_module(f"{_PACKAGE}.{name}")

@@ -12,6 +12,7 @@ from minijax.base import dtypes, jaxlib, source, tree
 from minijax.core import ShapedArray, eval_trace, state
 from minijax.passes import physicalize
 from minijax.runtime import backend
+from minijax.runtime.array import _make_from_pickle
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,6 +45,15 @@ class TraceTag:
 
 class AbstractRef:
     """The type of references; no value has it where there are none."""
+
+
+def _reconstruct_array(
+    make: Callable[..., np.ndarray], args: tuple, state: tuple, properties: dict[str, Any]
+) -> jaxlib.Array:
+    """An array from its pickle: of `make(*args)`, which has then the given state."""
+    value = make(*args)
+    value.__setstate__(state)
+    return _make_from_pickle(value, properties["weak_type"])
 
 
 global_result_handlers: dict[type, Callable[..., Any]] = {}

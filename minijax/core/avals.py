@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minijax.base import dtypes, errors, tree
+from minijax.base import dims, dtypes, errors, tree
 from minijax.base.config import enable_x64
 from minijax.core.placement import ManualAxisType
 from minijax.core.placement import placement as make_placement
@@ -129,7 +129,7 @@ class ShapedArray(AbstractValue):
 
 
 def _intern(shape: Any, dtype: Any, weak_type: bool, placement: Any) -> ShapedArray:
-    shape = tuple(operator.index(d) for d in shape)
+    shape = dims.indices(shape)
     if not isinstance(dtype, (np.dtype, dtypes.ExtendedDType)):
         dtype = np.dtype(dtype)
     key = (shape, dtype, weak_type, placement)

@@ -71,7 +71,7 @@ class NameStack(tuple):
 def show_scope(scope: tuple[str, ...]) -> str:
     """`a/vmap(jvp(b))/c` for ("a", "vmap(", "jvp(", "b", "c")."""
     parts, waiting = [], []
-    for part in scope:
+    for part in [p for p in scope if not p.startswith("\0")]:
         if part.endswith("("):
             waiting.append(part)
             continue

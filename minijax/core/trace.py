@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from minijax.base import errors
+from minijax.base.config import attribute_scope
 from minijax.base.jaxlib import Config, _jax
 from minijax.core.avals import get_aval, register_aval
 
@@ -91,7 +92,7 @@ class entered:
         self.outer_scope = state.scope
         state.trace = self.trace
         state.source = None
-        state.scope = () if self.scope is None else self.outer_scope + self.scope
+        state.scope = attribute_scope.value if self.scope is None else self.outer_scope + self.scope
         self.outer_flag = staging_flag.swap_local(self.trace.staging)
         return self.trace
 

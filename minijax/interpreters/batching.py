@@ -7,9 +7,10 @@ an operand, or `not_mapped`. In the fancy table rules take the axis first: its n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from minijax import core
+from minijax.api.containers import register_vmappable, unregister_vmappable
 from minijax.core import AxisData, BatchTrace, BatchTracer, Primitive, aval_of
 from minijax.core import batch_jaxpr as _batch_jaxpr
 from minijax.interpreters.tables import RuleTable
@@ -17,7 +18,7 @@ from minijax.interpreters.tables import RuleTable
 __all__ = [
     "BatchTrace", "BatchTracer", "axis_primitive_batchers", "bdim_at_front", "broadcast",
     "defbroadcasting", "defreducer", "defvectorized", "fancy_primitive_batchers", "moveaxis",
-    "not_mapped", "primitive_batchers"]
+    "not_mapped", "primitive_batchers", "register_vmappable", "unregister_vmappable"]
 
 not_mapped = None
 
@@ -113,23 +114,3 @@ def batch_jaxpr(closed_jaxpr: Any, axis_data: AxisData, in_batched: Sequence[boo
                 instantiate: bool | Sequence[bool]) -> tuple:
     """The program mapped over axis 0 of the marked inputs, and which outputs are mapped."""
     return _batch_jaxpr(closed_jaxpr, axis_data, in_batched, instantiate)
-
-
-class Vmappable(NamedTuple):
-    """How a container that is no pytree would be split along an axis, and put together again."""
-
-    spec_type: type
-    axis_size_type: type
-    to_elt: Callable[..., Any]
-    from_elt: Callable[..., Any]
-    make_iota: Callable[..., Any] | None
-
-
-vmappables: dict[type, Vmappable] = {}
-
-
-def register_vmappable(data_type: type, spec_type: type, axis_size_type: type,
-                       to_elt: Callable[..., Any], from_elt: Callable[..., Any],
-                       make_iota: Callable[..., Any] | None) -> None:
-    """Note how values of a type are mapped.  `vmap` maps pytrees of arrays only."""
-    vmappables[data_type] = Vmappable(spec_type, axis_size_type, to_elt, from_elt, make_iota)

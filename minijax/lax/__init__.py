@@ -52,6 +52,9 @@ from minijax.lax.elementwise import (
     rsqrt, rsqrt_p, sign, sign_p, sin, sin_p, sinh, sinh_p, sqrt, sqrt_p, square, square_p, sub,
     sub_p, tan, tan_p, tanh, tanh_p,
 )
+from minijax.lax.exchange import (
+    precv, precv_p, psend, psend_p, ragged_all_to_all, ragged_all_to_all_p,
+)
 from minijax.lax.explicit import reshard_p
 from minijax.lax.fft import (
     FftType, fft, fft_p,
@@ -161,6 +164,8 @@ __all__ = [
     "real", "real_p", "reciprocal", "rem", "rem_p", "round", "round_p", "rsqrt", "rsqrt_p",
     "sign", "sign_p", "sin", "sin_p", "sinh", "sinh_p", "sqrt", "sqrt_p", "square", "square_p",
     "sub", "sub_p", "tan", "tan_p", "tanh", "tanh_p",
+    # exchange
+    "precv", "precv_p", "psend", "psend_p", "ragged_all_to_all", "ragged_all_to_all_p",
     # fft
     "FftType", "fft", "fft_p",
     # gather

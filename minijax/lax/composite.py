@@ -14,7 +14,7 @@ import numpy as np
 
 from minijax.base import errors, tree
 from minijax.base.jaxlib import Array
-from minijax.core import (DebugInfo, Jaxpr, Primitive, aval_of, close, eval_jaxpr, is_tracer,
+from minijax.core import (DebugInfo, Jaxpr, Primitive, aval_of, eval_jaxpr, is_tracer,
                           trace_to_jaxpr)
 
 
@@ -44,8 +44,8 @@ def composite(decomposition: Callable[..., Any], name: str, version: int = 0) ->
         if any(map(is_tracer, captured)):
             raise _traced("a constant", name, "")
         named = tuple((key, _hashable(value)) for key, value in attributes.items())
-        outs = composite_p.bind(*leaves, attributes=named, jaxpr=close(jaxpr, captured),
-                                name=name, version=version)
+        outs = composite_p.bind(*captured, *leaves, attributes=named, jaxpr=jaxpr, name=name,
+                                version=version)
         return tree.unflatten(result, outs)
     return call
 
@@ -90,7 +90,8 @@ def _composite_impl(*args: Any, jaxpr: Jaxpr, **_: Any) -> list:
 
 def _composite_jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple:
     raise ValueError(errors.describe(
-        "JVP rule for composite not implemented. You can use `jax.custom_jvp` to add support.",
+        "JVP rule for composite not implemented. You can use `jax.custom_jvp` to add support. "
+        "See https://docs.jax.dev/en/latest/_autosummary/jax.custom_jvp.html",
         fix="decorate the function that calls the composite with jax.custom_jvp"))
 
 

@@ -430,6 +430,10 @@ def _conv_shape(x: ShapedArray, y: ShapedArray, *, window_strides: tuple, paddin
                 dimension_numbers: ConvDimensionNumbers, feature_group_count: int,
                 batch_group_count: int, precision: Any, preferred_element_type: Any,
                 out_sharding: Any) -> ShapedArray:
+    if x.ndim != y.ndim:
+        raise ValueError(errors.describe(
+            "conv_general_dilated lhs and rhs must have the same number of dimensions, but got "
+            f"{x.shape} and {y.shape}.", fix="add dimensions of size 1"))
     dnums = dimension_numbers
     rank = len(dnums.lhs_spec) - 2
     fail = _group_error(x, y, dnums, feature_group_count, batch_group_count)

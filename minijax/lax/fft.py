@@ -60,7 +60,7 @@ def _fft_type(value: FftType | str) -> FftType:
         return FftType[value.upper()]
     if isinstance(value, FftType):
         return value
-    raise ValueError(errors.describe(f"Unknown FFT type '{value}'",
+    raise (ValueError if isinstance(value, str) else TypeError)(errors.describe(f"Unknown FFT type '{value}'",
                                      fix="one of 'fft', 'ifft', 'rfft', 'irfft'"))
 
 
@@ -74,9 +74,11 @@ def _fft_shape(x: ShapedArray, *, fft_type: FftType, fft_lengths: tuple) -> Shap
         fail = (f"FFT input shape {x.shape} must have at least as many input dimensions as "
                 f"fft_lengths {fft_lengths}.")
     elif x.shape[x.ndim - n:] != wanted:
-        what = "fft_lengths" if fft_type != FftType.IRFFT else "the half spectrum of fft_lengths"
-        fail = (f"{fft_type.name} input shape {x.shape} minor dimensions must be equal to {what} "
-                f"{wanted}")
+        what = f"fft_lengths {fft_lengths}"
+        if fft_type == FftType.IRFFT:
+            what = f"all except the last fft_length, got {fft_lengths=}"
+        name = fft_type.name.replace("IFFT", "FFT")
+        fail = f"{name} input shape {x.shape} minor dimensions must be equal to {what}"
     elif fft_type == FftType.RFFT and x.dtype not in (np.float32, np.float64):
         fail = f"RFFT input must be float32 or float64, got {x.dtype.name}"
     elif fft_type != FftType.RFFT and not dtypes.issubdtype(x.dtype, np.complexfloating):

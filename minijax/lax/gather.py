@@ -259,13 +259,13 @@ def _check_dims(op: str, name: str, dims: Sequence[int], bound: int, is_sorted: 
                 what: str = "set") -> None:
     """Dimension numbers must be in range, distinct and (mostly) in order."""
     fix = f"give {name} as increasing numbers in range({bound})"
+    if is_sorted and list(dims) != sorted(dims):
+        _fail(f"{name} in {op} op must be sorted; got {dims}", fix)
     for d in dims:
         if not 0 <= d < bound:
             _fail(f"Invalid {name} {what} in {op} op; valid range is [0, {bound}); got: {d}.", fix)
     if len(set(dims)) != len(dims):
         _fail(f"{name} in {op} op must not repeat; got: {dims}.", fix)
-    if is_sorted and list(dims) != sorted(dims):
-        _fail(f"{name} in {op} op must be sorted; got {dims}", fix)
 
 
 def _check_disjoint(op: str, name: str, dims: Sequence[int], other: str,
@@ -275,15 +275,21 @@ def _check_disjoint(op: str, name: str, dims: Sequence[int], other: str,
               f"{tuple(other_dims)}.", f"name each dimension in only one of {name}, {other}")
 
 
+def _check_absent(op: str, operand: ShapedArray, name: str, dims: Sequence[int],
+                  batching: Sequence[int]) -> None:
+    """The operand's dimensions that slices lack: those `dims` of size 1, and batching ones."""
+    _check_dims(op, name, dims, operand.ndim)
+    _check_dims(op, "operand_batching_dims", batching, operand.ndim)
+    _check_disjoint(op, name, dims, "operand_batching_dims", batching)
+
+
 def _check_batching(op: str, operand: ShapedArray, indices: ShapedArray, index_map: Sequence[int],
-                    collapsed: Sequence[int], batching: Sequence[int],
-                    index_batching: Sequence[int], names: tuple[str, str, str]) -> None:
+                    batching: Sequence[int], index_batching: Sequence[int],
+                    names: tuple[str, str]) -> None:
     """The paired batching dimensions of the operand and of the indices."""
-    map_name, collapsed_name, index_name = names
+    map_name, index_name = names
     title = op.capitalize()
     fix = f"pair operand_batching_dims with {index_name}, of equal sizes"
-    _check_dims(op, "operand_batching_dims", batching, operand.ndim)
-    _check_disjoint(op, collapsed_name, collapsed, "operand_batching_dims", batching)
     _check_disjoint(op, map_name, index_map, "operand_batching_dims", batching)
     _check_dims(op, index_name, index_batching, indices.ndim, is_sorted=False)
     if indices.ndim - 1 in index_batching:
@@ -299,17 +305,23 @@ def _check_batching(op: str, operand: ShapedArray, indices: ShapedArray, index_m
               f"to have the same shape, got {ours} and {theirs}.", fix)
 
 
-def _check_indices(op: str, operand: ShapedArray, indices: ShapedArray, index_map: Sequence[int],
-                   map_name: str) -> None:
-    """The indices are integers, and their last axis is as long as the index map."""
-    if not dtypes.issubdtype(indices.dtype, np.integer):
-        raise ValueError(errors.describe(
-            "indices must have an integer type", because=f"they are {indices.str_short(False)}",
-            fix="convert them, e.g. indices.astype(int)"))
+def _check_index_vector(op: str, indices: ShapedArray) -> None:
     if not indices.ndim:
         _fail(f"{op.capitalize()} index leaf dimension must be within [0, rank(indices) + 1). "
               f"rank(indices) is 0 and {op} index leaf dimension is -1.",
               "give the indices a last axis that holds the components of one index")
+
+
+def _check_integers(indices: ShapedArray) -> None:
+    if not dtypes.issubdtype(indices.dtype, np.integer):
+        raise ValueError(errors.describe(
+            "indices must have an integer type", because=f"they are {indices.str_short(False)}",
+            fix="convert them, e.g. indices.astype(int)"))
+
+
+def _check_index_map(op: str, operand: ShapedArray, indices: ShapedArray, map_name: str,
+                     index_map: Sequence[int]) -> None:
+    """It says for each component of an index along which dimension of the operand it counts."""
     last = indices.shape[-1]
     if len(index_map) != last:
         _fail(f"{op.capitalize()} op has {len(index_map)} elements in {map_name} and the bound of "
@@ -335,13 +347,16 @@ def _gather_shape(operand: ShapedArray, indices: ShapedArray, *,
     if mode is GatherScatterMode.ONE_HOT:
         raise ValueError(errors.describe('gather has no mode "one_hot"',
                                          fix='use mode="clip", "fill" or "promise_in_bounds"'))
+    _check_index_vector("gather", indices)
     _check_offset_dims(dnums.offset_dims, indices.ndim - 1 + len(dnums.offset_dims))
-    _check_indices("gather", operand, indices, dnums.start_index_map, "start_index_map")
-    _check_dims("gather", "collapsed_slice_dims", dnums.collapsed_slice_dims, operand.ndim)
-    _check_batching("gather", operand, indices, dnums.start_index_map, dnums.collapsed_slice_dims,
-                    dnums.operand_batching_dims, dnums.start_indices_batching_dims,
-                    ("start_index_map", "collapsed_slice_dims", "start_indices_batching_dims"))
+    _check_index_map("gather", operand, indices, "start_index_map", dnums.start_index_map)
+    _check_absent("gather", operand, "collapsed_slice_dims", dnums.collapsed_slice_dims,
+                  dnums.operand_batching_dims)
+    _check_batching("gather", operand, indices, dnums.start_index_map, dnums.operand_batching_dims,
+                    dnums.start_indices_batching_dims,
+                    ("start_index_map", "start_indices_batching_dims"))
     _check_slice_sizes(operand, slice_sizes, dnums)
+    _check_integers(indices)
     dropped = {*dnums.collapsed_slice_dims, *dnums.operand_batching_dims}
     window = [n for i, n in enumerate(slice_sizes) if i not in dropped]
     batch = iter(indices.shape[:-1])
@@ -453,20 +468,27 @@ def _check_scatter_now(operand: ShapedArray, indices: ShapedArray, updates: Shap
         _fail("lax.scatter requires arguments to have the same dtypes, got "
               f"{operand.dtype.name}, {updates.dtype.name}.",
               "convert the updates: updates.astype(operand.dtype)")
-    _check_indices("scatter", operand, indices, dnums.scatter_dims_to_operand_dims,
-                   "scatter_dims_to_operand_dims")
+    _check_index_vector("scatter", indices)
     rank = indices.ndim - 1 + len(dnums.update_window_dims)
     if updates.ndim != rank:
         _fail(f"Updates tensor must be of rank {rank}; got {updates.ndim}.",
               "updates have the dimensions of indices but the last, and the window dimensions")
     _check_dims("scatter", "update_window_dims", dnums.update_window_dims, updates.ndim)
-    _check_dims("scatter", "inserted_window_dims", dnums.inserted_window_dims, operand.ndim)
+    _check_absent("scatter", operand, "inserted_window_dims", dnums.inserted_window_dims,
+                  dnums.operand_batching_dims)
+    window_size = (len(dnums.update_window_dims) + len(dnums.inserted_window_dims)
+                   + len(dnums.operand_batching_dims))
+    if window_size != operand.ndim:
+        _fail(f"Scatter op has window of size {window_size}; doesn't match operand of rank "
+              f"{operand.ndim}.", "each operand dimension is a window, an inserted or a batching "
+              "dimension")
     _check_batching("scatter", operand, indices, dnums.scatter_dims_to_operand_dims,
-                    dnums.inserted_window_dims, dnums.operand_batching_dims,
-                    dnums.scatter_indices_batching_dims,
-                    ("scatter_dims_to_operand_dims", "inserted_window_dims",
-                     "scatter_indices_batching_dims"))
+                    dnums.operand_batching_dims, dnums.scatter_indices_batching_dims,
+                    ("scatter_dims_to_operand_dims", "scatter_indices_batching_dims"))
+    _check_index_map("scatter", operand, indices, "scatter_dims_to_operand_dims",
+                     dnums.scatter_dims_to_operand_dims)
     _check_updates(operand, indices, updates, dnums)
+    _check_integers(indices)
     return ShapedArray(operand.shape, operand.dtype, operand.weak_type)
 
 
@@ -485,12 +507,6 @@ def _scatter_shape(operand: ShapedArray, indices: ShapedArray, updates: ShapedAr
 
 def _check_updates(operand: ShapedArray, indices: ShapedArray, updates: ShapedArray,
                    dnums: ScatterDimensionNumbers) -> None:
-    window_size = (len(dnums.update_window_dims) + len(dnums.inserted_window_dims)
-                   + len(dnums.operand_batching_dims))
-    if window_size != operand.ndim:
-        _fail(f"Scatter op has window of size {window_size}; doesn't match operand of rank "
-              f"{operand.ndim}.", "each operand dimension is a window, an inserted or a batching "
-              "dimension")
     absent = {*dnums.inserted_window_dims, *dnums.operand_batching_dims}
     bounds = [n for i, n in enumerate(operand.shape) if i not in absent]
     for d, bound in zip(dnums.update_window_dims, bounds):

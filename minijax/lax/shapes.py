@@ -34,12 +34,13 @@ Shape = Sequence[int]
 
 
 def _shape(sizes: int | Sequence[int], what: str,
-           rule: str = "have every element be nonnegative") -> tuple[int, ...]:
+           rule: str = "have every element be nonnegative",
+           tell_kinds: bool = False) -> tuple[int, ...]:
     """A checked tuple of sizes; `what` names it in errors, e.g. "iota shape"."""
     try:
         shape = tuple(map(operator.index, sizes))
     except TypeError:
-        shape = _size_or_mistake(sizes, what)
+        shape = _size_or_mistake(sizes, what, tell_kinds)
     if shape and min(shape) < 0:
         raise TypeError(errors.describe(
             f"{what} must {rule}, got {shape}.",
@@ -47,7 +48,7 @@ def _shape(sizes: int | Sequence[int], what: str,
     return shape
 
 
-def _size_or_mistake(sizes: Any, what: str) -> tuple[int, ...]:
+def _size_or_mistake(sizes: Any, what: str, tell_kinds: bool) -> tuple[int, ...]:
     if hasattr(sizes, "__index__") and not isinstance(sizes, Tracer):
         return (operator.index(sizes),)
     sizes = tuple(sizes)
@@ -55,7 +56,7 @@ def _size_or_mistake(sizes: Any, what: str) -> tuple[int, ...]:
         if isinstance(n, Tracer):
             operator.index(n)  # raises the error about traced sizes
     text = f"Shapes must be 1D sequences of concrete values of integer type, got {sizes}."
-    if what == "broadcast_in_dim shape":
+    if tell_kinds:
         kinds = tuple(type(n) for n in sizes)
         text = f"{what} must have every element be an integer type, got {kinds}."
     raise TypeError(errors.describe(text, because=f"it is the {what}", fix="use Python integers"))
@@ -74,7 +75,7 @@ def broadcast_in_dim(operand: ArrayLike, shape: Shape, broadcast_dimensions: Seq
 
     Axes of size 1 are stretched. Returns `operand` itself when nothing changes.
     """
-    shape = _shape(shape, "broadcast_in_dim shape")
+    shape = _shape(shape, "broadcast_in_dim shape", tell_kinds=True)
     dims = tuple(map(operator.index, broadcast_dimensions))
     have = aval_of(operand).shape
     dims, order = _broadcast_plan(have, shape, dims)

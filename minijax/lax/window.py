@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minijax.base import errors, tree
+from minijax.base.dims import indices
 from minijax.core import (Jaxpr, Primitive, ShapedArray, Zero, aval_of, batch, jvp, linear,
                           materialize, zero_tangent)
 from minijax.core.primitive import Deferred
@@ -75,7 +76,8 @@ def padtype_to_pads(in_shape: Sequence[int], window_shape: Sequence[int],
             f"Unrecognized padding type: expected 'VALID', 'SAME', or 'SAME_LOWER', got {padding}.",
             fix='use padding="SAME", or a sequence of (low, high) pairs'))
     pads = []
-    for size, window, stride in zip(in_shape, window_shape, window_strides, strict=True):
+    sizes = map(indices, (in_shape, window_shape, window_strides))
+    for size, window, stride in zip(*sizes, strict=True):
         count = -(-size // stride)
         total = max((count - 1) * stride + window - size, 0)
         low = total // 2 if kind == "SAME" else total - total // 2

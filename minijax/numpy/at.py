@@ -33,6 +33,7 @@ _SCATTERS = {
     "min": lax.scatter_min,
     "max": lax.scatter_max,
 }
+_INT32_MAX = np.iinfo(np.int32).max
 _BY_FACTOR = {"divide": ufuncs.divide, "power": ufuncs.power}
 _WHOLE = {
     "set": lambda x, y: y,
@@ -156,6 +157,8 @@ def _scatter_numbers(plan: indexing.Plan) -> Any:
 
 def _update(x: Any, index: Any, values: Any, op: str, indices_are_sorted: bool,
             unique_indices: bool, mode: Any, wrap: bool) -> Any:
+    if type(values) is int and values > _INT32_MAX and x.dtype in promotion.UNSIGNED:
+        values = np.asarray(values, x.dtype)[()]  # as an operand it would be an int32
     eager = state.trace is eval_trace and isinstance(x, Array) and not isinstance(values, Tracer)
     if type(index) is int and eager and x.ndim:
         size = x.shape[0]

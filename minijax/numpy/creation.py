@@ -369,7 +369,9 @@ def shape_tuple(shape: Any, context: str = "") -> tuple[int, ...]:
 def _filled(shape: Any, value: int, dtype: Any, weak: bool, device: Place) -> Array:
     shape = shape_tuple(shape)
     if isinstance(dtype, dtypes.ExtendedDType):
-        return structural.zeros(ShapedArray(shape, dtype))
+        return dtype.full(shape, value)
+    if dtype == dtypes.float0:  # no device has it
+        return np.zeros(shape, dtype)
     if state.trace.staging:
         full = _staged_full(np.array(value, dtype)[()], ShapedArray(shape, dtype, weak))
         return full if device is None else place.device_put(full, device)
@@ -388,6 +390,10 @@ def _staged_full(value: Any, aval: ShapedArray) -> Any:
 def _full(name: str, shape: Any, value: Any, dtype: Any, weak: bool, device: Place) -> Array:
     check_array_like(name, value) if not isinstance(value, (list, tuple)) else None
     shape = shape_tuple(shape)
+    if dtype == dtypes.float0:
+        return np.zeros(shape, dtype)
+    if isinstance(dtype, dtypes.ExtendedDType):
+        return dtype.full(shape, value)
     if isinstance(value, (Array, Tracer)) or hasattr(value, "__jax_array__"):
         return _from_array(_broadcast_fill(value, shape, dtype, weak), None, False, 0, device)
     host, own_weak = _host_value(value, None)
@@ -397,7 +403,7 @@ def _full(name: str, shape: Any, value: Any, dtype: Any, weak: bool, device: Pla
     if state.trace.staging and not host.ndim:
         return _staged_full(host[()], ShapedArray(shape, dtype, weak))
     host = np.full(shape, host, dtype)
-    return _put(host, ShapedArray(shape, dtype, weak), device, True)
+    return _put(host, ShapedArray(shape, dtype, weak and device is None), device, True)
 
 
 @fused(static_argnums=(1, 2, 3))

@@ -79,10 +79,6 @@ def _axes(name: str, x: Any, s: tuple | None, axes: tuple | None) -> tuple[int, 
         raise ValueError(errors.describe("Shape and axes have different lengths.",
                                          because=f"jax.numpy.fft.{name} got s={s}, axes={axes}",
                                          fix="one length for each axis"))
-    if len(set(axes)) != len(axes):
-        raise ValueError(errors.describe(
-            f"jax.numpy.fft.{name} does not support repeated axes. Got axes {axes}.",
-            fix="name each axis once"))
     return canonicalize_axes(axes, x.ndim)
 
 
@@ -176,6 +172,10 @@ def _over(name: str, a: Any, kind: FftType, s: Any, axes: Any, norm: Norm) -> Ar
         raise ValueError(errors.describe(
             f"jax.numpy.fft.{name} only supports 2 axes. Got axes = {axes!r}.",
             fix=f"jnp.fft.{name[:-1]}n"))
+    if axes is not None and len(set(axes)) != len(axes):
+        raise ValueError(errors.describe(
+            f"jax.numpy.fft.{name} does not support repeated axes. Got axes {axes}.",
+            fix="name each axis once"))
     s = None if s is None else tuple(map(operator.index, s))
     axes = None if axes is None else tuple(map(operator.index, axes))
     return _transform(name, a, kind, s, axes, norm)

@@ -47,7 +47,7 @@ def masked(x: Any, index: Any) -> Any:
     if not _at_hand(x) or not all(_known(e) for e in entries):
         return None
     try:
-        found = np.asarray(x)[index if type(index) is not tuple else tuple(map(_plain, index))]
+        found = np.asarray(x)[tuple(map(_plain, entries))]
     except IndexError:  # a wrong mask, or a position outside, which means the nearest one
         return None
     return array(found, x, found.dtype, x.weak_type)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minijax import lax
-from minijax.base import dtypes, errors
+from minijax.base import config, dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.core import (AbstractRef, Tracer, eval_trace, get_aval, refs, state, structural,
                           to_concrete)
@@ -68,7 +68,7 @@ def parse(shape: Sequence[int], index: Any, *, host: bool = False, wrap: bool = 
             form.append(entry)
             continue
         if kind is int:
-            position, fits = _position(entry, shape[axis], wrap, clamp)
+            position, fits = _position(entry, shape[axis], axis, wrap, clamp)
             inside = inside and fits
             if host:
                 operands.append(position)
@@ -78,25 +78,31 @@ def parse(shape: Sequence[int], index: Any, *, host: bool = False, wrap: bool = 
             form.append(_range(entry, shape[axis], axis, host, operands))
         else:
             operands.append(entry)
-            scalar = not entry.ndim
-            form.append(SCALAR if scalar else ARRAY)
+            if not entry.ndim and not shape[axis]:
+                raise _outside("", axis, 0)
+            form.append(ARRAY if entry.ndim else SCALAR)
             inside = False
         axis += 1
     return tuple(form), operands, inside
 
 
-def _position(position: int, size: int, wrap: bool, clamp: bool) -> tuple[int, bool]:
+def _position(given: int, size: int, axis: int, wrap: bool, clamp: bool) -> tuple[int, bool]:
     """The position counted from the front, and whether it is within the axis."""
-    if position < 0 and wrap:
-        position += size
+    position = given + size if given < 0 and wrap else given
     if 0 <= position < size:
         return position, True
+    if not size:
+        raise _outside("", axis, size)
+    if config.check_static_indices.value:
+        raise _outside(f"{given} ", axis, size)
     if not clamp:
         return position, False
-    if not size:
-        raise IndexError(errors.describe("index is out of bounds for axis 0 with size 0",
-                                         fix="check x.size before indexing"))
     return (0 if position < 0 else size - 1), True
+
+
+def _outside(position: str, axis: int, size: int) -> IndexError:
+    what = f"index {position or 'is '}out of bounds for axis {axis} with size {size}"
+    return IndexError(errors.describe(what, fix="compare the index with x.shape"))
 
 
 def _range(entry: slice, size: int, axis: int, host: bool, operands: list) -> tuple:
@@ -159,10 +165,12 @@ def _entries(shape: Sequence[int], index: Any) -> list:
 
 def _as_tuple(index: Any) -> tuple:
     if isinstance(index, list):
+        several = any(np.ndim(e) if hasattr(e, "ndim") or isinstance(e, list | tuple)
+                      else isinstance(e, slice | None) or e is Ellipsis for e in index)
         raise TypeError(errors.describe(
             "Using a non-tuple sequence for multidimensional indexing is not allowed; use "
-            "`arr[array(seq)]` instead of `arr[seq]`.",
-            fix="x[jnp.array([0, 2])], or a tuple to index several axes"))
+            f"`arr[{'tuple' if several else 'array'}(seq)]` instead of `arr[seq]`.",
+            fix="x[tuple(index)]" if several else "x[jnp.array([0, 2])]"))
     return tuple(index) if isinstance(index, tuple) else (index,)
 
 
@@ -245,7 +253,8 @@ def _without_masks(shape: Sequence[int], entries: list) -> list:
             axis += entry is not None and type(entry) is not str
             continue
         expected = list(shape[axis:axis + len(entry.shape)])
-        if list(entry.shape) != expected:
+        if len(expected) != len(entry.shape) or any(
+                n not in (0, m) for n, m in zip(entry.shape, expected)):
             raise IndexError(errors.describe(
                 "boolean index did not match shape of indexed array in index "
                 f"{place}: got {entry.shape}, expected {expected}",
@@ -355,7 +364,8 @@ def cast_index(index: Any, dtype: Any) -> Any:
         return dtype.type(index)
     if isinstance(index, np.ndarray):
         return index.astype(dtype)
-    if get_aval(index).dtype == dtype:
+    aval = get_aval(index)
+    if aval.dtype == dtype and not aval.weak_type:
         return index
     return structural.convert_element_type(index, dtype)
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minijax import lax
+from minijax.api.custom_jvp import custom_jvp
 from minijax.api.vmap import vmap
 from minijax.base import dtypes, errors
 from minijax.base.util import canonicalize_axis
@@ -254,4 +255,13 @@ def i0(x: ArrayLike) -> Any:
         raise ValueError(errors.describe("Unsupported input type to jax.numpy.i0: "
                                          f"{get_aval(x).dtype}", fix="real numbers"))
     x = promotion.as_array(x)
+    return _i0(x)
+
+
+@custom_jvp
+def _i0(x: Any) -> Any:
     return lax.mul(lax.exp(lax.abs(x)), lax.bessel_i0e(x))
+
+
+# The product rule would be wrong at 0, where abs has a derivative of 1.
+_i0.defjvps(lambda t, out, x: lax.mul(t, lax.mul(lax.exp(lax.abs(x)), lax.bessel_i1e(x))))

@@ -99,6 +99,10 @@ def take_along_axis(arr: ArrayLike, indices: ArrayLike, axis: int | None = -1, m
 def _take_along_axis(x: Any, indices: Any, options: tuple) -> Any:
     axis, mode, fill_value, wrap = options
     x, indices, axis = _along("take_along_axis", x, indices, axis)
+    shape = list(lax.broadcast_shapes(*(np.delete(v.shape, axis) for v in (x, indices))))
+    shape.insert(axis, indices.shape[axis])
+    if 0 in shape:
+        return lax.full(shape, 0, x.dtype)
     indices = indexing.wrapped(indices, x.shape[axis], wrap)
     batching, offsets, squeezed, lost = [], [], [], []
     for i, (n, m) in enumerate(zip(x.shape, indices.shape)):

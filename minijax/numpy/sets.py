@@ -60,7 +60,7 @@ def unique(ar: ArrayLike, return_index: bool = False, return_inverse: bool = Fal
     Returns also, if asked: where each occurs first, which of them each element is (in the shape
     of `ar`), how often each occurs. `size` pads with `fill_value` (default: the smallest), or cuts.
     """
-    promotion.check_array_like("unique", ar)
+    ar = promotion.operand("unique", ar)
     wanted = (True, return_index, return_inverse, return_counts)
     if size is None:
         found = _unique_on_host(ar, axis, equal_nan) if axis is None else None
@@ -68,13 +68,17 @@ def unique(ar: ArrayLike, return_index: bool = False, return_inverse: bool = Fal
             return _chosen(found, wanted)
         if not is_concrete(ar):
             raise errors.ConcretizationTypeError(ar, _NEED_SIZE.format("unique"))
-        size = int(_count_unique(ar, axis, equal_nan)) if np.size(ar) else 0
-    size = operator.index(size)
-    if fill_value is None and size and not np.size(ar):
+    shape = np.shape(ar)
+    place = None if axis is None else canonicalize_axis(axis, len(shape))
+    if axis is not None and 0 in np.delete(shape, place):
+        size = 1 if size is None or shape[place] else size  # slices without elements are equal
+    elif size is None:
+        size = int(_count_unique(ar, axis, equal_nan)) if 0 not in shape else 0
+    elif fill_value is None and size and 0 in shape:
         raise ValueError(errors.describe(
             "jnp.unique: for zero-sized input with nonzero size argument, fill_value must be "
             "specified", fix="fill_value=0"))
-    return _chosen(_unique(ar, fill_value, (axis, equal_nan, size)), wanted)
+    return _chosen(_unique(ar, fill_value, (axis, equal_nan, operator.index(size))), wanted)
 
 
 def _chosen(results: tuple, wanted: tuple[bool, ...]) -> Any:

@@ -243,7 +243,8 @@ def histogram_bin_edges(a: ArrayLike, bins: ArrayLike = 10, range: Any = None,
     promotion.check_array_like("histogram_bin_edges", a)
     bins = _bins("histogram_bin_edges", bins)
     if np.ndim(bins):
-        return promotion.as_array(promotion.promote_inexact(bins)[0])
+        dtype = promotion.inexact_dtype(promotion.dtype_of(a))
+        return promotion.as_array(promotion.convert(bins, dtype))
     return _edges(a, bins, _pair(range))
 
 
@@ -285,8 +286,7 @@ def histogram(a: ArrayLike, bins: ArrayLike = 10, range: Any = None,
 
 @fused(static_argnums=3)
 def _histogram(a: Any, edges: Any, weights: Any, density: bool) -> Any:
-    a, edges = promotion.promote_inexact(promotion.operand("histogram", a), edges)
-    a, edges = promotion.as_array(a), promotion.as_array(edges)
+    a = promotion.as_array(promotion.promote_inexact(promotion.operand("histogram", a))[0])
     a = structural.reshape(a, (a.size,))
     if weights is None:
         weights = structural.broadcast_in_dim(a.dtype.type(1), a.shape, ())
@@ -409,6 +409,10 @@ def cov(m: ArrayLike, y: ArrayLike | None = None, rowvar: bool = True, bias: boo
                                         because=f"their dtype is {get_aval(fweights).dtype}",
                                         fix="fweights.astype(int)"))
     _check_weights("aweights", aweights)
+    if dtype is not None and not dtypes.issubdtype(dtype, np.inexact):
+        raise ValueError(errors.describe(
+            f"cov: dtype must be a subclass of float or complex; got dtype={dtype!r}",
+            fix="dtype=float"))
     freedom = (0 if bias else 1) if ddof is None else ddof
     return _cov(m, y, fweights, aweights, (bool(rowvar), freedom, dtype))
 
@@ -451,8 +455,9 @@ def _cov(m: Any, y: Any, fweights: Any, aweights: Any, options: tuple) -> Any:
 
 
 def _variables(x: Any, rowvar: bool) -> Any:
-    x = promotion.to_rank(promotion.as_array(x), 2) if np.ndim(x) < 2 else promotion.as_array(x)
-    return lax.transpose(x, (1, 0)) if not rowvar and x.shape[0] != 1 else x
+    if np.ndim(x) < 2:
+        return promotion.to_rank(promotion.as_array(x), 2)
+    return promotion.as_array(x) if rowvar else lax.transpose(x, (1, 0))
 
 
 def _weighted_norm(weights: Any, total: Any, aweights: Any, freedom: int) -> Any:

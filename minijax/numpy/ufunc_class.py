@@ -355,7 +355,7 @@ def _attach() -> None:
         for name in ("reduce", "accumulate", "at", "outer", "reduceat"):
             setattr(function, name, getattr(made, name))
     # Compiled functions are all of one C++ class, so it is this that says "read-only".
-    for name in ("nin", "nout", "nargs", "identity"):
+    for name in ("nin", "nout", "nargs", "identity", "_func"):
         setattr(PjitFunction, name, property(_fact(name)))
 
 

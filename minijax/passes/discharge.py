@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from minijax.base import errors
 from minijax.base.util import weak_cache
-from minijax.core import (EvalTrace, Jaxpr, JaxprEqn, JaxprTrace, JVPTrace, Literal, Primitive,
-                          Ref, Var, ancestors, aval_of, eval_jaxpr, is_ref, jit_p, jit_params,
-                          state, trace_closed, uses_refs)
+from minijax.core import (BatchTracer, EvalTrace, Jaxpr, JaxprEqn, JaxprTrace, JVPTrace, JVPTracer,
+                          Literal, Primitive, Ref, Var, ancestors, aval_of, eval_jaxpr, is_ref,
+                          jit_p, jit_params, state, subjaxprs, trace_closed, uses_refs)
 from minijax.core.refs import alive
 from minijax.passes import references
 from minijax.passes.references import get_p, new_ref_p, swap_p
@@ -47,7 +47,7 @@ def _differentiating() -> bool:
     return any(isinstance(t, JVPTrace) for t in ancestors(state.trace))
 
 
-_discharged = weak_cache(_discharge, _differentiating)
+_discharged = weak_cache(_discharge)
 
 
 def _run(eqn: JaxprEqn, env: dict) -> None:
@@ -68,7 +68,7 @@ def _discharge_operation(primitive: Primitive, operands: Sequence[Any], refs: Se
     if primitive.discharge is not None:
         return primitive.discharge(operands, refs, params)
     if any(r is not None for r in refs):
-        if "call_jaxpr" in params and not _differentiating():  # a function with its own derivative
+        if "call_jaxpr" in params:  # a function with its own derivative
             return _inlined(operands, refs, params)
         raise NotImplementedError(errors.describe(
             f"References cannot be operands of '{primitive.name}'.",
@@ -110,10 +110,20 @@ def bind_program(primitive: Primitive, operands: Sequence[Any], params: dict,
                  *jaxprs: Jaxpr) -> list:
     """Bind an operation that runs `jaxprs`.
 
-    If they use references, derivatives and vmap see it work on values.
+    If they use references, derivatives and vmap see it work on values. Not so references that are
+    only given to functions with derivatives of their own, which may write to them on the way back.
     """
     if type(state.trace) in (JaxprTrace, EvalTrace) or not any(map(uses_refs, jaxprs)):
         return primitive.bind(*operands, **params)
+    if _differentiating() and not all(map(_has_tangent, operands)):
+        uses = frozenset().union(*map(_uses, jaxprs))
+        if uses == {"rule"}:
+            return primitive.bind(*operands, **params)
+        if "rule" in uses:
+            raise NotImplementedError(errors.describe(
+                "References that are read or written in a compiled function or loop cannot also "
+                "be operands of a 'custom_vjp_call' there while it is differentiated.",
+                fix="use two references, or call the function outside of jit and scan"))
     refs = [x if is_ref(aval_of(x)) else None for x in operands]
     values = [x if r is None else get_p.bind(r, indexer=references.everything)
               for x, r in zip(operands, refs)]
@@ -121,6 +131,30 @@ def bind_program(primitive: Primitive, operands: Sequence[Any], params: dict,
     for x, value in zip([r for r in refs if r is not None], after):
         swap_p.bind(x, value, indexer=references.everything)
     return list(outs)
+
+
+def _has_tangent(x: Any) -> bool:
+    """Whether an operand is no reference, or one whose derivative is asked for."""
+    if not is_ref(aval_of(x)):
+        return True
+    return type(x) is JVPTracer or type(x) is BatchTracer and _has_tangent(
+        getattr(x.val, "ref", x.val))
+
+
+@weak_cache
+def _uses(jaxpr: Jaxpr) -> frozenset:
+    """How references are used: by a "rule" (as operands of custom derivatives), or "directly"."""
+    found: frozenset = frozenset()
+    for eqn in jaxpr.eqns:
+        if any(is_ref(v.aval) for v in eqn.invars) or eqn.primitive is new_ref_p:
+            inner = subjaxprs(eqn.params)
+            if "call_jaxpr" in eqn.params:
+                found |= {"rule"}
+            elif inner:
+                found = found.union(*map(_uses, inner))
+            else:
+                found |= {"directly"}
+    return found
 
 
 def check_distinct(captured: Sequence[Any], args: Sequence[Any], names: Sequence[str],

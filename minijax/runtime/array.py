@@ -232,7 +232,7 @@ def _repr(self: ArrayImpl) -> str:
     text = np.array2string(self._value, prefix="Array(", suffix=",", separator=", ")
     last_line = len("Array(") + len(text) if "\n" not in text else len(text) - text.rfind("\n") - 1
     width = np.get_printoptions()["linewidth"]
-    space = " " if last_line + len(tail) + 2 <= width else "\n" + " " * len("Array(")
+    space = " " if last_line + len(tail) + 2 <= width else " " * len("Array(")
     return f"Array({text},{space}{tail}"
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from minijax.base import dtypes, errors, jaxlib, tree
 from minijax.core import (Primitive, ShapedArray, Tracer, Zero, get_aval, placement,
                           sharding_of, state)
+from minijax import lax
 from minijax.lax.explicit import mesh_cast_p
 from minijax.passes.physicalize import is_extended
 from minijax.runtime import backend
@@ -378,6 +379,8 @@ def _put_vmap(axis: Any, args: Sequence[Any], dims: Sequence[Any], **params: Any
 device_put_p = Primitive(
     "device_put", shape=_put_shape, multiple_results=True, jvp=_put_jvp, transpose=_put_transpose,
     vmap=_put_vmap, impl=_put_impl, split=_put_split)
+lax.device_put_p = device_put_p  # with JAX's other primitives
+lax.__all__.append("device_put_p")
 
 
 def check_leaf(x: Any) -> None:

@@ -45,18 +45,20 @@ class PartitionSpec:
     __slots__ = ("partitions", "unreduced", "reduced", "_hash")
     UNCONSTRAINED = _UNCONSTRAINED
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         *partitions: Any,
         unreduced: Set[Hashable] = frozenset(),
         reduced: Set[Hashable] = frozenset(),
-    ):
+    ) -> "PartitionSpec":
+        self = super().__new__(cls)
         self.partitions: tuple[Any, ...] = tuple([_canonical(entry) for entry in partitions])
         self.unreduced = _axis_set("unreduced", unreduced)
         self.reduced = _axis_set("reduced", reduced)
         self._hash = None
         if self.unreduced or self.reduced:
             self._check_disjoint()
+        return self
 
     def _check_disjoint(self) -> None:
         used = {axis for axes in axes_of(self.partitions) for axis in axes}

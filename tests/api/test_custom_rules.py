@@ -416,3 +416,34 @@ def test_checkpoint_name_is_the_identity():
     assert checkpoint_name({"a": X}, "n")["a"] == X
     assert names(lambda x: checkpoint_name(x, "n"), X) == ["name"]
     close(jax.grad(lambda x: checkpoint_name(x * x, "n"))(X), 2 * X)
+
+
+# --- rules inside of checkpoint ----------------------------------------------------------------
+
+
+@jax.custom_vjp
+def replaced(x):
+    return 2 * x
+
+
+replaced.defvjp(lambda x: (3 * x, x), lambda x, g: (5 * x * g,), optimize_remat=True)
+
+
+@pytest.mark.parametrize(("wrap", "forward"), [
+    (lambda f: f, 3), (jax.checkpoint, 2), (lambda f: jax.checkpoint(jax.jit(f)), 2),
+    (lambda f: jax.checkpoint(jax.vmap(f)), 2), (lambda f: jax.vmap(jax.checkpoint(f)), 2),
+    (lambda f: jax.jit(jax.checkpoint(f)), 2),
+])
+def test_optimize_remat_runs_the_function_where_no_residuals_are_needed(wrap, forward):
+    x = jnp.arange(1.0, 4.0)
+    value, gradient = jax.value_and_grad(lambda x: wrap(replaced)(x).sum())(x)
+    assert_close(value, np.float32(forward * 6))
+    assert_close(gradient, 5 * np.asarray(x))
+
+
+def test_optimize_remat_differentiates_twice():
+    def slope(x):
+        return jax.grad(jax.checkpoint(replaced))(x)
+    assert_close(jax.jvp(slope, (2.0,), (1.0,)), (jnp.asarray(10.0), jnp.asarray(5.0)))
+    with pytest.raises(NotImplementedError, match="symbolic zeros"):
+        jax.custom_vjp(lambda x: x).defvjp(None, None, symbolic_zeros=True, optimize_remat=True)

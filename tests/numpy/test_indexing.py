@@ -108,8 +108,10 @@ def test_static_index_makes_no_gather():
 
 
 def test_traced_position_is_one_dynamic_slice():
-    names = primitives(lambda x, i: x[i], jnp.zeros((3, 4)), 1)
-    assert names == ["lt", "add", "select_n", "dynamic_slice", "squeeze"]
+    steps = ["lt", "add", "select_n", "dynamic_slice", "squeeze"]
+    x = jnp.zeros((3, 4))
+    assert primitives(lambda x, i: x[i], x, jnp.int32(1)) == steps
+    assert primitives(lambda x, i: x[i], x, 1) == ["convert_element_type", *steps]
 
 
 def test_known_indices_are_wrapped_before_tracing():

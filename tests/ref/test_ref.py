@@ -249,3 +249,80 @@ def test_empty_references_have_a_type():
     ref = jax.empty_ref(jax.ShapeDtypeStruct((2,), np.int32))
     ref[...] = jnp.array([3, 4])
     assert jax.freeze(ref).tolist() == [3, 4] and repr(ref) == "Ref(Ref{int32[2]}, freed)"
+
+
+# --- functions with derivatives of their own ---------------------------------------------------
+
+
+@jax.custom_vjp
+def stash(ref, x):
+    return x
+
+
+def _stash_back(ref, g):
+    ref[...] = g
+    return None, g
+
+
+stash.defvjp(lambda ref, x: (x, ref), _stash_back)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("remat", [False, True])
+@pytest.mark.parametrize("length", [1, 3])
+def test_a_rule_writes_on_the_way_back_through_loops(jit, remat, length):
+    def body(x, ref):
+        return jnp.sin(stash(ref, jnp.sin(x)))
+
+    def whole(ref, x):
+        step = jax.checkpoint(body) if remat else body
+        return jax.lax.scan(lambda x, _: (step(x, ref), None), x, None, length=length)[0]
+
+    x, gradient = 1.0, 1.0
+    values = [x]
+    for _ in range(length):
+        values += [np.sin(values[-1]), np.sin(np.sin(values[-1]))]
+    for i in reversed(range(length)):
+        stashed = gradient * np.cos(values[2 * i + 1])
+        gradient = stashed * np.cos(values[2 * i])
+    ref = jax.new_ref(jnp.float32(0.))
+    got = jax.grad(jax.jit(whole) if jit else whole, argnums=1)(ref, jnp.float32(1.0))
+    np.testing.assert_allclose(got, gradient, rtol=1e-5)
+    np.testing.assert_allclose(ref[...], stashed, rtol=1e-5)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_differentiated_reference_as_argument_of_a_function_with_a_rule(jit):
+    @jax.custom_vjp
+    def double(ref):
+        return 2 * ref[...]
+
+    double.defvjp(lambda ref: (double(ref), None), lambda _, g: (g,))
+    fun = jax.jit(double) if jit else double
+    value, pull = jax.vjp(lambda x: fun(jax.new_ref(x)), 3.0)
+    assert value == 6.0
+    assert pull(1.0)[0] == 2.0
+
+
+def test_a_reference_that_is_used_both_ways_in_a_loop_is_refused():
+    def f(ref, x):
+        def body(x, _):
+            ref[...] += 1.0
+            return stash(ref, x), None
+        return jax.lax.scan(body, x, None, length=2)[0]
+
+    with pytest.raises(NotImplementedError, match="two references"):
+        jax.grad(f, argnums=1)(jax.new_ref(0.0), 1.0)
+
+
+def test_a_rule_returns_no_reference_but_its_own():
+    @jax.custom_vjp
+    def f(x, ref):
+        return x
+
+    f.defvjp(lambda x, ref: (x, jax.new_ref(0.0)), lambda ref, g: (g, None))
+    with pytest.raises(ValueError, match="<lambda>.*custom_vjp fwd function returned a mutable"):
+        jax.vjp(f, 3.0, jax.new_ref(0.0))
+    ref = jax.new_ref(0.0)
+    with pytest.raises(ValueError, match="at both x and ref"):
+        f(ref, ref)

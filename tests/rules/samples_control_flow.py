@@ -128,6 +128,12 @@ def _remat(differentiated):
         differentiated=differentiated, policy=None))
 
 
+def _replaceable():
+    return sample([X, Y], dict(
+        fwd_jaxpr=jaxpr(lambda x, y: [lax.mul(lax.sin(x), y), lax.cos(x)], X, Y),
+        fun_jaxpr=jaxpr(lambda x, y: [lax.mul(lax.sin(x), y)], X, Y), num_consts=(0, 0), num_res=1))
+
+
 SAMPLES: Samples = {
     "scan": [lambda: _scan(False), lambda: _scan(True), lambda: _scan(False, unroll=2)],
     "while": [_while],
@@ -140,5 +146,6 @@ SAMPLES: Samples = {
     "custom_vjp_call": [_custom_vjp],
     "custom_lin": [_custom_lin],
     "remat2": [lambda: _remat(False), lambda: _remat(True)],
+    "remat_opt": [_replaceable],
     "name": [Sample(args=((2, 3),), params=dict(name="a"))],
 }

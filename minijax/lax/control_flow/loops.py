@@ -55,7 +55,8 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, T], T], init_val:
 def _bounds(lower: Any, upper: Any) -> tuple[Any, Any]:
     """The bounds in one dtype; Python integers take that of the other bound."""
     avals = [aval_of(x) for x in (lower, upper)]
-    dtype, weak = dtypes.promote_avals(avals)
+    with config.numpy_dtype_promotion("standard"):
+        dtype, weak = dtypes.promote_avals(avals)
     for x, aval in zip((lower, upper), avals):
         given = aval.weak_type and dtypes.issubdtype(dtype, np.integer)
         if aval.shape or dtype.kind == "c" or aval.dtype != dtype and not given:

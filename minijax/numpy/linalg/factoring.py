@@ -147,7 +147,7 @@ def qr(a: ArrayLike, mode: str = "reduced") -> Any:
     if mode not in ("reduced", "r", "full", "complete"):
         raise ValueError(errors.describe(f"Unsupported QR decomposition mode '{mode}'",
                                          fix="'reduced', 'complete', 'r' or 'raw'"))
-    q, r = linalg.qr(a, pivoting=False, full_matrices=mode in ("full", "complete"))
+    q, r = linalg.qr(a, pivoting=False, full_matrices=mode == "complete")
     return r if mode == "r" else QRResult(q, r)
 
 

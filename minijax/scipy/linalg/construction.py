@@ -244,7 +244,8 @@ def _binomials(name: str, n: int, kind: str | None) -> np.ndarray:
     """Pascal's triangle as a lower triangular matrix; ValueError for an unknown kind."""
     if kind not in (None, "symmetric", "lower", "upper"):
         raise ValueError(errors.describe(
-            f"Expected kind to be on of: ['symmetric', 'lower', 'upper']; got {kind}",
+            f"Expected kind to be {'on' if name == 'pascal' else 'one'} of: "
+            f"['symmetric', 'lower', 'upper']; got {kind}",
             fix="kind='lower'"))
     n = _size(name, n)
     return np.array([[float(math.comb(i, j)) for j in range(n)] for i in range(n)]).reshape(n, n)

@@ -1,0 +1,350 @@
+"""Modules for sizes that are not known: rules write static operations, dynamic ones come out.
+
+A symbolic size has a stand-in, an integer that no real size has, wherever a type or an attribute
+wants an integer. An operation whose result it shapes is appended in its dynamic form, with operands
+that compute the sizes; in the end stand-ins in types become `?`. The one invariant: `env` has the
+dimension variables as values of the function that is being made; they are the first arguments of
+all functions but `main`, which finds them from the shapes of its arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lowering.build import Attribute, Body, Type, Value, ir
+from lowering.module import Context
+
+_FIRST_STAND_IN = 1 << 40
+_UNKNOWN = ir.ShapedType.get_dynamic_size()
+_SIZE = np.dtype(np.int64)
+
+
+class Number:
+    """An integer scalar of the module, with the operators that expressions for sizes need."""
+
+    def __init__(self, ctx: DynamicContext, value: Value):
+        self.ctx = ctx
+        self.value = value
+
+    def _op(self, name: str, other: Any) -> Number:
+        x, y = self.value, self.ctx.number(other).value
+        return Number(self.ctx, self.ctx.same(f"stablehlo.{name}", x, y))
+
+    def __add__(self, other: Any) -> Number:
+        return self._op("add", other)
+
+    def __radd__(self, other: Any) -> Number:
+        return self._op("add", other)
+
+    def __sub__(self, other: Any) -> Number:
+        return self._op("subtract", other)
+
+    def __mul__(self, other: Any) -> Number:
+        return self._op("multiply", other)
+
+    def __rmul__(self, other: Any) -> Number:
+        return self._op("multiply", other)
+
+    def __floordiv__(self, other: Any) -> Number:
+        other = self.ctx.number(other)
+        return (self - self % other)._op("divide", other)
+
+    def __mod__(self, other: Any) -> Number:
+        other = self.ctx.number(other)
+        left = self._op("remainder", other)  # has the sign of self
+        return (left + other)._op("remainder", other)
+
+    def operate(self, name: str, x: Any, y: Any) -> Number:
+        """An operation of which this is one operand: "floordiv", "mod", "max" or "min"."""
+        x, y = self.ctx.number(x), self.ctx.number(y)
+        if name in ("max", "min"):
+            return x._op("maximum" if name == "max" else "minimum", y)
+        return x // y if name == "floordiv" else x % y
+
+
+class DynamicContext(Context):
+    """A Context for a jaxpr with symbolic sizes, which are objects with `evaluate(env)`.
+
+    shapes: finds the dimension variables, `names`, with `solve(size, check)`.
+    """
+
+    def __init__(self, shapes: Any, *args: Any):
+        super().__init__(*args)
+        self.shapes = shapes
+        self.env: dict[str, Number] = {}
+        self.stand_ins: dict[Any, int] = {}
+        self.sizes: dict[int, Any] = {}
+        self.tensor = self._tensor
+
+    # --- stand-ins --------------------------------------------------------------------------
+
+    def stand_in(self, size: Any) -> int:
+        """The integer in the place of a size."""
+        if not hasattr(size, "evaluate"):
+            return int(size)
+        found = self.stand_ins.get(size)
+        if found is None:
+            found = self.stand_ins[size] = _FIRST_STAND_IN + len(self.stand_ins)
+            self.sizes[found] = size
+        return found
+
+    def _tensor(self, shape: Sequence[Any], dtype: Any) -> Type:
+        return self.builder.tensor(tuple(map(self.stand_in, shape)), dtype)
+
+    def shape_of(self, x: Value) -> tuple:
+        return self.shape_of_type(x.type)
+
+    def shape_of_type(self, kind: Type) -> tuple:
+        """The shape, with symbolic sizes, of a tensor type."""
+        return tuple([self.sizes.get(n, n) for n in kind.shape])
+
+    def _is_dynamic(self, kind: Type) -> bool:
+        return isinstance(kind, ir.RankedTensorType) and any([n in self.sizes for n in kind.shape])
+
+    def _attribute(self, value: Any) -> Any:
+        if isinstance(value, (tuple, list)) and any([hasattr(n, "evaluate") for n in value]):
+            return tuple(map(self.stand_in, value))
+        return value
+
+    def attr(self, value: Any) -> Attribute:
+        return super().attr(self._attribute(value))
+
+    def pairs(self, values: Sequence[Sequence[Any]]) -> Any:
+        if any([hasattr(n, "evaluate") for row in values for n in row]):
+            return tuple(map(tuple, values))
+        return super().pairs(values)
+
+    # --- sizes as values --------------------------------------------------------------------
+
+    def number(self, size: Any) -> Number:
+        """A size as a value."""
+        if isinstance(size, Number):
+            return size
+        if hasattr(size, "evaluate"):
+            found = self._constants.get(("size", size))
+            if found is None:
+                found = self._constants["size", size] = size.evaluate(self.env)
+            return found
+        return Number(self, self.const(size, _SIZE))
+
+    def vector(self, sizes: Sequence[Any]) -> Value:
+        """Sizes as a vector."""
+        if not any([hasattr(n, "evaluate") for n in sizes]):
+            return self.const(np.array(sizes, _SIZE))
+        found = self._constants.get(("sizes", tuple(sizes)))
+        if found is None:
+            found = self.concatenate([self.reshape(self.number(n).value, (1,)) for n in sizes], 0)
+            self._constants["sizes", tuple(sizes)] = found
+        return found
+
+    def const(self, value: Any, dtype: Any = None, shape: tuple | None = None) -> Value:
+        if shape is None or not any([hasattr(n, "evaluate") for n in shape]):
+            return super().const(value, dtype, shape)
+        return self.broadcast(super().const(value, dtype), shape)
+
+    # --- functions --------------------------------------------------------------------------
+
+    def function(self, name: str, inputs: Sequence[Type], outputs: Sequence[Type], body: Body, *,
+                 public: bool, arg_locs: Sequence[Any] | None = None) -> ir.Operation:
+        names = () if public else self.shapes.names
+        outer = self.env
+
+        def with_variables(*args: Value) -> Any:
+            self.env = {key: Number(self, x) for key, x in zip(names, args)}
+            if public:
+                self.env = self._solve(args)
+            return body(*args[len(names):])
+
+        made = super().function(name, [self.tensor((), _SIZE)] * len(names) + list(inputs),
+                                outputs, with_variables, public=public, arg_locs=arg_locs)
+        self.env = outer
+        return made
+
+    def _solve(self, args: Sequence[Value]) -> dict[str, Number]:
+        def size(argument: int, axis: int) -> Number:
+            found = self.op("stablehlo.get_dimension_size", (args[argument],),
+                            (self.tensor((), np.dtype(np.int32)),),
+                            dimension=ir.IntegerAttr.get(ir.IntegerType.get_signless(64), axis))
+            return Number(self, self.convert(found, _SIZE))
+        return self.shapes.solve(size, self._assert)
+
+    def _assert(self, value: Any, least: int | None, text: str, shown: Sequence[Any]) -> None:
+        limit = self.const(least or 0, _SIZE)
+        holds = self.compare("EQ" if least is None else "GE", self.number(value).value, limit)
+        self.op("stablehlo.custom_call", [holds, *[self.number(n).value for n in shown]], [],
+                call_target_name=ir.StringAttr.get("shape_assertion"),
+                api_version=ir.IntegerAttr.get(ir.IntegerType.get_signless(32), 2),
+                error_message=ir.StringAttr.get(text), has_side_effect=True)
+
+    # --- operations -------------------------------------------------------------------------
+
+    def op(self, name: str, operands: Sequence[Value], result_types: Sequence[Type],
+           **attributes: Any) -> Any:
+        if name == "func.call" and not attributes.pop("foreign", False):
+            operands = [*[self.env[key].value for key in self.shapes.names], *operands]
+        symbolic = [key for key, value in attributes.items() if self._attribute(value) is not value
+                    or isinstance(value, tuple) and value and isinstance(value[0], tuple)]
+        rule = _DYNAMIC.get(name)
+        if rule is not None and (symbolic or any(map(self._is_dynamic, result_types))):
+            return rule(self, operands, result_types, symbolic, **attributes)
+        if symbolic:
+            raise self._cannot(name, symbolic)
+        return super().op(name, operands, result_types, **attributes)
+
+    def region_op(self, name: str, operands: Sequence[Value], result_types: Sequence[Type],
+                  bodies: Sequence[tuple[Sequence[Type], Body]], **attributes: Any) -> list[Value]:
+        padding = attributes.get("padding")
+        if name == "stablehlo.reduce_window" and isinstance(padding, tuple):
+            low, high = zip(*padding)
+            half = len(operands) // 2
+            operands = [*[self.pad(x, start, low, high) for x, start in
+                          zip(operands[:half], operands[half:])], *operands[half:]]
+            attributes["padding"] = self.pairs([(0, 0)] * len(padding))
+        symbolic = [k for k, v in attributes.items() if self._attribute(v) is not v]
+        if symbolic:
+            raise self._cannot(name, symbolic)
+        return super().region_op(name, operands, result_types, bodies, **attributes)
+
+    def _cannot(self, name: str, attributes: Sequence[str]) -> NotImplementedError:
+        return NotImplementedError(
+            f"{name.partition('.')[2]} with symbolic {', '.join(attributes)}, for the primitive "
+            f"'{self.eqn.primitive.name}', cannot be exported\n"
+            "  fix: export it for known sizes of these dimensions")
+
+    # --- the end ----------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Put `?` in the place of stand-ins in all types."""
+        self.module.operation.attributes["jax.uses_shape_polymorphism"] = ir.BoolAttr.get(True)
+        for function in self.module.body.operations:
+            if "function_type" in function.attributes:
+                kind = ir.FunctionType(function.attributes["function_type"].value)
+                function.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(
+                    list(map(self._final, kind.inputs)), list(map(self._final, kind.results))))
+            self._finish(function.operation)
+
+    def _final(self, kind: Type) -> Type:
+        if not self._is_dynamic(kind):
+            return kind
+        return ir.RankedTensorType.get(
+            [_UNKNOWN if n in self.sizes else n for n in kind.shape], kind.element_type)
+
+    def _finish(self, operation: ir.Operation) -> None:
+        for value in operation.results:
+            if self._is_dynamic(value.type):
+                value.set_type(self._final(value.type))
+        for region in operation.regions:
+            for block in region:
+                for value in block.arguments:
+                    if self._is_dynamic(value.type):
+                        value.set_type(self._final(value.type))
+                for inner in block.operations:
+                    self._finish(inner.operation)
+
+
+# --- Operations whose result is shaped by an operand ------------------------------------------------
+
+_DYNAMIC: dict[str, Callable] = {}
+
+
+def dynamic(*names: str) -> Callable:
+    """Register how to append an operation with symbolic sizes in its results or attributes."""
+    def register(function: Callable) -> Callable:
+        _DYNAMIC.update({f"stablehlo.{name}": function for name in names})
+        return function
+    return register
+
+
+def _append(ctx: DynamicContext, name: str, operands: Sequence[Value], results: Sequence[Type],
+            **attributes: Any) -> Any:
+    return Context.op(ctx, f"stablehlo.{name}", operands, results, **attributes)
+
+
+@dynamic("broadcast_in_dim")
+def _broadcast(ctx: DynamicContext, operands: Any, results: Any, symbolic: Any,
+               **attributes: Any) -> Value:
+    shape = ctx.vector(ctx.shape_of_type(results[0]))
+    return _append(ctx, "dynamic_broadcast_in_dim", [*operands, shape], results, **attributes)
+
+
+@dynamic("iota")
+def _iota(ctx: DynamicContext, operands: Any, results: Any, symbolic: Any,
+          **attributes: Any) -> Value:
+    shape = ctx.vector(ctx.shape_of_type(results[0]))
+    return _append(ctx, "dynamic_iota", [shape], results, **attributes)
+
+
+@dynamic("reshape")
+def _reshape(ctx: DynamicContext, operands: Any, results: Any, symbolic: Any) -> Value:
+    shape = ctx.vector(ctx.shape_of_type(results[0]))
+    return _append(ctx, "dynamic_reshape", [*operands, shape], results)
+
+
+@dynamic("slice")
+def _slice(ctx: DynamicContext, operands: Any, results: Any, symbolic: Any, **places: Any) -> Value:
+    if not symbolic:
+        return _append(ctx, "slice", operands, results, **places)
+    vectors = [ctx.vector(places[k]) for k in ("start_indices", "limit_indices", "strides")]
+    return _append(ctx, "real_dynamic_slice", [*operands, *vectors], results)
+
+
+@dynamic("dynamic_slice")
+def _dynamic_slice(ctx: DynamicContext, operands: Any, results: Any, symbolic: Any,
+                   slice_sizes: Sequence[Any]) -> Value:
+    if not symbolic:
+        return _append(ctx, "dynamic_slice", operands, results, slice_sizes=slice_sizes)
+    x, *given = operands
+    starts, ends = [], []
+    for start, size, whole in zip(given, slice_sizes, ctx.shape_of(x)):
+        first = ctx.number(0).operate(
+            "max", Number(ctx, ctx.convert(start, _SIZE)), 0).operate(
+            "min", Number(ctx, ctx.convert(start, _SIZE)), ctx.number(whole) - size)
+        first = first.operate("max", first, 0)
+        starts.append(first)
+        ends.append(first + size)
+    vectors = [ctx.concatenate([ctx.reshape(n.value, (1,)) for n in ns], 0) for ns in (starts, ends)]
+    return _append(ctx, "real_dynamic_slice", [x, *vectors, ctx.vector([1] * len(starts))], results)
+
+
+@dynamic("pad")
+def _pad(ctx: DynamicContext, operands: Any, results: Any, symbolic: Any, **amounts: Any) -> Value:
+    if not symbolic:
+        return _append(ctx, "pad", operands, results, **amounts)
+    names = ("edge_padding_low", "edge_padding_high", "interior_padding")
+    return _append(ctx, "dynamic_pad", [*operands, *[ctx.vector(amounts[k]) for k in names]],
+                   results)
+
+
+@dynamic("gather")
+def _gather(ctx: DynamicContext, operands: Any, results: Any, symbolic: Any,
+            slice_sizes: Sequence[Any], **attributes: Any) -> Value:
+    if not symbolic:
+        return _append(ctx, "gather", operands, results, slice_sizes=slice_sizes, **attributes)
+    return _append(ctx, "dynamic_gather", [*operands, ctx.vector(slice_sizes)], results,
+                   **attributes)
+
+
+@dynamic("convolution")
+def _convolution(ctx: DynamicContext, operands: Any, results: Any, symbolic: Any,
+                 padding: Any, **attributes: Any) -> Value:
+    if not symbolic:
+        return _append(ctx, "convolution", operands, results, padding=padding, **attributes)
+    amounts = ctx.reshape(ctx.vector([n for row in padding for n in row]), (len(padding), 2))
+    return _append(ctx, "dynamic_conv", [*operands, amounts], results, **attributes)
+
+
+@dynamic("custom_call")
+def _custom_call(ctx: DynamicContext, operands: Any, results: Any, symbolic: Any,
+                 **attributes: Any) -> Any:
+    """The shapes of the results are more operands, until they are known."""
+    shapes = [ctx.vector(ctx.shape_of_type(kind)) for kind in results]
+    places = np.arange(len(operands), len(operands) + len(shapes))
+    attributes["indices_of_shape_operands"] = ctx.builder.constant(places, places.shape)
+    if "operand_layouts" in attributes:
+        index = ir.DenseElementsAttr.get(np.zeros(1, np.int64), type=ir.IndexType.get(), shape=[1])
+        attributes["operand_layouts"] = ir.ArrayAttr.get(
+            [*ir.ArrayAttr(ctx.attr(attributes["operand_layouts"])), *[index] * len(shapes)])
+    return _append(ctx, "custom_call", [*operands, *shapes], results, **attributes)
