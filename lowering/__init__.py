@@ -32,7 +32,8 @@ from lowering import (  # noqa: F401  (importing a module registers its rules)
     window,
 )
 from lowering.build import portable_text
+from lowering.dynamic import DynamicContext
 from lowering.module import Context, Lowered, lower
 from lowering.rules import rule, set_object_rule, set_rule
 
-__all__ = ["Context", "Lowered", "lower", "rule", "set_object_rule", "set_rule"]
+__all__ = ["Context", "DynamicContext", "Lowered", "lower", "rule", "set_object_rule", "set_rule"]

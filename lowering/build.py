@@ -20,6 +20,7 @@ from typing import Any
 import jaxlib.mlir.ir as ir
 import ml_dtypes
 import numpy as np
+from jaxlib import _jax
 from jaxlib.mlir._mlir_libs import _chlo, _jax_mlir_ext, _sdy, _stablehlo
 from jaxlib.mlir.passmanager import PassManager
 
@@ -239,7 +240,8 @@ def portable_bytes(module: Module) -> bytes:
     with module.context:
         copy = module.operation.clone()
         PassManager.parse("builtin.module(strip-debuginfo)").run(copy)
-        return _stablehlo.serialize_portable_artifact(Module.parse(str(copy)), version)
+        return _jax.mlir.serialize_portable_artifact(
+            Module.parse(str(copy)), version, use_mixed_serialization=True)
 
 
 def from_portable(code: bytes, context: Any) -> Module:
@@ -249,7 +251,7 @@ def from_portable(code: bytes, context: Any) -> Module:
 
 def portable_text(code: bytes) -> str:
     """The text of a portable artifact."""
-    return str(from_portable(code, new_context()))
+    return from_portable(code, new_context()).operation.get_asm(enable_debug_info=True)
 
 
 class Emitter:

@@ -136,8 +136,9 @@ def scan(ctx: Context, *args: Value, jaxpr: Any, length: int, reverse: bool, num
                                  carry, stacks)
         return [ctx.same("stablehlo.add", i, ctx.const(unroll, COUNTER)), *carry, *stacks]
 
+    looped = not isinstance(length, int) or unroll < length
     whole = length - length % unroll
-    if unroll < length:
+    if looped:
         counter = ctx.tensor((), ctx.dtype_of(ctx.const(0, COUNTER)))
         effects = ctx.ordered(jaxpr)
         types = ctx.with_tokens(effects, [counter, *outs])
@@ -150,7 +151,7 @@ def scan(ctx: Context, *args: Value, jaxpr: Any, length: int, reverse: bool, num
             "stablehlo.while", start, types,
             [(types, test), (types, ctx.threaded(effects, body))]))
         carry, stacks = state[1:1 + num_carry], state[1 + num_carry:]
-    for i in range(whole if unroll < length else 0, length):
+    for i in range(whole if looped else 0, length) if isinstance(length, int) else ():
         carry, stacks = step(ctx.const(i, COUNTER), carry, stacks)
     return [*carry, *stacks]
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from lowering.build import Attribute, Body, Type, Value, ir
+from lowering.build import Body, Type, Value, ir
 from lowering.module import Context
+from lowering.rules import rule
 
 _FIRST_STAND_IN = 1 << 40
 _UNKNOWN = ir.ShapedType.get_dynamic_size()
@@ -77,6 +78,7 @@ class DynamicContext(Context):
         self.env: dict[str, Number] = {}
         self.stand_ins: dict[Any, int] = {}
         self.sizes: dict[int, Any] = {}
+        self.mine: set[str] = set()  # functions that take the dimension variables
         self.tensor = self._tensor
 
     # --- stand-ins --------------------------------------------------------------------------
@@ -104,13 +106,10 @@ class DynamicContext(Context):
     def _is_dynamic(self, kind: Type) -> bool:
         return isinstance(kind, ir.RankedTensorType) and any([n in self.sizes for n in kind.shape])
 
-    def _attribute(self, value: Any) -> Any:
-        if isinstance(value, (tuple, list)) and any([hasattr(n, "evaluate") for n in value]):
-            return tuple(map(self.stand_in, value))
-        return value
-
-    def attr(self, value: Any) -> Attribute:
-        return super().attr(self._attribute(value))
+    def _is_symbolic(self, value: Any) -> bool:
+        """Whether an attribute mentions symbolic sizes: in a tuple, or in pairs."""
+        return isinstance(value, (tuple, list)) and any(
+            [isinstance(n, tuple) or hasattr(n, "evaluate") for n in value])
 
     def pairs(self, values: Sequence[Sequence[Any]]) -> Any:
         if any([hasattr(n, "evaluate") for row in values for n in row]):
@@ -141,6 +140,9 @@ class DynamicContext(Context):
         return found
 
     def const(self, value: Any, dtype: Any = None, shape: tuple | None = None) -> Value:
+        if hasattr(value, "evaluate"):
+            found = self.convert(self.number(value).value, dtype or _SIZE)
+            return found if shape is None else self.broadcast(found, shape)
         if shape is None or not any([hasattr(n, "evaluate") for n in shape]):
             return super().const(value, dtype, shape)
         return self.broadcast(super().const(value, dtype), shape)
@@ -161,6 +163,7 @@ class DynamicContext(Context):
         made = super().function(name, [self.tensor((), _SIZE)] * len(names) + list(inputs),
                                 outputs, with_variables, public=public, arg_locs=arg_locs)
         self.env = outer
+        self.mine.add(made.attributes["sym_name"].value)
         return made
 
     def _solve(self, args: Sequence[Value]) -> dict[str, Number]:
@@ -183,10 +186,9 @@ class DynamicContext(Context):
 
     def op(self, name: str, operands: Sequence[Value], result_types: Sequence[Type],
            **attributes: Any) -> Any:
-        if name == "func.call" and not attributes.pop("foreign", False):
+        if name == "func.call" and attributes["callee"].value in self.mine:
             operands = [*[self.env[key].value for key in self.shapes.names], *operands]
-        symbolic = [key for key, value in attributes.items() if self._attribute(value) is not value
-                    or isinstance(value, tuple) and value and isinstance(value[0], tuple)]
+        symbolic = [key for key, value in attributes.items() if self._is_symbolic(value)]
         rule = _DYNAMIC.get(name)
         if rule is not None and (symbolic or any(map(self._is_dynamic, result_types))):
             return rule(self, operands, result_types, symbolic, **attributes)
@@ -196,17 +198,29 @@ class DynamicContext(Context):
 
     def region_op(self, name: str, operands: Sequence[Value], result_types: Sequence[Type],
                   bodies: Sequence[tuple[Sequence[Type], Body]], **attributes: Any) -> list[Value]:
-        padding = attributes.get("padding")
-        if name == "stablehlo.reduce_window" and isinstance(padding, tuple):
-            low, high = zip(*padding)
-            half = len(operands) // 2
-            operands = [*[self.pad(x, start, low, high) for x, start in
-                          zip(operands[:half], operands[half:])], *operands[half:]]
-            attributes["padding"] = self.pairs([(0, 0)] * len(padding))
-        symbolic = [k for k, v in attributes.items() if self._attribute(v) is not v]
+        symbolic = [k for k, v in attributes.items() if self._is_symbolic(v)]
+        if symbolic and name == "stablehlo.reduce_window":
+            return self._reduce_window(operands, result_types, *bodies[0], **attributes)
         if symbolic:
             raise self._cannot(name, symbolic)
         return super().region_op(name, operands, result_types, bodies, **attributes)
+
+    def _reduce_window(self, operands: Sequence[Value], result_types: Sequence[Type],
+                       types: Sequence[Type], body: Body, padding: Any,
+                       **attributes: Any) -> list[Value]:
+        """StableHLO has no such operation, but this name for it; the body is a function."""
+        scalars = list(types)[:len(types) // 2]
+        reducer = super().function("reducer", types, scalars, body, public=False)
+        vectors = [self.vector(attributes[key]) for key in (
+            "window_dimensions", "window_strides", "base_dilations", "window_dilations")]
+        amounts = padding if isinstance(padding, tuple) else np.array(padding).tolist()
+        pads = self.reshape(self.vector([n for row in amounts for n in row]), (len(amounts), 2))
+        made = Context.op(
+            self, "stablehlo.custom_call", [*operands, *vectors, pads], result_types,
+            call_target_name=ir.StringAttr.get("stablehlo.dynamic_reduce_window"),
+            called_computations=ir.ArrayAttr.get(
+                [ir.FlatSymbolRefAttr.get(reducer.attributes["sym_name"].value)]))
+        return made if type(made) is list else [made]
 
     def _cannot(self, name: str, attributes: Sequence[str]) -> NotImplementedError:
         return NotImplementedError(
@@ -243,6 +257,11 @@ class DynamicContext(Context):
                         value.set_type(self._final(value.type))
                 for inner in block.operations:
                     self._finish(inner.operation)
+
+
+@rule("dim_as_value")
+def dim_as_value(ctx: DynamicContext, *, dim: Any) -> Value:
+    return ctx.convert(ctx.number(dim).value, ctx.out_avals[0].dtype)
 
 
 # --- Operations whose result is shaped by an operand ------------------------------------------------

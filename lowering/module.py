@@ -54,12 +54,17 @@ class Lowered(NamedTuple):
         """The module as MLIR bytecode, as it is."""
         return bytecode(self.module)
 
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether some shapes in the module are not known."""
+        return DYNAMIC in self.module.operation.attributes
+
     def for_compiler(self) -> Module:
         """A copy of the module that a compiler may work on while other threads lower programs.
 
         Shapes within that are not known get known, from those of the arguments.
         """
-        return moved(self.module, refine=DYNAMIC in self.module.operation.attributes)
+        return moved(self.module, refine=self.is_dynamic)
 
 
 class Context(TokenEmitter):

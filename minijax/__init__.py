@@ -58,12 +58,15 @@ _HOME = {
     "minijax.version": ["__version__", "__version_info__"],
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
-_RENAMED = {"P": ("minijax.sharding", "PartitionSpec"), "typeof": ("minijax.core", "get_aval")}
+_RENAMED = {"P": ("minijax.sharding", "PartitionSpec"), "typeof": ("minijax.core", "get_aval"),
+            "host_count": ("minijax.runtime.backend", "process_count"),
+            "host_id": ("minijax.runtime.backend", "process_index"),
+            "host_ids": ("minijax.runtime.backend", "process_indices")}
 _SUBMODULES = ("_src", "ad_checkpoint", "api_util", "core", "custom_batching",
                "custom_derivatives", "debug", "distributed", "dlpack", "dtypes", "errors",
                "experimental", "export", "extend", "ffi", "flatten_util", "image", "interpreters",
-               "lax", "memory", "monitoring", "nn", "numpy", "ops", "profiler", "random", "ref",
-               "scipy", "sharding", "stages", "test_util", "tree", "tree_util", "typing",
+               "lax", "lib", "memory", "monitoring", "nn", "numpy", "ops", "profiler", "random",
+               "ref", "scipy", "sharding", "stages", "test_util", "tree", "tree_util", "typing",
                "version")
 
 __all__ = sorted([*_WHERE, *_RENAMED])

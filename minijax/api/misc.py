@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -57,7 +58,7 @@ class ShapeDtypeStruct:
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     def update(self, **changes: Any) -> "ShapeDtypeStruct":
         fields = {name: getattr(self, name) for name in self.__slots__}

@@ -1,7 +1,7 @@
 """What reverse mode keeps between the forward and the backward pass.
 
     print_saved_residuals(loss, w, x)       # f32[3,3] from the argument w
-                                            # f32[3] output of sin from train.py:12 (loss)
+                                            # f32[3] output of sin from train.py:12:9 (loss)
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _origins(jaxpr: Jaxpr, names: dict) -> list[tuple[Any, str]]:
 
 def made_by(eqn: JaxprEqn) -> str:
     frame = source.user_frame(eqn.source)
-    where = f"{frame.file}:{frame.line} ({frame.function})" if frame else ""
+    where = f"{frame.file}:{frame.line}:{frame.column} ({frame.function})" if frame else ""
     if eqn.primitive.name == "name":
         return f"named '{eqn.params['name']}' from {where}"
     if eqn.primitive is jit_p:

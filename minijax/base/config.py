@@ -439,16 +439,20 @@ def transfer_guard(new_val: str) -> Setting:
     return Setting(transfer_guard_state, checked, *_TRANSFER_GUARDS)
 
 
+def _keep(name: str, value: Any) -> Any:
+    return value
+
+
+# Set by checkify: indices that lie outside of an axis stay in the program, to be checked there.
+keep_static_indices = State("minijax_keep_static_indices", False, _keep, traced=True)
+
+
 def make_user_context(default_value: Any = None) -> State:
     """A new option of the user's own, whose value is part of every cache key.
 
     `context = make_user_context(); with context(1): f(x)` traces f again.
     """
     return State(f"user_context_{next(_user_contexts)}", default_value, _keep, traced=True)
-
-
-def _keep(name: str, value: Any) -> Any:
-    return value
 
 
 class Config:

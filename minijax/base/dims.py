@@ -11,6 +11,8 @@ import operator
 from collections.abc import Iterable
 from typing import Any
 
+from minijax.base.errors import InconclusiveDimensionOperation
+
 
 class SymbolicDim:
     """A size that stands for any of several integers."""
@@ -50,3 +52,33 @@ def min_dim(x: Any, y: Any) -> Any:
     x, y = index(x), index(y)
     chosen = x if isinstance(x, SymbolicDim) else y
     return chosen.extreme("min", x, y) if isinstance(chosen, SymbolicDim) else min(x, y)
+
+
+def below(x: Any, y: Any) -> bool:
+    """Whether x < y for all values of the dimension variables."""
+    try:
+        return bool(x < y)
+    except InconclusiveDimensionOperation:
+        return False
+
+
+def symbolic_shape_or_none(sizes: Any) -> tuple | None:
+    """The shape if some of its sizes are symbolic and the others integers that may be sizes."""
+    sizes = (sizes,) if isinstance(sizes, SymbolicDim) else sizes
+    if not isinstance(sizes, (tuple, list)) or constant(*sizes):
+        return None
+    sizes = indices(sizes)
+    return sizes if all([not below(n, 0) for n in sizes]) else None
+
+
+def slice_indices(entry: slice, size: Any) -> tuple[Any, Any, int, Any]:
+    """`entry.indices(size)`, of which all but the step may be symbolic, and the number of them."""
+    step = 1 if entry.step is None else operator.index(entry.step)
+    least, most = (0, size) if step > 0 else (-1, size - 1)
+    ends = (least, most) if step > 0 else (most, least)
+    start, stop = [
+        default if given is None
+        else min_dim(max_dim(given + size if given < 0 else given, least), most)
+        for given, default in zip((entry.start, entry.stop), ends)]
+    count = (stop - start + step - 1) // step if step > 0 else (start - stop - step - 1) // -step
+    return start, stop, step, max_dim(count, 0)

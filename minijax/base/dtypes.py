@@ -18,6 +18,7 @@ import ml_dtypes
 import numpy as np
 
 from minijax.base import config, jaxlib, source
+from minijax.base.dims import SymbolicDim
 
 bfloat16: type = ml_dtypes.bfloat16
 float4_e2m1fn: type = ml_dtypes.float4_e2m1fn
@@ -406,6 +407,8 @@ def dtype_and_weak(x: Any) -> tuple[DType, bool]:
     for pytype in _SCALARS:
         if isinstance(x, pytype):
             return _canonicalize(_SCALARS[pytype]), pytype is not bool
+    if isinstance(x, SymbolicDim):
+        return _canonicalize(_SCALARS[int]), True
     if x is None:
         raise ValueError(f"Invalid argument to dtype: {x}.")
     raise TypeError(f"Cannot determine dtype of {x}")

@@ -5,7 +5,7 @@ looked up when somebody asks.  Invariant: a frame is the user's when its file li
 folders of minijax and lowering.
 
     tb = capture()
-    user_frame(tb)          # Frame(file='train.py', line=12, function='loss')
+    user_frame(tb)          # Frame(file='train.py', line=12, function='loss', column=9)
 """
 
 import os
@@ -29,11 +29,12 @@ _internal_files: dict[str, bool] = {}
 
 
 class Frame(NamedTuple):
-    """One line of the user's program."""
+    """One line of the user's program, and the column at which the call begins where known."""
 
     file: str
     line: int
     function: str
+    column: int = 0
 
     def __str__(self) -> str:
         return f"{shorten(self.file)}:{self.line} in {self.function}"
@@ -73,8 +74,8 @@ def user_frames(tb: Traceback | None, within: CodeType | None = None) -> Iterato
         if code is within:
             return
         if not is_internal(code.co_filename):
-            line = Traceback.code_addr2line(code, offset)
-            yield Frame(code.co_filename, line, _function_name(code))
+            line, column, *_ = Traceback.code_addr2location(code, offset)
+            yield Frame(code.co_filename, line, _function_name(code), column)
 
 
 def user_frame(tb: Traceback | None, within: CodeType | None = None) -> Frame | None:

@@ -5,9 +5,12 @@
     python -m minijax -c "import jax; print(jax.__version__)"
 """
 
+import builtins
+import io
 import os
 import runpy
 import sys
+import zipfile
 from types import ModuleType
 
 from minijax.compat.alias import inherit, install_finder, stay_importable
@@ -37,14 +40,25 @@ def main(arguments: list[str]) -> int:
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
     elif kind == "-c":
         sys.argv = ["-c", *rest[1:]]
-        sys.modules["__main__"] = main_module = ModuleType("__main__")
-        exec(compile(rest[0], "<string>", "exec"), main_module.__dict__)
+        _execute(rest[0], "<string>", {})
     elif kind.startswith("-"):
         print(f"Unknown option: {kind}\n{USAGE}", file=sys.stderr)
         return 2
     else:
         sys.argv = arguments
-        sys.path[0] = os.path.dirname(os.path.abspath(kind))
+        path = os.path.abspath(kind)
+        sys.path[0] = os.path.dirname(path)
         stay_importable()
-        runpy.run_path(kind, run_name="__main__")
+        if os.path.isfile(path) and not zipfile.is_zipfile(path):
+            with io.open_code(path) as file:
+                _execute(file.read(), path, {"__file__": path, "__cached__": None})
+        else:
+            runpy.run_path(kind, run_name="__main__")
     return 0
+
+
+def _execute(code: str | bytes, name: str, names: dict[str, object]) -> None:
+    """Run code as the module `__main__`, which then stays for what runs at exit."""
+    sys.modules["__main__"] = module = ModuleType("__main__")
+    vars(module).update(names, __builtins__=builtins)
+    exec(compile(code, name, "exec", dont_inherit=True), vars(module))

@@ -38,7 +38,7 @@ NAMES: dict[str, dict[str, str]] = {
         "AbstractValue": "minijax.core",  # quax
         "Primitive": "minijax.core",  # jax-md
         "ShapedArray": "minijax.core",  # flax, jax-md, quax
-        "Trace": "minijax.core",  # quax
+        "Trace": _SHIMS,  # quax
         "TraceTag": _SHIMS,  # quax
         "Tracer": "minijax.core",  # quax
         "concrete_or_error": "minijax.core",  # dynamiqs

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from minijax import core
 from minijax.base import dtypes, jaxlib, source, tree
 from minijax.core import ShapedArray, eval_trace, state
 from minijax.passes import physicalize
@@ -37,6 +38,19 @@ class TypedFloat(float):
 
 class TypedComplex(complex):
     """Never made."""
+
+
+class Trace(core.Trace):
+    """A base for the traces of libraries, which keep the trace below by themselves."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(None, staging=True)
+
+    def full_raise(self, x: Any) -> Any:
+        """A value as one of this trace; `process_primitive` takes any."""
+        return x
 
 
 class TraceTag:

@@ -24,16 +24,16 @@ class EffectSet:
     """Classes of effects that something accepts."""
 
     def __init__(self) -> None:
-        self._classes: set[type] = set()
+        self.classes: set[type] = set()
 
     def add_type(self, kind: type) -> None:
         """Accept effects of this class and its subclasses."""
-        self._classes.add(kind)
+        self.classes.add(kind)
 
     def contains(self, effect: Any) -> bool:
         """Whether an effect, or a class of effects, is accepted."""
         kind = effect if isinstance(effect, type) else type(effect)
-        return issubclass(kind, tuple(self._classes))
+        return issubclass(kind, tuple(self.classes))
 
     def filter_in(self, effects: Iterable[Any]) -> list:
         """The effects that are accepted."""

@@ -112,7 +112,7 @@ class JaxprTrace(Trace):
             if isinstance(x, _SCALARS) or (type(x) is np.ndarray and not x.ndim):
                 return JaxprTracer(self, aval, Literal(x, aval))
             if hasattr(x, "__jax_array__"):
-                x = x.__jax_array__()
+                return self.lift(x.__jax_array__())
         tracer = JaxprTracer(self, aval, Var(aval))
         self.consts[key] = (tracer, x, kept)  # `kept` keeps the identity in use
         return tracer

@@ -22,15 +22,18 @@ import numpy as np
 from minijax import lax
 from minijax import numpy as jnp
 from minijax.api.flatten import fun_name
+from minijax.base import config, tree
 from minijax.base import errors as messages
-from minijax.base import tree
 from minijax.core import (DebugInfo, Jaxpr, JaxprEqn, Literal, close, get_aval, jit_p, jit_params,
-                          subjaxprs, trace_to_jaxpr)
+                          subjaxprs, trace_closed, trace_to_jaxpr)
 from minijax.experimental.checkify_errors import (DivisionByZeroError, Error, ErrorCategory,
                                                   FailedCheckError, JaxRuntimeError, Kind,
                                                   NaNError, OOBError, Site, check, check_error,
                                                   check_p, debug_check, init_error,
-                                                  no_error, reported)
+                                                  mapped_errors, no_error, reported)
+from minijax.lax.collectives import vary
+from minijax.lax.shard_map import shard_map_p
+from minijax.sharding import PartitionSpec
 
 __all__ = ["Error", "ErrorCategory", "JaxRuntimeError", "all_checks", "automatic_checks", "check",
            "check_error", "checkify", "debug_check", "div_checks", "float_checks", "index_checks",
@@ -70,22 +73,25 @@ def checkify(f: Callable[..., Out], errors: frozenset[ErrorCategory] = user_chec
             leaves, structure = tree.flatten(f(*args, **kwargs))
             return leaves
 
-        jaxpr, captured = trace_to_jaxpr(flat, (), DebugInfo(fun_name(f)))
+        with config.keep_static_indices(OOBError in errors):
+            jaxpr, captured = trace_to_jaxpr(flat, (), DebugInfo(fun_name(f)))
         checker = _Checker(frozenset(errors), jaxpr)
-        error, outs = checker.run(jaxpr, captured, no_error(checker.kinds))
+        error, outs = checker.run(jaxpr, captured, checker.none)
         return error, tree.unflatten(structure, outs)
     return checked
 
 
-def _kinds(jaxpr: Jaxpr) -> set[Kind]:
+def _kinds(jaxpr: Jaxpr, enabled: frozenset[ErrorCategory]) -> set[Kind]:
     """The kinds of messages that the checks of a program have."""
-    return set().union(*map(_kinds_of, jaxpr.eqns))
+    return set().union(*[_kinds_of(eqn, enabled) for eqn in jaxpr.eqns])
 
 
-def _kinds_of(eqn: JaxprEqn) -> set[Kind]:
+def _kinds_of(eqn: JaxprEqn, enabled: frozenset[ErrorCategory]) -> set[Kind]:
     if eqn.primitive is check_p:
-        return set(eqn.params["kinds"])
-    return set().union(*map(_kinds, subjaxprs(eqn.params)))
+        return set(eqn.params["kinds"]) if FailedCheckError in enabled else set()
+    if eqn.primitive.name == "shard_map":
+        return {kind} if (kind := _Checker(enabled, eqn.params["jaxpr"]).mapped(eqn)) else set()
+    return set().union(*[_kinds(inner, enabled) for inner in subjaxprs(eqn.params)])
 
 
 class _Checker:
@@ -93,7 +99,7 @@ class _Checker:
 
     def __init__(self, enabled: frozenset[ErrorCategory], jaxpr: Jaxpr):
         self.enabled = enabled
-        kinds = _kinds(jaxpr) if FailedCheckError in enabled else set()
+        kinds = _kinds(jaxpr, enabled)
         if enabled & float_checks:
             kinds.add(())
         if OOBError in enabled:
@@ -101,6 +107,7 @@ class _Checker:
         self.kinds = tuple(sorted(kinds, key=str))
         self.room = 1 + sum(map(len, self.kinds))
         self.memo: dict[int, Jaxpr] = {}
+        self.none = no_error(self.kinds)
 
     def pack(self, error: Error) -> list:
         """The arrays of an error, as operands of an equation."""
@@ -129,7 +136,7 @@ class _Checker:
         """One equation: the error after it, and its results."""
         params = eqn.params
         match eqn.primitive.name:
-            case _ if self.enabled <= user_checks and not _kinds_of(eqn):
+            case _ if self.enabled <= user_checks and not _kinds_of(eqn, user_checks):
                 pass
             case "check":
                 enabled = FailedCheckError in self.enabled
@@ -144,6 +151,8 @@ class _Checker:
                 return self.loop(error, args, **params)
             case "custom_jvp_call" | "custom_vjp_call":
                 return self.custom(eqn, error, args)
+            case "shard_map":
+                return self.devices(eqn, error, args)
         results = eqn.primitive.bind(*args, **params)
         outs = results if eqn.primitive.multiple_results else [results]
         return self.automatic(eqn, error, args, outs), outs
@@ -161,7 +170,7 @@ class _Checker:
             error, outs = self.run(jaxpr, (), error, *flat[:before], *args)
             return [*self.pack(error), *outs]
 
-        ins = [get_aval(x) for x in self.pack(no_error(self.kinds))]
+        ins = [get_aval(x) for x in self.pack(self.none)]
         avals = [*jaxpr.in_avals[:before], *ins, *jaxpr.in_avals[before:]]
         new = close(*trace_to_jaxpr(body, avals, jaxpr.debug))
         self.memo[id(jaxpr)] = new
@@ -217,10 +226,39 @@ class _Checker:
     def custom(self, eqn: JaxprEqn, error: Error, args: list) -> tuple[Error, list]:
         """The function keeps its derivative; its checks run beside it and are merged by XLA."""
         inner = eqn.params["call_jaxpr"]
-        if _kinds(inner):
+        if _kinds(inner, user_checks):
             return self.run(inner, (), error, *args)
         error, _ = self.run(inner, (), error, *map(lax.stop_gradient, args))
         return error, eqn.primitive.bind(*args, **eqn.params)
+
+    def mapped(self, eqn: JaxprEqn) -> Kind | None:
+        """The message of a shard_map that this runs the body of: an error for each device."""
+        sizes = tuple(n for a, n in eqn.params["mesh"].shape_tuple
+                      if a in eqn.params["newly_manual_axes"])
+        values = tuple((sizes + shape, dtype) for kind in self.kinds for shape, dtype in kind)
+        return ((sizes, np.dtype(np.int32)), *values) if self.kinds else None
+
+    def devices(self, eqn: JaxprEqn, error: Error, args: list) -> tuple[Error, list]:
+        params = eqn.params
+        inner = _Checker(self.enabled, params["jaxpr"])
+        kind = inner.mapped(eqn)
+        axes = tuple(a for a in params["mesh"].axis_names if a in params["newly_manual_axes"])
+
+        def body(*xs: Any) -> list:
+            start = inner.pack(inner.none)
+            if params["check_vma"]:
+                start = [vary(jnp.asarray(x), frozenset(axes)) for x in start]
+            inner.none = reported(start, inner.kinds)
+            found, outs = inner.run(params["jaxpr"], (), inner.none, *xs)
+            return [*[lax.broadcast(x, (1,) * len(axes)) for x in inner.pack(found)], *outs]
+
+        with shard_map_p.scope(params):
+            jaxpr = trace_closed(body, params["jaxpr"].in_avals, params["jaxpr"].debug)
+        specs = (PartitionSpec(*axes),) * inner.room + tuple(params["out_specs"])
+        outs = eqn.primitive.bind(*args, **{**params, "jaxpr": jaxpr, "out_specs": specs})
+        found, outs = outs[:inner.room], outs[inner.room:]
+        site = Site(mapped_errors, (inner.kinds,), kind)
+        return _merge_if(error, jnp.any(found[0] >= 0), site, *found), outs
 
     # --- Automatic checks ----------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from minijax import numpy as jnp
 from minijax.base import errors as messages
 from minijax.base import tree
 from minijax.base.jaxlib import Array
-from minijax.core import Primitive, Tracer, effects, get_aval
+from minijax.core import Primitive, Tracer, effects, get_aval, materialize
 
 
 class JaxRuntimeError(ValueError):
@@ -180,7 +180,8 @@ def check(pred: Any, msg: str, *fmt_args: Any, debug: bool = False, **fmt_kwargs
     """
     if not (isinstance(pred, (bool, np.bool_, Array)) and get_aval(pred).shape == ()
             and get_aval(pred).dtype == np.bool_):
-        raise TypeError(f"check takes a scalar pred as argument, got {pred}")
+        name = "debug_check" if debug else "check"
+        raise TypeError(f"{name} takes a scalar pred as argument, got {pred}")
     leaves, structure = tree.flatten((fmt_args, fmt_kwargs))
     for leaf in leaves:
         if not isinstance(leaf, (Array, np.ndarray)):
@@ -200,7 +201,19 @@ def check_error(error: Error) -> None:
     """Raise JaxRuntimeError if a check failed; inside `checkify`, report it once more."""
     if not isinstance(error, Error):
         raise ValueError(f"check_error takes an Error as argument, got type {type(error)} instead.")
+    (code, values), kinds = error.tree_flatten()
+    if get_aval(code).ndim:  # of a mapped program
+        code, *flat = _last_failed(get_aval(code).ndim, [
+            code, *[x for group in values for x in group]])
+        error = reported([code, *flat], kinds)
     _bind(error, False)
+
+
+def _last_failed(ndim: int, operands: Sequence[Any]) -> list:
+    """The report of the last element whose check failed, from arrays with `ndim` leading axes."""
+    flat = [jnp.reshape(x, (-1, *x.shape[ndim:])) for x in operands]
+    last = flat[0].shape[0] - 1 - jnp.argmax(jnp.flip(flat[0] >= 0))
+    return [x[last] for x in flat]
 
 
 def _bind(error: Error, debug: bool) -> None:
@@ -213,6 +226,11 @@ def reported(operands: Sequence[Any], kinds: tuple[Kind, ...]) -> Error:
     code, *flat = operands
     values = iter(flat)
     return Error(code, {kind: [next(values) for _ in kind] for kind in kinds})
+
+
+def mapped_errors(kinds: tuple[Kind, ...], *operands: Any) -> JaxException | None:
+    """The exception of a program mapped over devices, from the errors of all of them."""
+    return reported(operands, kinds).get_exception()
 
 
 def _impl(*operands: Any, kinds: tuple, debug: bool) -> list:
@@ -234,13 +252,8 @@ def _not_functional(*operands: Any, kinds: tuple, debug: bool) -> list:
 
 def _vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], **params: Any) -> tuple:
     """The last element whose check failed reports it."""
-    code, *values = args
-    if dims[0] is not None:
-        last = axis.size - 1 - jnp.argmax(jnp.flip(code >= 0))
-        code = code[last]
-    else:
-        last = 0
-    values = [x if d is None else jnp.take(x, last, axis=d) for x, d in zip(values, dims[1:])]
+    args = [materialize(x, d, axis.size) for x, d in zip(args, dims)]
+    code, *values = _last_failed(1, args)
     check_p.bind(code, *values, **params)
     return [], []
 

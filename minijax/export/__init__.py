@@ -12,10 +12,10 @@ from minijax.export.program import (
 from minijax.export.program import (
     minimum_supported_calling_convention_version as minimum_supported_calling_convention_version,
 )
-from minijax.export.program import (
+from minijax.export.blob import (
     register_namedtuple_serialization as register_namedtuple_serialization,
 )
-from minijax.export.program import (
+from minijax.export.blob import (
     register_pytree_node_serialization as register_pytree_node_serialization,
 )
 from minijax.export.scope import SymbolicScope as SymbolicScope

@@ -63,7 +63,7 @@ class Dim(SymbolicDim):
         if other is None:
             return NotImplemented
         if is_dim(other):
-            self.scope.check_same(other, f"{function.__name__} of '{self}'")
+            self.scope.check_same(other, f"for {function.__name__} of '{self}'")
             return symbolic(self, other)
         return function(self.dimension_as_value(), other)
 
@@ -128,8 +128,8 @@ class Dim(SymbolicDim):
 
     def extreme(self, name: str, x: Any, y: Any) -> Any:
         """The `name` ("max" or "min") of two sizes of which this is one."""
-        self.scope.check_same(x, name)
-        self.scope.check_same(y, name)
+        self.scope.check_same(x, f"for {name}")
+        self.scope.check_same(y, f"for {name}")
         low, high = self.scope.sign(x - y)
         if low >= 0 or high <= 0:
             return x if (low >= 0) == (name == "max") else y
@@ -150,7 +150,7 @@ class Dim(SymbolicDim):
             return NotImplemented
         if not is_dim(other):
             return function(self.dimension_as_value(), other)
-        self.scope.check_same(other, f"comparison of '{self}'")
+        self.scope.check_same(other, f"for comparison of '{self}'")
         low, high = self.scope.sign((other - self if less else self - other) - strict)
         if low >= 0:
             return True

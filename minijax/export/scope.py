@@ -54,8 +54,8 @@ class SymbolicScope:
     def __str__(self) -> str:
         place = ""
         if self.location is not None:
-            file, line, function = self.location
-            place = f" created at {file}:{line} ({function})"
+            place = (f" created at {self.location.file}:{self.location.line} "
+                     f"({self.location.function})")
         told = "".join(f"\n  {c.text}" for c in self.constraints)
         return f"{id(self)}{place}" + (f" with constraints:{told}" if told else "")
 
@@ -158,12 +158,12 @@ class SymbolicScope:
         found = interval(x, self)
         return found if found[0] >= 0 or found[1] < 0 else self.bounds(x)
 
-    def check_same(self, other: Any, what: str) -> None:
+    def check_same(self, other: Any, what: str, mine: str = "", place: str = "") -> None:
         """ValueError if the size `other` belongs to another scope."""
         if isinstance(other, Dim) and other.scope is not self:
             raise ValueError(
-                f"Invalid mixing of symbolic scopes for {what}.\nExpected scope {self}\n"
-                f"and found for '{other}' scope {other.scope}\n"
+                f"Invalid mixing of symbolic scopes {what}.\nExpected {mine}scope {self}\n"
+                f"and found for '{other}'{place} scope {other.scope}\n"
                 f"See {_DOCS}#user-specified-symbolic-constraints.")
 
     def inconclusive(self, text: str) -> InconclusiveDimensionOperation:
@@ -336,6 +336,8 @@ def symbolic_args_specs(args: Any, shapes_specs: Any, constraints: Sequence[str]
     shapes_specs: a prefix of the tree `args` whose leaves are texts, or None for the shape as is.
     """
     scope = _scope(scope, constraints)
+    if isinstance(shapes_specs, list) and isinstance(args, tuple):
+        shapes_specs = tuple(shapes_specs)
     leaves, structure = tree.flatten(args)
     specs = tree.broadcast_prefix(shapes_specs, args, is_leaf=lambda x: x is None)
     made = [ShapeDtypeStruct.like(x) for x in leaves]

@@ -18,8 +18,10 @@ from minijax.base.errors import InconclusiveDimensionOperation
 from minijax.export.dims import Dim, evaluate, terms_of, variables
 
 _WRONG = "Input shapes do not match the polymorphic shapes specification. "
-_DOCS = ("Please see https://docs.jax.dev/en/latest/export/shape_poly.html#shape-assertion-errors "
-         "for more details.")
+_PAGE = "Please see https://docs.jax.dev/en/latest/export/shape_poly.html"
+_DOCS = f"{_PAGE}#shape-assertion-errors for more details."
+_SOLVABLE = (f"{_PAGE}#dimension-variables-must-be-solvable-from-the-input-shapes for more details."
+             )
 
 
 class Equation(NamedTuple):
@@ -50,7 +52,7 @@ class Shapes:
                      for axis, size in enumerate(shape) if isinstance(size, Dim)]
         self.scope = equations[0].size.scope if equations else None
         for equation in equations:
-            self.scope.check_same(equation.size, "shapes of arguments")
+            self.scope.check_same(equation.size, "in shapes of arguments")
         self.steps, self.unsolved = _plan(equations)
         self.names = tuple(sorted(s.variable for s in self.steps if s.variable))
         self.asked = {name for e in equations for name in variables(e.size)}
@@ -58,12 +60,13 @@ class Shapes:
     def check_solvable(self) -> None:
         """ValueError if the shapes of the arguments do not tell all variables."""
         for constraint in self.scope.constraints if self.scope is not None else ():
-            unknown = variables(constraint.difference) - self.asked
+            replaced = {term[0][0] for term, _, _ in self.scope.rules}
+            unknown = variables(constraint.difference) - self.asked - replaced
             if unknown:
                 raise ValueError(
                     f"Encountered dimension variable '{min(unknown)}' that is not appearing in the "
                     "shapes of the function arguments.\n"
-                    f"  because of the constraint {constraint.text}\n  {_DOCS}")
+                    f"  because of the constraint {constraint.text}\n  {_SOLVABLE}")
 
     def solve(self, size: Callable[[int, int], Any], check: Callable) -> dict[str, Any]:
         """The values of the variables.
@@ -83,7 +86,7 @@ class Shapes:
                              "). "])
                 continue
             rest = evaluate(equation.size, {**env, variable: 0})
-            value = given - rest if isinstance(rest, int) and rest else given - rest
+            value = given if isinstance(rest, int) and rest == 0 else given - rest
             if factor != 1:
                 left = value % abs(factor)
                 self._check(check, left, None, found,
@@ -107,7 +110,7 @@ class Shapes:
             raise ValueError(
                 f"Cannot solve for values of dimension variables {set(names)}. We can only solve "
                 "linear uni-variate constraints. Using the following polymorphic shapes "
-                f"specifications: {self.text}. Unprocessed specifications: {told}. {_DOCS}")
+                f"specifications: {self.text}. Unprocessed specifications: {told}. {_SOLVABLE}")
 
     def _constraints(self, env: dict[str, Any], check: Callable, found: list) -> None:
         for text, equal, difference in self.scope.constraints if self.scope is not None else ():

@@ -14,12 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minijax.base import dtypes, errors
+from minijax.base.dims import index
 from minijax.base.jaxlib import Array
 from minijax.core import (Primitive, ShapedArray, aval_of, convert_element_type, each_operand,
                           is_linear, move_axis, unbatched_aval, zeros)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from minijax.base import dtypes, errors
+from minijax.base import dims, dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axis
 from minijax.core import (Primitive, ShapedArray, Tracer, aval_of, broadcast_in_dim_p,
@@ -40,6 +40,9 @@ def _shape(sizes: int | Sequence[int], what: str,
     try:
         shape = tuple(map(operator.index, sizes))
     except TypeError:
+        shape = dims.symbolic_shape_or_none(sizes)
+        if shape is not None:
+            return shape
         shape = _size_or_mistake(sizes, what, tell_kinds)
     if shape and min(shape) < 0:
         raise TypeError(errors.describe(
@@ -157,6 +160,9 @@ def _indices(shape: Sequence[int]) -> tuple[int, ...]:
     try:
         sizes = tuple([operator.index(n) for n in shape])
     except TypeError:
+        symbolic = dims.symbolic_shape_or_none(shape)
+        if symbolic is not None:
+            return symbolic
         raise TypeError(errors.describe(
             "Shapes must be 1D sequences of concrete values of integer type, got "
             f"{shape}.", fix="use a tuple of integers")) from None

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minijax.base import dtypes, errors
+from minijax.base import dims, dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axis
 from minijax.core import (Primitive, ShapedArray, Zero, aval_of, instantiate, is_linear,
@@ -39,6 +39,10 @@ def slice(operand: ArrayLike, start_indices: Sequence[int], limit_indices: Seque
         limits = tuple(map(operator.index, limit_indices))
         steps = None if strides is None else tuple(map(operator.index, strides))
     except TypeError:
+        if not dims.constant(*start_indices, *limit_indices):
+            return slice_p.bind(operand, start_indices=dims.indices(start_indices),
+                                limit_indices=dims.indices(limit_indices),
+                                strides=None if strides is None else tuple(strides))
         _check_ints(start_indices=start_indices, limit_indices=limit_indices, strides=strides)
         raise
     return slice_p.bind(operand, start_indices=starts, limit_indices=limits, strides=steps)
@@ -53,10 +57,10 @@ def slice_in_dim(operand: ArrayLike, start_index: int | None, limit_index: int |
     size = shape[axis]
     starts, limits, strides = [0] * ndim, list(shape), [1] * ndim
     if start_index is not None:
-        start = operator.index(start_index)
+        start = dims.index(start_index)
         starts[axis] = start if start >= 0 else start + size
     if limit_index is not None:
-        limit = operator.index(limit_index)
+        limit = dims.index(limit_index)
         limits[axis] = limit if limit >= 0 else limit + size
     strides[axis] = operator.index(stride)
     return slice_p.bind(operand, start_indices=tuple(starts), limit_indices=tuple(limits),
@@ -65,7 +69,7 @@ def slice_in_dim(operand: ArrayLike, start_index: int | None, limit_index: int |
 
 def index_in_dim(operand: ArrayLike, index: int, axis: int = 0, keepdims: bool = True) -> Array:
     """The slice of size 1 at `index` along `axis`; IndexError when it is out of range."""
-    index, axis = operator.index(index), operator.index(axis)
+    index, axis = dims.index(index), operator.index(axis)
     shape = aval_of(operand).shape
     size = shape[canonicalize_axis(axis, len(shape))]
     place = index + size if index < 0 else index
@@ -226,7 +230,7 @@ def dynamic_slice(operand: ArrayLike, start_indices: Any, slice_sizes: Sequence[
     """
     return dynamic_slice_p.bind(
         operand, *_starts(operand, start_indices, allow_negative_indices),
-        slice_sizes=tuple(map(operator.index, slice_sizes)))
+        slice_sizes=dims.indices(slice_sizes))
 
 
 def dynamic_slice_in_dim(operand: ArrayLike, start_index: ArrayLike, slice_size: int,
@@ -235,7 +239,7 @@ def dynamic_slice_in_dim(operand: ArrayLike, start_index: ArrayLike, slice_size:
     shape = aval_of(operand).shape
     axis = canonicalize_axis(axis, len(shape))
     sizes = list(shape)
-    sizes[axis] = operator.index(slice_size)
+    sizes[axis] = dims.index(slice_size)
     return dynamic_slice_p.bind(
         operand, *_starts_in_dim(shape, axis, start_index, allow_negative_indices),
         slice_sizes=tuple(sizes))
@@ -283,7 +287,7 @@ def _dynamic_slice_shape(x: ShapedArray, *starts: ShapedArray, slice_sizes: tupl
         raise TypeError(errors.describe(
             "slice slice_sizes must be greater than or equal to zero, got slice_sizes of "
             f"{slice_sizes}.", fix="use nonnegative sizes"))
-    if any(n > bound for n, bound in zip(slice_sizes, x.shape)):
+    if any(dims.below(bound, n) for n, bound in zip(slice_sizes, x.shape)):
         raise TypeError(errors.describe(
             "slice slice_sizes must be less than or equal to operand shape, got slice_sizes "
             f"{slice_sizes} for operand shape {x.shape}.", fix="take a smaller piece"))
@@ -376,7 +380,7 @@ def _dynamic_update_slice_shape(x: ShapedArray, update: ShapedArray,
             "dynamic_update_slice update must have the same rank as operand, got update shape "
             f"{update.shape} for operand shape {x.shape}.",
             fix="reshape the update to the operand's rank"))
-    if any(n > bound for n, bound in zip(update.shape, x.shape)):
+    if any(dims.below(bound, n) for n, bound in zip(update.shape, x.shape)):
         raise TypeError(errors.describe(
             "dynamic_update_slice update shape must be smaller than operand shape, got update "
             f"shape {update.shape} for operand shape {x.shape}.", fix="use a smaller update"))

@@ -14,13 +14,12 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minijax.base import errors, tree
-from minijax.base.dims import indices
+from minijax.base.dims import index, indices, max_dim
 from minijax.core import (Jaxpr, Primitive, ShapedArray, Zero, aval_of, batch, jvp, linear,
                           materialize, zero_tangent)
 from minijax.core.primitive import Deferred
@@ -79,7 +78,7 @@ def padtype_to_pads(in_shape: Sequence[int], window_shape: Sequence[int],
     sizes = map(indices, (in_shape, window_shape, window_strides))
     for size, window, stride in zip(*sizes, strict=True):
         count = -(-size // stride)
-        total = max((count - 1) * stride + window - size, 0)
+        total = max_dim((count - 1) * stride + window - size, 0)
         low = total // 2 if kind == "SAME" else total - total // 2
         pads.append((low, total - low))
     return pads

@@ -278,13 +278,13 @@ def glu(x: ArrayLike, axis: int = -1) -> Any:
 # --- Softmax -----------------------------------------------------------------------------------
 
 
-def _reduced(x: Any, axes: tuple[int, ...], where: Any, largest: bool) -> Any:
-    """The maximum or the sum over axes that are kept with size 1, at x's dtype."""
+def _reduced(x: Any, axes: tuple[int, ...], where: Any, largest: bool, keep: bool = True) -> Any:
+    """The maximum or the sum over axes, by default kept with size 1, at x's dtype."""
     if largest:
         sure = where is None and all(x.shape[i] for i in axes)
-        return reductions._max.body(x, axes, True, None if sure else reductions.lowest(x.dtype),
+        return reductions._max.body(x, axes, keep, None if sure else reductions.lowest(x.dtype),
                                     where)
-    return reductions._sum.body(x, axes, None, True, None, where, True)
+    return reductions._sum.body(x, axes, None, keep, None, where, True)
 
 
 def _exponentials(x: Any, axes: tuple[int, ...], where: Any) -> tuple[Any, Any, Any]:
@@ -344,18 +344,17 @@ def _logsumexp(a: Any, b: Any, where: Any, axis: Any, keepdims: bool, return_sig
         a = _where(where, a, 0)
     axes = canonicalize_axes(axis, a.ndim)
     top = _reduced(lax.stop_gradient(lax.real(a) if a.dtype in promotion.COMPLEX else a), axes,
-                   where, True)
+                   where, True, keepdims)
     top = _selected(lax.is_finite(top), top)
-    exps = ufuncs.exp.body(_sub(a, promotion.convert(top, a.dtype)))
-    total = _reduced(exps if b is None else _mul(exps, b), axes, where, False)
+    spread = top if keepdims else lax.expand_dims(top, axes)
+    exps = ufuncs.exp.body(_sub(a, promotion.convert(spread, a.dtype)))
+    total = _reduced(exps if b is None else _mul(exps, b), axes, where, False, keepdims)
     sign = lax.sign(total)
     real = total.dtype not in promotion.COMPLEX
     out = lax.log(lax.abs(total) if return_sign or real else total)
     out = _add(out, promotion.convert(top, promotion.dtype_of(out)))
     if b is not None and real and not return_sign:
         out = _where(ufuncs.less.body(sign, 0), np.nan, out)
-    if not keepdims:
-        out, sign = lax.squeeze(out, axes), lax.squeeze(sign, axes)
     return (out, sign) if return_sign else out
 
 

@@ -19,7 +19,7 @@ from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.floats import _isnan, _signbit
 from minijax.numpy.promotion import (
-    COMPLEX, FLOATING, INTEGER, UNSIGNED, as_array, check_array_like, common_dtype, constant_for,
+    COMPLEX, FLOATING, INTEGER, UNSIGNED, arguments, as_array, common_dtype, constant_for,
     convert, dtype_of, inexact_operand, inexact_operands, numeric_operands, operands,
     promote_shapes, scalar, strong)
 from minijax.numpy.ufuncs import binary, pick
@@ -138,8 +138,8 @@ def clip(arr: ArrayLike | None = None, /, min: ArrayLike | None = None,
     """
     if arr is None:
         raise ValueError(errors.describe("No input was provided to the clip function."))
+    arr, min, max = arguments("clip", arr, min, max)
     given = [x for x in (arr, min, max) if x is not None]
-    check_array_like("clip", *given)
     if any(dtype_of(x) in COMPLEX for x in given):
         raise ValueError(errors.describe(
             "Clip received a complex value either through the input or the min/max keywords. "

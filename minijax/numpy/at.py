@@ -264,7 +264,7 @@ def _set_block(x: Any, y: Any, form: tuple, operands: tuple) -> Any:
 
 def _common(x: Any, y: Any, op: str) -> tuple[Any, Any, Callable[[Any], Any]]:
     """Both at the dtype of the computation, and the function that goes back to that of `x`."""
-    promotion.check_array_like(f"scatter {op}", y)
+    y = promotion.operand(f"scatter {op}", y)
     aval = get_aval(x)
     other = get_aval(y)
     dtype, weak = aval.dtype, aval.weak_type

@@ -93,7 +93,7 @@ def gradient(f: ArrayLike, *varargs: ArrayLike, axis: int | Sequence[int] | None
     if edge_order is not None:
         raise NotImplementedError(errors.describe(
             "The 'edge_order' argument to jnp.gradient is not supported.", fix="leave it out"))
-    promotion.check_array_like("gradient", f, *varargs)
+    f, *varargs = promotion.arguments("gradient", f, *varargs)
     axes = canonicalize_axes(reductions.static_axis(axis), np.ndim(f))
     if len(varargs) not in (0, 1, len(axes)):
         raise TypeError(errors.describe(
@@ -173,6 +173,7 @@ def interp(x: ArrayLike, xp: ArrayLike, fp: ArrayLike, left: ArrayLike | str | N
                 f"the only valid string value of `{name}` is 'extrapolate', but got: {value!r}",
                 fix=f"{name}='extrapolate', or a number"))
         extrapolate.append(isinstance(value, str))
+    x, xp, fp = promotion.arguments("interp", x, xp, fp)
     if np.ndim(xp) != 1 or np.shape(xp) != np.shape(fp):
         raise ValueError(errors.describe("xp and fp must be one-dimensional arrays of equal size",
                                          because=f"shapes {np.shape(xp)} and {np.shape(fp)}",

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minijax import lax
-from minijax.base import dtypes, errors, tree
+from minijax.base import dims, dtypes, errors, tree
 from minijax.base.dtypes import DTypeLike
 from minijax.base.jaxlib import Array, ArrayImpl, Device, JaxRuntimeError, Sharding, _jax
 from minijax.base.source import warn
@@ -74,7 +74,7 @@ def asarray(a: Any, dtype: DTypeLike | None = None, order: str | None = None, *,
 
 def copy(a: ArrayLike, order: str | None = None) -> Array:
     """A new array with the values of a."""
-    check_array_like("copy", a)
+    a = operand("copy", a)
     return array(a, copy=True, order=order)
 
 
@@ -228,7 +228,7 @@ def astype(x: ArrayLike, dtype: DTypeLike | None, /, *, copy: bool = False,
     """x converted to the dtype (None: the default float); of complex numbers the real part."""
     if type(x) in _NUMBERS or isinstance(x, np.generic):
         x = array(x)
-    check_array_like("astype", x)
+    x = operand("astype", x)
     target = dtypes.check_user_dtype(dtype, "astype")
     aval = getattr(x, "aval", None)
     if aval is not None and aval.dtype == target and not aval.weak_type:
@@ -339,7 +339,7 @@ def _like(name: str, a: Any, dtype: DTypeLike | None, shape: Any) -> tuple[Any, 
         own_shape, own_dtype = a.shape, dtypes.canonicalize_dtype(a.dtype, True)
         weak = bool(getattr(a, "weak_type", False))
     else:
-        check_array_like(name, a)
+        a = operand(name, a)
         aval = get_aval(a)
         own_shape, own_dtype, weak = aval.shape, aval.dtype, aval.weak_type
     shape = own_shape if shape is None else shape
@@ -353,6 +353,9 @@ def shape_tuple(shape: Any, context: str = "") -> tuple[int, ...]:
             shape = (operator.index(shape),) if not np.ndim(shape) else tuple(shape)
         shape = tuple(map(operator.index, shape))
     except TypeError:
+        symbolic = dims.symbolic_shape_or_none(shape)
+        if symbolic is not None:
+            return symbolic
         shown = shape if isinstance(shape, tuple) else (shape,)
         raise TypeError(errors.describe(
             f"Shapes must be 1D sequences of concrete values of integer type, got {shown}."
@@ -449,6 +452,8 @@ def _range_line(start: Any, stop: Any, step: Any, dtype: Any) -> tuple[ShapedArr
     if stop is None:
         given = {"stop": start, "step": step}
     given = {name: _bound(name, x) for name, x in given.items() if x is not None}
+    if not dims.constant(*given.values()):
+        return _symbolic_range(given, dtype)
     if dtype is None:
         dtype = dtypes.result_type(*given.values())
         if dtype in COMPLEX:
@@ -458,6 +463,14 @@ def _range_line(start: Any, stop: Any, step: Any, dtype: Any) -> tuple[ShapedArr
     size = max(int(np.ceil((last - first) / by)), 0) if by else _zero_step()
     simple = "start" not in given and "step" not in given
     return ShapedArray((size,), dtype), None if simple else (first, by)
+
+
+def _symbolic_range(given: dict[str, Any], dtype: Any) -> tuple[ShapedArray, Any]:
+    first, last, by = given.get("start", 0), given["stop"], given.get("step", 1)
+    dtype = dtypes.default_int() if dtype is None else dtype
+    count = (last - first + by - 1) // by if by > 0 else (first - last - by - 1) // -by
+    simple = "start" not in given and "step" not in given
+    return ShapedArray((dims.max_dim(count, 0),), dtype), None if simple else (first, by)
 
 
 def _zero_step() -> int:
@@ -472,6 +485,8 @@ def _bound(name: str, x: Any) -> Any:
             raise errors.ConcretizationTypeError(
                 x, f"It arose in the jnp.arange argument '{name}'")
         x = np.asarray(concrete)
+    if dims.is_symbolic_dim(x):
+        return x
     if np.ndim(x):
         raise ValueError(errors.describe(
             f"jax.numpy.arange: arguments must be scalars; got {name}={x}", fix="jnp.arange(n)"))

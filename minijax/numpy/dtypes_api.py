@@ -136,7 +136,9 @@ def _shape(name: str, a: Any) -> tuple[int, ...]:
     own = getattr(a, "shape", None)
     if own is not None:
         return own
-    if not is_array_like(a):
+    if hasattr(a, "__jax_array__"):
+        a = a.__jax_array__()
+    elif not is_array_like(a):
         warn(f"{name} requires ndarray or scalar arguments, got {type(a)} at position 0. In a "
              "future JAX release this will be an error.", DeprecationWarning)
     return np.shape(a)

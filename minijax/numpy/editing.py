@@ -46,7 +46,7 @@ def delete(arr: ArrayLike, obj: ArrayLike | slice, axis: int | None = None, *,
     size, axis = _axis_size(arr, axis)
     if isinstance(obj, slice):
         return _pick_rows(arr, np.delete(np.arange(size), obj), axis)
-    operand("delete", obj, 1)
+    obj = operand("delete", obj, 1)
     if isinstance(obj, Tracer) and obj.concrete() is None:
         if assume_unique_indices and obj.dtype.kind in "iu":
             return _delete_traced(arr, obj, axis)

@@ -274,7 +274,7 @@ def ifftshift(x: ArrayLike, axes: int | Sequence[int] | None = None) -> Array:
 
 
 def _shifted(name: str, x: Any, axes: Any, shift: Any) -> Array:
-    promotion.check_array_like(f"fft.{name}", x)
+    x = promotion.operand(f"fft.{name}", x)
     shape = np.shape(x)
     if axes is None:
         axes = range(len(shape))

@@ -16,7 +16,7 @@ import numpy as np
 
 from minijax import lax
 from minijax.api.vmap import vmap
-from minijax.base import dtypes, errors
+from minijax.base import dims, dtypes, errors
 from minijax.base.dtypes import DTypeLike
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axis
@@ -25,7 +25,7 @@ from minijax.lax.rules import ArrayLike
 from minijax.numpy.creation import Place, Shape, _put, arange, array, shape_tuple
 from minijax.numpy.manipulation import moveaxis
 from minijax.numpy.promotion import (
-    INTEGER, as_array, broadcast, check_array_like, common_dtype, inexact_dtype, operand,
+    INTEGER, arguments, as_array, broadcast, common_dtype, inexact_dtype, operand,
     scalar, shape_of, strong)
 from minijax.runtime.call import fused
 
@@ -43,7 +43,7 @@ def linspace(start: ArrayLike, stop: ArrayLike, num: int = 50, endpoint: bool = 
     Without the end point, stop is left out.  Integer dtypes round down.
     """
     num, axis = _count(num), operator.index(axis)
-    check_array_like("linspace", start, stop)
+    start, stop = arguments("linspace", start, stop)
     dtype = None if dtype is None else dtypes.check_user_dtype(dtype, "linspace")
     numbers = (int, float, bool)
     if type(start) in numbers and type(stop) in numbers and not state.trace.staging:
@@ -59,7 +59,7 @@ def linspace(start: ArrayLike, stop: ArrayLike, num: int = 50, endpoint: bool = 
 
 
 def _count(num: Any) -> int:
-    num = operator.index(num)
+    num = dims.index(num)
     if num < 0:
         raise ValueError(errors.describe(f"Number of samples, {num}, must be non-negative.",
                                          fix="num=0 gives an empty array"))

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minijax import lax
-from minijax.base import config, dtypes, errors
+from minijax.base import config, dims, dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.core import (AbstractRef, Tracer, eval_trace, get_aval, refs, state, structural,
                           to_concrete)
@@ -67,12 +67,20 @@ def parse(shape: Sequence[int], index: Any, *, host: bool = False, wrap: bool = 
         if kind is str:  # TRUE, FALSE, GAP
             form.append(entry)
             continue
-        if kind is int:
+        if (kind is int and not -shape[axis] <= entry < shape[axis]
+                and config.keep_static_indices.value):
+            operands.append(np.int32(entry))
+            form.append(SCALAR)
+            inside = False
+        elif kind is int:
             position, fits = _position(entry, shape[axis], axis, wrap, clamp)
             inside = inside and fits
             if host:
                 operands.append(position)
                 position = HOST
+            elif type(position) is not int:  # symbolic, as the axis is
+                operands.append(position.dimension_as_value())
+                position = SCALAR
             form.append(position)
         elif kind is slice:
             form.append(_range(entry, shape[axis], axis, host, operands))
@@ -89,8 +97,11 @@ def parse(shape: Sequence[int], index: Any, *, host: bool = False, wrap: bool = 
 def _position(given: int, size: int, axis: int, wrap: bool, clamp: bool) -> tuple[int, bool]:
     """The position counted from the front, and whether it is within the axis."""
     position = given + size if given < 0 and wrap else given
-    if 0 <= position < size:
-        return position, True
+    try:
+        if 0 <= position < size:
+            return position, True
+    except errors.InconclusiveDimensionOperation:
+        return position, False
     if not size:
         raise _outside("", axis, size)
     if config.check_static_indices.value:
@@ -108,13 +119,16 @@ def _outside(position: str, axis: int, size: int) -> IndexError:
 def _range(entry: slice, size: int, axis: int, host: bool, operands: list) -> tuple:
     """A slice as (low, size, step); a low other than 0 becomes an operand if `host`."""
     try:
-        start, stop, step = entry.indices(size)
+        if dims.constant(size, entry.start, entry.stop):
+            start, stop, step = entry.indices(size)
+            count = len(range(start, stop, step))
+        else:
+            start, stop, step, count = dims.slice_indices(entry, size)
     except errors.TracerIntegerConversionError:
         raise IndexError(errors.describe(
             f"Slice entries must be static integers. Got {entry} at position {axis}",
             because="the size of the result would depend on a traced value",
             fix="jax.lax.dynamic_slice(x, starts, sizes) slices at a traced position")) from None
-    count = len(range(start, stop, step))
     if count == size and step == 1:
         return (0, size, 1)
     if not count:
@@ -337,7 +351,7 @@ def _start(item: Any, values: Any, size: int, wrap: bool) -> Any:
 def _window(x: Any, starts: list, sizes: tuple[int, ...], strides: list[int]) -> Any:
     """The slices from `starts` of `sizes` elements, every `strides`-th of them."""
     strided = any(s != 1 for s in strides)
-    if all(type(s) is int for s in starts):
+    if all(type(s) is int or dims.is_symbolic_dim(s) for s in starts):
         if sizes == tuple(x.shape) and not strided:
             return x
         limits = tuple(map(operator.add, starts, sizes))
@@ -355,7 +369,7 @@ def index_dtype(values: Sequence[Any], shape: Sequence[int]) -> Any:
     for value in values:
         if type(value) is not int and get_aval(value).dtype.itemsize == 8:
             return _INT64
-    return _INT64 if shape and max(shape) > _BIG else _INT32
+    return _INT64 if any([type(n) is int and n > _BIG for n in shape]) else _INT32
 
 
 def cast_index(index: Any, dtype: Any) -> Any:
@@ -373,6 +387,10 @@ def cast_index(index: Any, dtype: Any) -> Any:
 def wrapped(index: Any, size: int, wrap: bool) -> Any:
     """An integer array with its negative elements counted from the end."""
     unsigned = index.dtype in promotion.UNSIGNED
+    if not dims.constant(size):
+        size = size.dimension_as_value()
+        return lax.select(lax.lt(index, lax.full_like(index, 0)), lax.add(
+            index, lax.broadcast(lax.convert_element_type(size, index.dtype), index.shape)), index)
     dtype = _INT64 if index.dtype.itemsize == 8 or size > _BIG else _INT32
     if isinstance(index, np.ndarray):
         dtype = dtypes.canonicalize_dtype(dtype)

@@ -16,6 +16,7 @@ import numpy as np
 
 from minijax import lax
 from minijax.base import errors
+from minijax.base.dims import constant, index, indices
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axes, canonicalize_axis
 from minijax.core import Tracer, structural
@@ -52,7 +53,7 @@ def _sizes(shape: Any) -> tuple[int, ...]:
     try:
         return tuple(map(operator.index, shape))
     except TypeError:
-        return shape_tuple(shape)
+        return shape_tuple(shape) if constant(*shape) else indices(shape)
 
 
 @fused(static_argnums=(1, 2, 3))
@@ -101,7 +102,7 @@ def _known_sizes(have: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ..
             f"cannot reshape array of shape {have} (size {total}) into shape {shape} because the "
             f"product of specified axis sizes ({rest}) does not evenly divide {total}",
             fix="choose sizes whose product divides the number of elements"))
-    return tuple(total // rest if n == -1 else operator.index(n) for n in shape)
+    return tuple([total // rest if n == -1 else index(n) for n in shape])
 
 
 @fused(static_argnums=(1,))
@@ -370,6 +371,8 @@ def roll(a: ArrayLike, shift: ArrayLike | Sequence[int], axis: Axes | None = Non
     Without an axis the flat array is rolled.  A traced shift is possible.
     """
     axis = static_axis(axis)
+    if not isinstance(shift, (tuple, list)):
+        shift = operand("roll", shift, 1)
     if isinstance(shift, Tracer) or isinstance(shift, Array) and shift.ndim and shift.size > 8:
         return _roll_dynamic(a, shift, axis)
     shifts = np.asarray(shift)
@@ -463,7 +466,7 @@ def repeat(a: ArrayLike, repeats: ArrayLike, axis: int | None = None, *,
     Under jit an array of repeats needs total_repeat_length, the size of the result: what is beyond
     it is cut off, and what is missing is filled with the last element.
     """
-    operand("repeat", repeats, 1)
+    a, repeats = operand("repeat", a), operand("repeat", repeats, 1)
     axis = None if axis is None else operator.index(axis)
     if isinstance(repeats, Tracer) and repeats.concrete() is None:
         if total_repeat_length is None:

@@ -147,7 +147,7 @@ def unpackbits(a: ArrayLike, axis: int | None = None, count: int | None = None,
 def apply_along_axis(func1d: Callable, axis: int, arr: ArrayLike, *args: Any,
                      **kwargs: Any) -> Any:
     """`func1d` of every vector along `axis`; its result's axes take the place of that axis."""
-    promotion.check_array_like("apply_along_axis", arr)
+    arr = promotion.operand("apply_along_axis", arr)
     rank = np.ndim(arr)
     axis = canonicalize_axis(axis, rank)
 
@@ -163,7 +163,7 @@ def apply_along_axis(func1d: Callable, axis: int, arr: ArrayLike, *args: Any,
 
 def apply_over_axes(func: Callable[[Any, int], Any], a: ArrayLike, axes: Sequence[int]) -> Any:
     """`func(x, axis)` for one axis after the other; lost axes come back with size 1."""
-    promotion.check_array_like("apply_over_axes", a)
+    a = promotion.operand("apply_over_axes", a)
     x = promotion.as_array(a)
     for axis in axes:
         out = func(x, axis)
@@ -183,7 +183,7 @@ def apply_over_axes(func: Callable[[Any, int], Any], a: ArrayLike, axes: Sequenc
 
 def vander(x: ArrayLike, N: int | None = None, increasing: bool = False) -> Any:
     """The matrix whose columns are powers of the vector x, the highest first."""
-    promotion.check_array_like("vander", x)
+    x = promotion.operand("vander", x)
     if np.ndim(x) != 1:
         raise ValueError(errors.describe("x must be a one-dimensional array",
                                          because=f"its shape is {np.shape(x)}", fix="x.ravel()"))

@@ -64,7 +64,7 @@ def polysub(a1: ArrayLike, a2: ArrayLike) -> Any:
 
 def polymul(a1: ArrayLike, a2: ArrayLike, *, trim_leading_zeros: bool = False) -> Any:
     """The product of two polynomials; trimming needs known values."""
-    promotion.check_array_like("polymul", a1, a2)
+    a1, a2 = promotion.arguments("polymul", a1, a2)
     a, b = promotion.promote_inexact(a1, a2)
     a, b = _vector("polymul", a), _vector("polymul", b)
     if trim_leading_zeros and (a.shape[0] > 1 or b.shape[0] > 1):
@@ -187,7 +187,7 @@ def roots(p: ArrayLike, *, strip_zeros: bool = True) -> Any:
     Leading zeros of `p` must be known, for they lower the number of roots; with
     `strip_zeros=False` they may be traced, and the roots that are missing are nan.
     """
-    promotion.check_array_like("roots", p)
+    p = promotion.operand("roots", p)
     p, = promotion.promote_inexact(p)
     p = _vector("roots", p)
     if p.ndim != 1:
@@ -237,11 +237,11 @@ def polyfit(x: ArrayLike, y: ArrayLike, deg: int, rcond: float | None = None, fu
     `w` weighs the differences before they are squared.  With `full` also (residuals, rank,
     singular values, rcond); with `cov` the covariance of the coefficients, "unscaled" or scaled.
     """
-    promotion.check_array_like("polyfit", x, y)
+    x, y = promotion.arguments("polyfit", x, y)
     deg = int(deg) if deg == int(deg) else operator.index(deg)
     _check_samples(np.shape(x), np.shape(y), deg)
     if w is not None:
-        promotion.check_array_like("polyfit", w)
+        w = promotion.operand("polyfit", w)
         _check_weights(np.shape(w), np.shape(y))
     if cov and not full and cov != "unscaled" and np.shape(x)[0] <= deg + 1:
         raise ValueError(errors.describe(

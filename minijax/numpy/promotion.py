@@ -19,6 +19,7 @@ import numpy as np
 
 from minijax import lax
 from minijax.base import config, dtypes, errors
+from minijax.base.dims import is_symbolic_dim
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axes
 from minijax.core import Tracer, get_aval, state, structural
@@ -77,6 +78,11 @@ def operand(name: str, x: Any, position: int = 0) -> Any:
     raise TypeError(errors.describe(
         f"{name} requires ndarray or scalar arguments, got {type(x)} at position {position}.",
         fix=f"jnp.{name}(jnp.asarray(x), ...)"))
+
+
+def arguments(name: str, *args: Any) -> list:
+    """`operand` of each argument of a function; None stays None."""
+    return [None if x is None else operand(name, x, i) for i, x in enumerate(args)]
 
 
 def as_array(x: Any) -> Any:
@@ -166,6 +172,13 @@ def convert(x: Any, dtype: Any, weak: bool = False) -> Any:
 def scalar(value: Any, dtype: Any) -> Any:
     """The number as a NumPy scalar of the dtype: a literal that is not weak."""
     return np.asarray(value).astype(dtype)[()]
+
+
+def number(size: Any, dtype: Any) -> Any:
+    """A size, which may be symbolic, at the dtype."""
+    if is_symbolic_dim(size):
+        return structural.convert_element_type(size.dimension_as_value(), dtype)
+    return scalar(size, dtype)
 
 
 def constant_for(x: Any, value: Any) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minijax import lax
-from minijax.base import dtypes, errors
+from minijax.base import dims, dtypes, errors
 from minijax.base.dtypes import DTypeLike
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axes, canonicalize_axis
@@ -25,7 +25,7 @@ from minijax.core import structural
 from minijax.lax.rules import ArrayLike
 from minijax.numpy.promotion import (
     BOOL, COMPLEX, FLOATING, INEXACT, SIGNED, UNSIGNED, as_array, broadcast, convert, dtype_of,
-    indexed_axes, inexact_dtype, operand, promote_inexact, refuse_out, scalar, shape_of, strong)
+    indexed_axes, inexact_dtype, number, operand, promote_inexact, refuse_out, scalar, shape_of, strong)
 from minijax.numpy.ufuncs import pick, truth
 from minijax.runtime.call import fused
 
@@ -331,7 +331,7 @@ def count_nonzero(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Ar
 def _count(a: Any, axes: tuple[int, ...], where: Any, dtype: Any, keepdims: bool) -> Any:
     """How many elements are averaged: a number, or an array where a mask says so."""
     if where is None:
-        return scalar(math.prod([a.shape[i] for i in axes]), dtype)
+        return number(math.prod([a.shape[i] for i in axes]), dtype)
     mask = broadcast(as_array(where), a.shape)
     return _sum.body(mask, axes, dtype, keepdims)
 
@@ -394,9 +394,9 @@ def _variance(name: str, a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: boo
     total = keep_axes(total, axes, square.ndim) if keepdims else total
     freedom = math.prod([a.shape[i] for i in axes]) - ddof
     out = structural.convert_element_type(
-        lax.div(total, scalar(freedom, square.dtype)), result)
-    if freedom > 0 and result in INEXACT:
-        return out
+        lax.div(total, number(freedom, square.dtype)), result)
+    if not dims.constant(freedom) or (freedom > 0 and result in INEXACT):
+        return out  # of symbolic sizes: the quotient is nan, too, without degrees of freedom
     return pick(scalar(freedom > 0, BOOL), out, np.nan)  # no degrees of freedom: nan
 
 

@@ -22,7 +22,7 @@ from minijax.base import dtypes, errors
 from minijax.base.util import canonicalize_axis
 from minijax.core import get_aval, is_tracer, structural
 from minijax.lax.rules import ArrayLike
-from minijax.numpy import at, host, indexing, promotion, ufuncs
+from minijax.numpy import at, dtypes_api, host, indexing, promotion, ufuncs
 from minijax.numpy.sorting import position_dtype
 from minijax.runtime.call import fused
 
@@ -177,6 +177,7 @@ def put_along_axis(arr: ArrayLike, indices: ArrayLike, values: ArrayLike, axis: 
 @fused(static_argnums=3)
 def _put_along_axis(x: Any, indices: Any, values: Any, options: tuple) -> Any:
     axis, mode = options
+    x = promotion.operand("put_along_axis", x)
     shape = np.shape(x)
     x, indices, axis = _along("put_along_axis", x, indices, axis)
     wide = tuple(m if i == axis else max(n, m)
@@ -196,16 +197,15 @@ def put(a: ArrayLike, ind: ArrayLike, v: ArrayLike, mode: str | None = None, *,
     mode: "clip" (default), "wrap", or as in `x.at[...].set`.
     """
     _not_inplace("put", inplace)
+    a, ind, v = promotion.arguments("put", a, ind, v)
     if not np.size(a) or not np.size(ind) or not np.size(v):
-        return promotion.as_array(promotion.operand("put", a))
+        return promotion.as_array(a)
     return _put(a, ind, v, mode)
 
 
 @fused(static_argnums=3)
 def _put(x: Any, indices: Any, values: Any, mode: str | None) -> Any:
-    x = promotion.as_array(promotion.operand("put", x))
-    indices = promotion.as_array(promotion.operand("put", indices, 1))
-    values = promotion.as_array(promotion.operand("put", values, 2))
+    x, indices, values = map(promotion.as_array, (x, indices, values))
     flat = structural.reshape(x, (x.size,))
     indices = structural.reshape(indices, (indices.size,))
     values = _repeated(structural.reshape(values, (values.size,)), indices.size)
@@ -231,13 +231,14 @@ def _repeated(x: Any, size: int) -> Any:
 def place(arr: ArrayLike, mask: ArrayLike, vals: ArrayLike, *, inplace: bool = True) -> Any:
     """A copy of `arr` with values, repeated as needed, where `mask`; needs inplace=False."""
     _not_inplace("place", inplace)
+    arr, mask, vals = promotion.arguments("place", arr, mask, vals)
     if np.size(arr) != np.size(mask):
         raise ValueError(errors.describe("place: arr and mask must be the same size",
                                          because=f"{np.shape(arr)} and {np.shape(mask)}",
                                          fix="broadcast the mask first"))
     if not np.size(vals):
         if not np.size(arr):
-            return promotion.as_array(promotion.operand("place", arr))
+            return promotion.as_array(arr)
         raise ValueError(errors.describe("Cannot place values from an empty array",
                                          fix="give at least one value"))
     return _place(arr, mask, vals)
@@ -245,8 +246,7 @@ def place(arr: ArrayLike, mask: ArrayLike, vals: ArrayLike, *, inplace: bool = T
 
 @fused
 def _place(x: Any, mask: Any, values: Any) -> Any:
-    x = promotion.as_array(promotion.operand("place", x))
-    values = promotion.as_array(promotion.operand("place", values, 2))
+    x, values = promotion.as_array(x), promotion.as_array(values)
     values = _repeated(structural.reshape(values, (values.size,)), x.size)
     flat = structural.reshape(x, (x.size,))
     positions = _nonzero.body(structural.reshape(promotion.as_array(mask), (x.size,)), x.size,
@@ -264,6 +264,7 @@ def fill_diagonal(a: ArrayLike, val: ArrayLike, wrap: bool = False, *,
     if wrap:
         raise NotImplementedError(errors.describe(
             "wrap=True is not implemented, must use wrap=False", fix="wrap=False"))
+    a, val = promotion.arguments("fill_diagonal", a, val)
     shape = np.shape(a)
     if len(shape) < 2:
         raise ValueError(errors.describe("array must be at least 2-d",
@@ -295,7 +296,7 @@ def nonzero(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) ->
 
     `size` fixes how many (needed under jit); missing ones are `fill_value` (0, or one per axis).
     """
-    promotion.check_array_like("nonzero", a)
+    a = promotion.operand("nonzero", a)
     ndim = np.ndim(a)
     if not ndim:
         raise ValueError(errors.describe(
@@ -354,7 +355,7 @@ def _unraveled(flat: Any, shape: Sequence[int]) -> list:
 
 def argwhere(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) -> Any:
     """The positions of elements other than zero, one row each."""
-    promotion.check_array_like("argwhere", a)
+    a = promotion.operand("argwhere", a)
     rank = np.ndim(a)
     x = promotion.as_array(a)
     found = nonzero(x if rank else lax.expand_dims(x, (0,)), size=size, fill_value=fill_value)
@@ -369,7 +370,7 @@ def _stack_columns(*columns: Any) -> Any:
 
 def flatnonzero(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) -> Any:
     """The flat positions of elements other than zero."""
-    promotion.check_array_like("flatnonzero", a)
+    a = promotion.operand("flatnonzero", a)
     values = host.elements(a) if size is None else None
     if values is not None:
         return host.array(np.flatnonzero(values).astype(position_dtype()), a)
@@ -443,8 +444,8 @@ def ravel_multi_index(multi_index: Sequence[ArrayLike], dims: Sequence[int], mod
         raise ValueError(errors.describe(f"invalid order={order!r}. Expected 'C' or 'F'",
                                          fix="order='C'"))
     dims = tuple(operator.index(n) for n in dims)
+    multi_index = promotion.arguments("ravel_multi_index", *multi_index)
     for index in multi_index:
-        promotion.check_array_like("ravel_multi_index", index)
         found = get_aval(index).dtype
         if not dtypes.issubdtype(found, np.integer):
             raise ValueError(errors.describe(f"dtype={found!r} is not an integer type.",
@@ -525,7 +526,7 @@ def diag_indices(n: int, ndim: int = 2) -> tuple:
 
 def diag_indices_from(arr: ArrayLike) -> tuple:
     """The positions of the main diagonal of `arr`, whose axes have one size."""
-    promotion.check_array_like("diag_indices_from", arr)
+    arr = promotion.operand("diag_indices_from", arr)
     shape = np.shape(arr)
     if len(shape) < 2:
         raise ValueError(errors.describe("input array must be at least 2-d",
@@ -548,7 +549,7 @@ def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple:
 
 
 def _matrix_shape(arr: Any) -> tuple[int, int]:
-    shape = tuple(arr.shape) if hasattr(arr, "shape") else np.shape(arr)
+    shape = tuple(arr.shape) if hasattr(arr, "shape") else dtypes_api.shape(arr)
     if len(shape) != 2:
         raise ValueError(errors.describe("Only 2-D inputs are accepted",
                                          because=f"the shape is {shape}", fix="pass a matrix"))
@@ -584,7 +585,7 @@ def compress(condition: ArrayLike, a: ArrayLike, axis: int | None = None, *,
     `size` fixes how many (needed under jit); missing ones are `fill_value`.
     """
     promotion.refuse_out("compress", out)
-    promotion.check_array_like("compress", condition, a, fill_value)
+    condition, a, fill_value = promotion.arguments("compress", condition, a, fill_value)
     if np.ndim(condition) != 1:
         raise ValueError(errors.describe("condition must be a 1D array",
                                          because=f"its shape is {np.shape(condition)}",
@@ -629,7 +630,7 @@ def _get_or_fill(x: Any, positions: Any, fill_value: Any, axis: int) -> Any:
 def extract(condition: ArrayLike, arr: ArrayLike, *, size: int | None = None,
             fill_value: ArrayLike = 0) -> Any:
     """The elements of `arr` where `condition` is true; `size` as in `compress`."""
-    promotion.check_array_like("extract", condition, arr)
+    condition, arr = promotion.arguments("extract", condition, arr)
     condition = promotion.as_array(condition)
     return compress(structural.reshape(condition, (condition.size,)), arr, size=size,
                     fill_value=fill_value)
@@ -641,7 +642,7 @@ def choose(a: ArrayLike, choices: Any, out: None = None, mode: str = "raise") ->
     mode: what an index outside means: "raise" (needs known values), "wrap", "clip".
     """
     promotion.refuse_out("choose", out)
-    promotion.check_array_like("choose", a)
+    a = promotion.operand("choose", a)
     if not dtypes.issubdtype(get_aval(a).dtype, np.integer):
         raise ValueError(errors.describe("`a` array must be integer typed",
                                          because=f"it has dtype {get_aval(a).dtype}",

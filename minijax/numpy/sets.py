@@ -70,8 +70,8 @@ def unique(ar: ArrayLike, return_index: bool = False, return_inverse: bool = Fal
             raise errors.ConcretizationTypeError(ar, _NEED_SIZE.format("unique"))
     shape = np.shape(ar)
     place = None if axis is None else canonicalize_axis(axis, len(shape))
-    if axis is not None and 0 in np.delete(shape, place):
-        size = 1 if size is None or shape[place] else size  # slices without elements are equal
+    if axis is not None and 0 in np.delete(shape, place) and (size is None or shape[place]):
+        size = 1  # slices without elements are equal
     elif size is None:
         size = int(_count_unique(ar, axis, equal_nan)) if 0 not in shape else 0
     elif fill_value is None and size and 0 in shape:
@@ -182,7 +182,7 @@ def _fill_missing(values: Any, missing: Any, fill_value: Any) -> Any:
 def unique_all(x: ArrayLike, /, *, size: int | None = None,
                fill_value: ArrayLike | None = None) -> _UniqueAllResult:
     """`unique` with all its results; NaNs count as different."""
-    promotion.check_array_like("unique_all", x)
+    x = promotion.operand("unique_all", x)
     return _UniqueAllResult(*unique(x, True, True, True, equal_nan=False, size=size,
                                     fill_value=fill_value))
 
@@ -190,7 +190,7 @@ def unique_all(x: ArrayLike, /, *, size: int | None = None,
 def unique_counts(x: ArrayLike, /, *, size: int | None = None,
                   fill_value: ArrayLike | None = None) -> _UniqueCountsResult:
     """The distinct elements and how often each occurs; NaNs count as different."""
-    promotion.check_array_like("unique_counts", x)
+    x = promotion.operand("unique_counts", x)
     return _UniqueCountsResult(*unique(x, return_counts=True, equal_nan=False, size=size,
                                        fill_value=fill_value))
 
@@ -198,7 +198,7 @@ def unique_counts(x: ArrayLike, /, *, size: int | None = None,
 def unique_inverse(x: ArrayLike, /, *, size: int | None = None,
                    fill_value: ArrayLike | None = None) -> _UniqueInverseResult:
     """The distinct elements and which of them each element is; NaNs count as different."""
-    promotion.check_array_like("unique_inverse", x)
+    x = promotion.operand("unique_inverse", x)
     return _UniqueInverseResult(*unique(x, return_inverse=True, equal_nan=False, size=size,
                                         fill_value=fill_value))
 
@@ -206,7 +206,7 @@ def unique_inverse(x: ArrayLike, /, *, size: int | None = None,
 def unique_values(x: ArrayLike, /, *, size: int | None = None,
                   fill_value: ArrayLike | None = None) -> Any:
     """The distinct elements; NaNs count as different."""
-    promotion.check_array_like("unique_values", x)
+    x = promotion.operand("unique_values", x)
     return unique(x, equal_nan=False, size=size, fill_value=fill_value)
 
 
@@ -261,7 +261,7 @@ def setdiff1d(ar1: ArrayLike, ar2: ArrayLike, assume_unique: bool = False, *,
               size: int | None = None, fill_value: ArrayLike | None = None) -> Any:
     """The distinct elements of the first array that the second lacks (padded with 0)."""
     fill_value = 0 if fill_value is None else fill_value
-    promotion.check_array_like("setdiff1d", ar1, ar2)
+    ar1, ar2 = promotion.arguments("setdiff1d", ar1, ar2)
     if not assume_unique:
         out = _combined("setdiff1d", (ar1, ar2), size, fill_value)
         return promotion.convert(out, get_aval(ar1).dtype)
@@ -287,7 +287,7 @@ def intersect1d(ar1: ArrayLike, ar2: ArrayLike, assume_unique: bool = False,
 def _combined(name: str, arrays: tuple[Any, Any], size: int | None, fill_value: Any,
               **options: bool) -> Any:
     """The set operation `name`: NumPy's if the size is free, else one program."""
-    promotion.check_array_like(name, *arrays)
+    arrays = promotion.arguments(name, *arrays)
     if size is None:
         found = _on_host(name, arrays, options)
         if found is not None:
@@ -366,8 +366,9 @@ def _pick(name: str, size: int, fill_value: Any, x: Any, y: Any) -> tuple:
             promotion.convert(fill_value, values.dtype), (size,), ())
         return out, places, places
     if fill_value is None and size:
-        first = lax.min(lax.index_in_dim(places, 0, keepdims=False), places.dtype.type(n - 1))
-        fill_value = indexing.getitem_traced(values, first)
+        place = lax.index_in_dim(places, 0, keepdims=False)
+        first = indexing.getitem_traced(values, lax.min(place, places.dtype.type(n - 1)))
+        fill_value = lax.select(lax.lt(place, places.dtype.type(n)), first, lax.full_like(first, 0))
     fills = (0 if fill_value is None else fill_value, np.size(x), np.size(y))
     return tuple(selection._get_or_fill.body(part, places, fill, 0)
                  for part, fill in zip((values, *firsts), fills))

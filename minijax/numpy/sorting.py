@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minijax import lax
-from minijax.base import dtypes, errors
+from minijax.base import dims, dtypes, errors
 from minijax.base.util import canonicalize_axis
 from minijax.core import get_aval, structural
 from minijax.lax.control_flow.loops import fori_loop
@@ -170,6 +170,7 @@ def searchsorted(a: ArrayLike, v: ArrayLike, side: str = "left", sorter: ArrayLi
         raise ValueError(errors.describe(
             f"invalid argument method={method!r}, expected one of {list(_METHODS)}",
             fix="method='scan'"))
+    a, v, sorter = promotion.arguments("searchsorted", a, v, sorter)
     if np.ndim(a) != 1:
         raise ValueError(errors.describe("a should be 1-dimensional",
                                          because=f"its shape is {np.shape(a)}", fix="a.ravel()"))
@@ -192,7 +193,7 @@ def _searchsorted(a: Any, v: Any, side: str, sorter: Any, method: str) -> Any:
 
 def _place_dtype(size: int) -> np.dtype:
     """The dtype of places in a sorted vector: int32, with x64 too, unless it is longer."""
-    return np.dtype(np.int32 if size <= np.iinfo(np.int32).max else np.int64)
+    return np.dtype(np.int64 if dims.below(np.iinfo(np.int32).max, size) else np.int32)
 
 
 def _before(x: Any, y: Any, or_equal: bool) -> Any:
@@ -259,6 +260,7 @@ def _by_bisection(a: Any, v: Any, side: str, dtype: np.dtype, loop: bool) -> Any
 def digitize(x: ArrayLike, bins: ArrayLike, right: bool = False, *,
              method: str | None = None) -> Any:
     """The number of the bin that each element falls into; `bins` ascends or descends."""
+    x, bins = promotion.arguments("digitize", x, bins)
     if np.ndim(bins) != 1:
         raise ValueError(errors.describe(f"digitize: bins must be a 1-dimensional array; got "
                                          f"bins of shape {np.shape(bins)}", fix="bins.ravel()"))
@@ -292,7 +294,7 @@ def bincount(x: ArrayLike, weights: ArrayLike | None = None, minlength: int = 0,
     `length` is the size of the result (elements beyond it do not count); under jit it must be
     given. Negative elements count as 0.
     """
-    promotion.check_array_like("bincount", x)
+    x, weights = promotion.arguments("bincount", x, weights)
     aval = get_aval(x)
     if not dtypes.issubdtype(aval.dtype, np.integer):
         raise TypeError(errors.describe(

@@ -45,7 +45,7 @@ def quantile(a: ArrayLike, q: ArrayLike, axis: int | tuple[int, ...] | None = No
     The axis of `q`, if it has one, comes first. Weights need method="inverted_cdf".
     """
     _refuse("quantile", out, overwrite_input)
-    promotion.check_array_like("quantile", a, q)
+    a, q = promotion.arguments("quantile", a, q)
     return _quantile(a, q, weights, (reductions.static_axis(axis), method, bool(keepdims), False))
 
 
@@ -54,7 +54,7 @@ def nanquantile(a: ArrayLike, q: ArrayLike, axis: int | tuple[int, ...] | None =
                 keepdims: bool = False, *, weights: ArrayLike | None = None) -> Any:
     """`quantile` of the elements that are not NaN."""
     _refuse("nanquantile", out, overwrite_input)
-    promotion.check_array_like("nanquantile", a, q)
+    a, q = promotion.arguments("nanquantile", a, q)
     return _quantile(a, q, weights, (reductions.static_axis(axis), method, bool(keepdims), True))
 
 
@@ -63,7 +63,7 @@ def percentile(a: ArrayLike, q: ArrayLike, axis: int | tuple[int, ...] | None = 
                keepdims: bool = False, *, weights: ArrayLike | None = None,
                out_sharding: Any = None) -> Any:
     """`quantile` with `q` in percent."""
-    promotion.check_array_like("percentile", a, q)
+    a, q = promotion.arguments("percentile", a, q)
     return quantile(a, _share(q), axis, out, overwrite_input, method, keepdims, weights=weights)
 
 
@@ -71,7 +71,7 @@ def nanpercentile(a: ArrayLike, q: ArrayLike, axis: int | tuple[int, ...] | None
                   out: None = None, overwrite_input: bool = False, method: str = "linear",
                   keepdims: bool = False, *, weights: ArrayLike | None = None) -> Any:
     """`nanquantile` with `q` in percent."""
-    promotion.check_array_like("nanpercentile", a, q)
+    a, q = promotion.arguments("nanpercentile", a, q)
     return nanquantile(a, _share(q), axis, out, overwrite_input, method, keepdims,
                        weights=weights)
 
@@ -162,7 +162,7 @@ def _from_sorted(rows: Any, q: Any, method: str, skip_nan: bool) -> Any:
         top = lax.sub(count, dtype.type(1))
         top = structural.broadcast_in_dim(top, shape, tuple(range(q.ndim, len(shape))))
     else:
-        top = structural.broadcast_in_dim(dtype.type(size - 1), shape, ())
+        top = structural.broadcast_in_dim(promotion.number(size - 1, dtype), shape, ())
     if method == "inverted_cdf":
         count = lax.add(top, dtype.type(1))
         position = lax.sub(lax.ceil(lax.mul(share, count)), dtype.type(1))
@@ -231,7 +231,7 @@ def _bins(name: str, bins: Any) -> Any:
     if isinstance(bins, str):
         raise NotImplementedError(errors.describe("string values for `bins` not implemented.",
                                                   fix="give a number of bins"))
-    promotion.check_array_like(name, bins)
+    bins = promotion.operand(name, bins)
     if np.ndim(bins):
         return bins
     return int(bins)
@@ -240,7 +240,7 @@ def _bins(name: str, bins: Any) -> Any:
 def histogram_bin_edges(a: ArrayLike, bins: ArrayLike = 10, range: Any = None,
                         weights: ArrayLike | None = None) -> Any:
     """The edges of `bins` equal bins from the smallest to the largest element, or in `range`."""
-    promotion.check_array_like("histogram_bin_edges", a)
+    a = promotion.operand("histogram_bin_edges", a)
     bins = _bins("histogram_bin_edges", bins)
     if np.ndim(bins):
         dtype = promotion.inexact_dtype(promotion.dtype_of(a))
@@ -255,8 +255,7 @@ def _pair(range: Any) -> Any:
 
 @fused(static_argnums=1)
 def _edges(a: Any, bins: int, range: Any) -> Any:
-    a = promotion.as_array(promotion.promote_inexact(promotion.operand("histogram_bin_edges",
-                                                                       a))[0])
+    a = promotion.as_array(promotion.promote_inexact(a)[0])
     if range is None:
         low, high = reductions._min.body(a), reductions._max.body(a)
     else:
@@ -274,7 +273,7 @@ def histogram(a: ArrayLike, bins: ArrayLike = 10, range: Any = None,
 
     With `density` the integral over the bins is 1. The last bin includes its upper edge.
     """
-    promotion.check_array_like("histogram", a)
+    a, weights = promotion.arguments("histogram", a, weights)
     bins = _bins("histogram", bins)
     if weights is not None and np.shape(weights) != np.shape(a):
         raise ValueError(errors.describe("weights should have the same shape as a.",
@@ -286,12 +285,12 @@ def histogram(a: ArrayLike, bins: ArrayLike = 10, range: Any = None,
 
 @fused(static_argnums=3)
 def _histogram(a: Any, edges: Any, weights: Any, density: bool) -> Any:
-    a = promotion.as_array(promotion.promote_inexact(promotion.operand("histogram", a))[0])
+    a = promotion.as_array(promotion.promote_inexact(a)[0])
     a = structural.reshape(a, (a.size,))
     if weights is None:
         weights = structural.broadcast_in_dim(a.dtype.type(1), a.shape, ())
     else:
-        weights, = promotion.promote_inexact(promotion.operand("histogram", weights))
+        weights, = promotion.promote_inexact(weights)
         weights = promotion.as_array(weights)
         weights = structural.reshape(weights, (weights.size,))
     counts = sorting._bincount.body(_bin_numbers(a, edges), weights, edges.shape[0] + 1)
@@ -317,7 +316,7 @@ def histogram2d(x: ArrayLike, y: ArrayLike, bins: Any = 10, range: Any = None,
                 weights: ArrayLike | None = None,
                 density: bool | None = None) -> tuple[Any, Any, Any]:
     """`histogramdd` of the points (x, y): counts, edges of x, edges of y."""
-    promotion.check_array_like("histogram2d", x, y)
+    x, y = promotion.arguments("histogram2d", x, y)
     if np.ndim(x) != 1 or np.shape(x) != np.shape(y):
         raise ValueError(errors.describe("x and y must have the same length.",
                                          because=f"{np.shape(x)} and {np.shape(y)}",
@@ -339,7 +338,7 @@ def histogramdd(sample: ArrayLike, bins: Any = 10, range: Any = None,
                 weights: ArrayLike | None = None,
                 density: bool | None = None) -> tuple[Any, list]:
     """How many rows of `sample` fall into each box of a grid, and the edges along each axis."""
-    promotion.check_array_like("histogramdd", sample)
+    sample, weights = promotion.arguments("histogramdd", sample, weights)
     count, axes = np.shape(sample)
     if weights is not None and np.shape(weights) != (count,):
         raise ValueError(errors.describe("should have one weight for each sample.",
@@ -355,7 +354,7 @@ def histogramdd(sample: ArrayLike, bins: Any = 10, range: Any = None,
         raise ValueError(errors.describe(
             f"For sample.shape[1]={axes} the sequence of range pairs must have length {axes}",
             fix="a list of one pair, or None, for each column"))
-    x = promotion.as_array(promotion.operand("histogramdd", sample))
+    x = promotion.as_array(sample)
     edges = [histogram_bin_edges(lax.index_in_dim(x, i, 1, keepdims=False), bins[i],
                                  None if range is None else range[i])
              for i in builtins.range(axes)]
@@ -396,7 +395,7 @@ def cov(m: ArrayLike, y: ArrayLike | None = None, rowvar: bool = True, bias: boo
         ddof: int | None = None, fweights: ArrayLike | None = None,
         aweights: ArrayLike | None = None, dtype: Any = None) -> Any:
     """The covariance matrix of variables in rows (columns if not `rowvar`) of m, and of y."""
-    promotion.check_array_like("cov", m)
+    m, y, fweights, aweights = promotion.arguments("cov", m, y, fweights, aweights)
     if np.ndim(m) > 2:
         raise ValueError(errors.describe("m has more than 2 dimensions",
                                          because=f"its shape is {np.shape(m)}", fix="reshape it"))
@@ -427,8 +426,8 @@ def _check_weights(name: str, weights: Any) -> None:
 @fused(static_argnums=4)
 def _cov(m: Any, y: Any, fweights: Any, aweights: Any, options: tuple) -> Any:
     rowvar, freedom, dtype = options
-    given = [promotion.operand("cov", x) for x in (m, y) if x is not None]
-    blocks = [_variables(x, rowvar) for x in promotion.promote_inexact(*given)]
+    blocks = [_variables(x, rowvar) for x in promotion.promote_inexact(
+        *(x for x in (m, y) if x is not None))]
     x = blocks[0] if len(blocks) == 1 else lax.concatenate(blocks, 0)
     if dtype is not None:
         x = promotion.convert(x, dtypes.check_user_dtype(dtype, "cov"))
@@ -474,7 +473,7 @@ def _weighted_norm(weights: Any, total: Any, aweights: Any, freedom: int) -> Any
 def corrcoef(x: ArrayLike, y: ArrayLike | None = None, rowvar: bool = True,
              dtype: Any = None) -> Any:
     """Pearson's correlation coefficients of the variables that `cov` takes."""
-    promotion.check_array_like("corrcoef", x)
+    x, y = promotion.arguments("corrcoef", x, y)
     return _corrcoef(x, y, bool(rowvar), dtype)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from minijax import lax
 from minijax.api.jit import jit
 from minijax.base import dtypes, errors
+from minijax.base.dims import symbolic_shape_or_none
 from minijax.core import aval_of
 from minijax.random.keys import as_key, random_split_p
 from minijax.runtime.place import device_put
@@ -31,6 +32,9 @@ def canonical_shape(name: str, shape: Any) -> tuple[int, ...]:
     try:
         sizes = tuple(map(operator.index, shape))
     except TypeError:
+        symbolic = symbolic_shape_or_none(shape)
+        if symbolic is not None:
+            return symbolic
         raise TypeError(errors.describe(
             f"Shapes must be 1D sequences of concrete values of integer type, got {shape}.",
             fix=f"jax.random.{name}(key, (3, 4))")) from None

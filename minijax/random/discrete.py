@@ -20,7 +20,7 @@ from minijax.core import aval_of
 from minijax.lax.rules import ArrayLike
 from minijax.random.common import (
     Shape, body, canonical_shape, draw, float_dtype, integer_dtype, placed, split_keys, spread)
-from minijax.random.keys import as_key, random_split_p
+from minijax.random.keys import as_key, clone, random_split_p
 from minijax.random.samplers import unit
 
 _FLOAT = np.dtype(np.float32)
@@ -47,7 +47,7 @@ def _poisson(key: Any, lam: Any, shape: tuple, dtype: Any) -> Any:
     small = (lam != lam) | (lam < 10)
     zero = lax.full_like(lam, 0)
     few = _count_products(key, lax.select(small, lam, zero), shape, dtype)
-    many = _reject_poisson(key, lax.select(small, lax.full_like(lam, 1e5), lam), shape, dtype)
+    many = _reject_poisson(clone(key), lax.select(small, lax.full_like(lam, 1e5), lam), shape, dtype)
     out = lax.select(small, few, many)
     return lax.select(lam == 0, lax.full_like(out, 0), out)
 
@@ -146,7 +146,7 @@ def _binomial_counts(key: Any, n: Any, p: Any) -> Any:
     whole = lax.floor(n)
     few = _sum_of_geometrics(key, lax.select(small, whole, lax.full_like(n, 0)),
                              safe_q)
-    many = _reject_binomial(key, lax.select(small, lax.full_like(n, 10000), whole),
+    many = _reject_binomial(clone(key), lax.select(small, lax.full_like(n, 10000), whole),
                             lax.select(small, lax.full_like(q, 0.5), safe_q))
     out = lax.select(small, few, many)
     invalid = bad_q | bad_n

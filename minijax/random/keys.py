@@ -122,10 +122,11 @@ def _make_aval(impl: PRNGImpl, shape: tuple[int, ...]) -> ShapedArray:
 class PRNGKeyArray(Array):
     """An array of random keys; `jax.random.key_data` shows the words."""
 
-    __slots__ = ("_impl", "_base_array", "aval", "__weakref__")
+    __slots__ = ("_impl", "_base_array", "aval", "_consumed", "__weakref__")
     __hash__ = None
 
     def __init__(self, impl: PRNGImpl, words: Any):
+        self._consumed = False  # with jax_debug_key_reuse: which keys have been drawn from
         self._impl = impl
         self._base_array = words
         aval = _AVALS.get((impl, words.shape))
@@ -336,7 +337,8 @@ random_unwrap_p = Primitive(
     physical=lambda avals, words: words, impl=lambda keys: keys._base_array)
 
 random_clone_p = Primitive("random_clone", shape=lambda keys: keys, jvp=nondifferentiable,
-                           physical=lambda avals, words: words, impl=lambda keys: keys)
+                           physical=lambda avals, words: words,
+                           impl=lambda keys: PRNGKeyArray(keys._impl, keys._base_array))
 
 for _primitive in (random_seed_p, random_split_p, random_fold_in_p, random_bits_p, random_wrap_p,
                    random_unwrap_p, random_clone_p):
@@ -459,6 +461,7 @@ def as_key(name: str, keys: Any, batched: bool = False) -> tuple[Any, bool]:
     if not typed:
         impl = _IMPLS[config.default_prng_impl.value]
         if config.legacy_prng_key.value != "allow":
+            _wrap(keys, impl)  # raises if they are no keys at all
             _refuse_raw()
         if type(keys) is ArrayImpl and core.state.trace is core.eval_trace and (
                 keys.shape == impl.key_shape and keys.dtype == np.uint32):

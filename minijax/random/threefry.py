@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minijax import lax
+from minijax.base import dims
 from minijax.base.config import config
 from minijax.core import Primitive, ShapedArray, align, nondifferentiable
 from minijax.lax.rules import broadcasting
@@ -75,7 +76,7 @@ def counters(shape: tuple[int, ...]) -> tuple[Any, Any]:
     """The index of each element of an array, as upper and lower words."""
     size = math.prod(shape)
     lo = lax.reshape(lax.iota(_WORD, size), shape) if len(shape) != 1 else lax.iota(_WORD, size)
-    if size <= 2 ** 32:
+    if not dims.below(2 ** 32, size):
         return np.uint32(0), lo
     rows = math.prod(shape[1:])  # 64-bit arithmetic on the index, one leading axis at a time
     if rows > 2 ** 32:

@@ -21,6 +21,7 @@ from minijax.base import config, dtypes, errors, jaxlib, monitoring, source, tre
 from minijax.core import (
     UNSPECIFIED, Jaxpr, Tracer, aval_of, check_operands, close, get_aval, is_ref,
     is_valid, jit_p, jit_params, returned_ref, staging_flag, state, trace_to_jaxpr, uses_refs)
+from minijax.passes import key_reuse
 from minijax.passes.discharge import Plain, bind_program, check_distinct, plain
 from minijax.runtime import arguments, backend, explain, place, special, where
 from minijax.runtime.arguments import CallDebug, Resolved
@@ -349,13 +350,19 @@ def on_values(traced: Traced, program: Plain) -> Traced:
                            donated=params["donated_invars"])
 
 
-def _execute(executable: Executable, jaxpr: Jaxpr, leaves: Sequence[Any]) -> list:
+def _execute(executable: Executable, jaxpr: Jaxpr, leaves: Sequence[Any],
+             shown: str = "jit-compiled function") -> list:
     """Run a program, unless an option forbids it, and look at its results if one asks for it."""
     if config.no_execution.value:
         raise RuntimeError(
             f"JAX tried to execute function jit({executable.name}), but the no_execution config "
             "option is set")
+    uses = key_reuse.uses_of(jaxpr) if config.debug_key_reuse.value else None
+    if uses is not None:
+        key_reuse.check_call(shown, uses, [*jaxpr.consts, *leaves])
     outs = executable.run(executable.arguments(leaves))
+    if uses is not None:
+        key_reuse.note_call(uses, [*jaxpr.consts, *leaves], outs)
     if special.enabled():
         special.check(executable.name, outs, jaxpr, leaves)
     return outs
@@ -372,7 +379,8 @@ def _overflow(traced: Traced, leaves: list) -> OverflowError:
 
 def fast_path(executable: Executable | None, out: Any, out_tree: Any) -> FastPath | None:
     """What C++ may remember of a call with result `out`; None when each call needs Python."""
-    if executable is None or executable.effects or special.enabled():
+    if (executable is None or executable.effects or special.enabled()
+            or config.debug_key_reuse.value):
         return None
     if executable.wrap is not None:
         if any(aval.dtype == dtypes.float0 for aval in executable.out_avals):
@@ -473,7 +481,7 @@ def fused(fun: Callable | None = None, *, static_argnames: str | Sequence[str] |
                                    _registry)
         for x in leaves:
             if type(x) not in _CONCRETE and not _is_concrete(x):
-                return fun(*args, **kwargs), None, True
+                return fun(*map(_unwrapped, args), **kwargs), None, True
         try:
             return _call_fused(fun, options, signature, len(args), leaves)
         except _NotImplementedResult:
@@ -484,6 +492,13 @@ def fused(fun: Callable | None = None, *, static_argnames: str | Sequence[str] |
     made = _make(fun, options, cache_miss, itself, _fused_cache)
     made.body = fun
     return made
+
+
+def _unwrapped(x: Any) -> Any:
+    """The array that an argument of an unusual type stands for: it may be a tracer."""
+    if isinstance(x, Tracer) or not hasattr(x, "__jax_array__"):
+        return x
+    return x.__jax_array__()
 
 
 def _is_concrete(x: Any) -> bool:
@@ -593,7 +608,7 @@ def _call_flat(options: FlatOptions, jaxpr_at: Callable, operands: tuple) -> tup
     executable = compile_jaxpr(
         jaxpr, options.name, placement, () if special.enabled() else options.donated,
         options.keep_unused, options.compiler_options)
-    outs = _execute(executable, jaxpr, operands)
+    outs = _execute(executable, jaxpr, operands, options.name)
     result = outs if options.multiple_results else outs[0]
     fast = fast_path(executable, result, tree.structure(result))
     return result, fast, fast is None

@@ -10,6 +10,7 @@ calls it has made sure of dtypes and shapes (the C++ jit by its key, AOT by comp
 import functools
 import hashlib
 import logging
+import operator
 import re
 import threading
 from collections import OrderedDict
@@ -200,21 +201,25 @@ def lower_jaxpr(
     placement: Placement,
     *,
     donated: Sequence[bool] = (),
-    keep_unused: bool = False,
+    keep_unused: bool | Sequence[bool] = False,
     arg_names: Callable[[], Sequence[str]] | None = None,
     result_names: Callable[[], Sequence[str]] | None = None,
     platform: str | None = None,
     embed_consts: bool = False,
+    shapes: Callable[[Sequence[bool]], Any] | None = None,
 ) -> Program:
     """Lower a top-level jaxpr; inputs that nobody reads are dropped unless `keep_unused`.
 
-    Large constants become arguments unless `embed_consts`.
+    Large constants become arguments unless `embed_consts`. `shapes`, for symbolic sizes, gives what
+    finds them (see lowering/dynamic.py) from which inputs are kept.
     """
     whole = jaxpr
     placement = placement.complete(len(jaxpr.invars), len(jaxpr.outvars))
     if mentions_keys(jaxpr):
         jaxpr = physicalize(jaxpr)
-    kept = (True,) * len(jaxpr.invars) if keep_unused else used_inputs(jaxpr)
+    kept = (True,) * len(jaxpr.invars) if keep_unused is True else used_inputs(jaxpr)
+    if keep_unused not in (True, False):
+        kept = tuple(map(operator.or_, kept, keep_unused))
     if not all(kept):
         jaxpr = jaxpr.replace(invars=_select(jaxpr.invars, kept))
     as_args = [not (embed_consts or _is_embedded(value)) for value in jaxpr.consts]
@@ -235,6 +240,7 @@ def lower_jaxpr(
         show_scope=show_scope,
         ordered_effects=ordered,
         devices=placement.devices,
+        **_context(shapes, kept),
         in_layouts=_select(map(mode, placement.in_layouts), kept) if placement.in_layouts else (),
         out_layouts=list(map(mode, placement.out_layouts)),
         **_sharding_texts(placement, jaxpr, kept, const_args),
@@ -242,6 +248,14 @@ def lower_jaxpr(
     _warn_unusable(lowered.unused_donations, jaxpr.in_avals, len(ordered) + len(const_args))
     return Program(whole, name, placement, kept, const_args, lowered, list(jaxpr.out_avals),
                    ordered)
+
+
+def _context(shapes: Callable | None, kept: Sequence[bool]) -> dict[str, Any]:
+    """What `lower` wants to know of symbolic sizes; nothing when there are none."""
+    found = shapes(kept) if shapes is not None else None
+    if found is None:
+        return {}
+    return {"context": functools.partial(lowering_package().DynamicContext, found)}
 
 
 def symbol_name(name: str) -> str:
@@ -400,6 +414,10 @@ def clear_caches() -> None:
 # ---------------------------------------------------------------------------- running
 
 
+_FACTS = ("name", "kept", "placement", "in_avals", "out_avals", "result_avals", "in_shardings",
+          "out_shardings", "ordered", "effects", "in_layouts")
+
+
 class Executable:
     """A loaded program.  `run` takes the kept arguments, as arrays where the program wants them."""
 
@@ -421,20 +439,40 @@ class Executable:
         self.in_shardings = shardings[count:]
         self.out_shardings = self._output_shardings()
         self.out_avals = list(map(place.located, self.out_avals, self.out_shardings))
-        # A program knows only the words of random keys; its callers get keys back.
-        wrap = [_wrapper(a) for a in program.jaxpr.out_avals]
-        self.wrap = wrap if any(wrap) else None
+        self.result_avals = program.jaxpr.out_avals
         self.ordered = program.ordered
         self.effects = program.jaxpr.effects
         self.in_layouts = (_select(self.placement.in_layouts, self.kept)
                            if any(map(mode, self.placement.in_layouts)) else None)
+        self._prepare_results()
+
+    def _prepare_results(self) -> None:
+        # A program knows only the words of random keys; its callers get keys back.
+        wrap = [_wrapper(a) for a in self.result_avals]
+        self.wrap = wrap if any(wrap) else None
         self.has_keys = any(map(is_extended, self.in_avals)) or self.wrap is not None
-        committed = program.placement.committed
+        committed = self.placement.committed
         self.out_committed = [committed] * len(self.out_avals)
         self.handlers = [
             place.result_handler(aval, sharding, committed)
             for aval, sharding in zip(self.out_avals, self.out_shardings, strict=True)
         ]
+
+    def facts(self) -> dict[str, Any]:
+        """All that `restored` needs beside the machine code."""
+        return {**{name: getattr(self, name) for name in _FACTS},
+                "const_args": [(np.asarray(x), x._sharding) for x in self.const_args]}
+
+    @classmethod
+    def restored(cls, loaded: Any, facts: dict[str, Any]) -> "Executable":
+        """The executable of `facts`, its code loaded again, in this or another process."""
+        found = object.__new__(cls)
+        found.loaded = loaded
+        for name in _FACTS:
+            setattr(found, name, facts[name])
+        found.const_args = [place.device_put(x, sharding) for x, sharding in facts["const_args"]]
+        found._prepare_results()
+        return found
 
     def _input_shardings(self, consts: Sequence[ArrayImpl]) -> list[Any]:
         """Where the constants and the kept arguments must be."""

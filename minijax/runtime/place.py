@@ -34,6 +34,7 @@ Sharding = jaxlib.Sharding
 SingleDeviceSharding = jaxlib.SingleDeviceSharding
 
 _put = jaxlib.batched_device_put
+_guards = jaxlib._jax.guard_lib.thread_local_state
 _copy_to = jaxlib.xc.batched_copy_array_to_devices_with_sharding
 _Semantics = jaxlib.ArrayCopySemantics
 _ALWAYS_COPY = jaxlib.HostBufferSemantics.IMMUTABLE_ONLY_DURING_CALL
@@ -294,7 +295,12 @@ def device_put(x: Any, device: Any = None, *, src: Any = None, donate: Any = Fal
             *leaves, devices=tuple(target_sharding(d) if isinstance(d, PartitionSpec) else d
                                    for d in devices), srcs=tuple(sources), copy_semantics=semantics)
     else:
-        outs = list(map(put_leaf, leaves, where, aliases, map(_layout_of, devices)))
+        guards = _guards()
+        guards.explicit_device_put = True  # a transfer guard may forbid implicit ones only
+        try:
+            outs = list(map(put_leaf, leaves, where, aliases, map(_layout_of, devices)))
+        finally:
+            guards.explicit_device_put = False
     return treedef.unflatten(outs)
 
 

@@ -12,6 +12,7 @@ import copy
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -129,6 +130,16 @@ class Traced(_Stage):
         return self._traced.debug.fun_name
 
     @property
+    def donated(self) -> tuple[bool, ...]:
+        """Which of the flat arguments are donated."""
+        return self._traced.donated
+
+    @property
+    def result_paths(self) -> tuple[str, ...]:
+        """What the results are called."""
+        return self._traced.debug.result_paths
+
+    @property
     def placement(self) -> Placement:
         """Where arguments and results are."""
         return self._placement
@@ -207,7 +218,7 @@ class Lowered(_Stage):
 class Compiled(_Stage):
     """A compiled function; call it with arguments of the types that it was compiled for."""
 
-    def __init__(self, lowered: Lowered, executable: Executable):
+    def __init__(self, lowered: Any, executable: Executable):
         super().__init__(lowered._traced, lowered.in_tree, lowered._options)
         self._executable = executable
         self._refs = lowered._refs
@@ -319,6 +330,25 @@ class Compiled(_Stage):
         executable = self._executable
         infos = map(struct_of, executable.out_avals, executable.out_shardings)
         return self.out_tree.unflatten(list(infos))
+
+    def facts(self) -> dict[str, Any]:
+        """All that `restored` needs beside the executable and the trees."""
+        traced = self._traced
+        return {"types": (traced.closed.in_avals, traced.closed.out_avals),
+                "donated": traced.donated, "names": self._names,
+                "moves": self._options.moves_arguments or self._options.device is not None}
+
+    @classmethod
+    def restored(cls, executable: Executable, in_tree: Any, out_tree: Any,
+                 facts: dict[str, Any]) -> "Compiled":
+        """A compiled function whose executable was loaded again."""
+        in_avals, out_avals = facts["types"]
+        traced = SimpleNamespace(
+            closed=SimpleNamespace(in_avals=in_avals, out_avals=out_avals), out_tree=out_tree,
+            donated=facts["donated"], debug=SimpleNamespace(arg_names=facts["names"]))
+        options = SimpleNamespace(device=None, moves_arguments=facts["moves"])
+        return cls(SimpleNamespace(_traced=traced, in_tree=in_tree, _options=options, _refs=None),
+                   executable)
 
     def _spread(self, of_kept: Sequence[Any]) -> list[Any]:
         """One entry per flat argument, None for the dropped ones."""

@@ -437,13 +437,13 @@ replaced.defvjp(lambda x: (3 * x, x), lambda x, g: (5 * x * g,), optimize_remat=
 def test_optimize_remat_runs_the_function_where_no_residuals_are_needed(wrap, forward):
     x = jnp.arange(1.0, 4.0)
     value, gradient = jax.value_and_grad(lambda x: wrap(replaced)(x).sum())(x)
-    assert_close(value, np.float32(forward * 6))
-    assert_close(gradient, 5 * np.asarray(x))
+    close(value, forward * 6)
+    close(gradient, 5 * np.asarray(x))
 
 
 def test_optimize_remat_differentiates_twice():
     def slope(x):
         return jax.grad(jax.checkpoint(replaced))(x)
-    assert_close(jax.jvp(slope, (2.0,), (1.0,)), (jnp.asarray(10.0), jnp.asarray(5.0)))
+    close(jax.jvp(slope, (2.0,), (1.0,)), (10.0, 5.0))
     with pytest.raises(NotImplementedError, match="symbolic zeros"):
         jax.custom_vjp(lambda x: x).defvjp(None, None, symbolic_zeros=True, optimize_remat=True)

@@ -217,3 +217,12 @@ def test_values_of_different_types():
     assert message(f, jnp.array([0, 1, 1])) == "scalar 0 (`check` failed)"
     assert message(f, jnp.array([1, 0, 1])) == "vector [1 0 1] (`check` failed)"
     assert message(f, jnp.array([1, 1, 0])) == "nothing (`check` failed)"
+
+
+@pytest.mark.parametrize(("index", "shown"), [(5, 5), (-4, -1)])
+def test_static_indices_are_checked_too(index, shown):
+    f = checkify.checkify(lambda x, i: x[i], errors=checkify.index_checks)
+    assert f"index {shown} is out of bounds for axis 0 with size 3" in f(
+        jnp.arange(3.), index)[0].get()
+    assert f(jnp.arange(3.), 2)[0].get() is None
+    assert checkify.checkify(lambda x: x[5])(jnp.arange(3.))[1] == 2

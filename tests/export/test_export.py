@@ -9,6 +9,7 @@ import pytest
 import minijax as jax
 import minijax.numpy as jnp
 from minijax import export
+from minijax.export import program
 
 X = jnp.arange(6.0).reshape(2, 3)
 
@@ -57,8 +58,8 @@ def test_other_arguments_are_refused(exported, args, text):
 def test_mistakes():
     with pytest.raises(ValueError, match="must be the result of `jit`"):
         export.export(f)
-    with pytest.raises(ValueError, match="platforms .*'vax'"):
-        export.export(jax.jit(f), platforms=("vax",))
+    with pytest.raises(ValueError, match="at least one platform"):
+        export.export(jax.jit(f), platforms=())
     with pytest.raises(ValueError, match="not a program that"):
         export.deserialize(b"something else")
     with pytest.raises(NotImplementedError, match="effects"):
@@ -128,15 +129,15 @@ class Scaled:
 
 
 def test_nodes_of_other_types():
-    program = export.export(jax.jit(lambda p, s: Pair(p.b, Scaled(s.value + p.a, s.unit))))(
+    made = export.export(jax.jit(lambda p, s: Pair(p.b, Scaled(s.value + p.a, s.unit))))(
         Pair(1.0, [2.0]), Scaled(3.0, "m"))
     with pytest.raises(ValueError, match="Cannot serialize PyTreeDef with node type"):
-        program.serialize()
+        made.serialize()
     export.register_namedtuple_serialization(Pair, serialized_name="tests.Pair")
     export.register_pytree_node_serialization(
         Scaled, serialized_name="tests.Scaled", serialize_auxdata=str.encode,
         deserialize_auxdata=bytes.decode)
-    out = export.deserialize(program.serialize()).call(Pair(1.0, [2.0]), Scaled(3.0, "m"))
+    out = export.deserialize(made.serialize()).call(Pair(1.0, [2.0]), Scaled(3.0, "m"))
     assert type(out) is Pair and out.a == [2.0] and (out.b.value, out.b.unit) == (4.0, "m")
     with pytest.raises(ValueError, match="Duplicate serialization registration"):
         export.register_namedtuple_serialization(Pair, serialized_name="tests.Other")
@@ -148,6 +149,6 @@ def test_calls_without_guarantees():
     assert export.DisabledSafetyCheck.platform().is_custom_call() is None
     text = 'stablehlo.custom_call @mine(%0)'
     with pytest.raises(ValueError, match="no compatibility guarantees: mine"):
-        export._check_calls(text, ())
-    assert export._check_calls(text, (check,)) is None
-    assert export._check_calls("stablehlo.custom_call @lapack_spotrf_ffi(%0)", ()) is None
+        program._check_calls(text, ())
+    assert program._check_calls(text, (check,)) is None
+    assert program._check_calls("stablehlo.custom_call @lapack_spotrf_ffi(%0)", ()) is None

@@ -218,7 +218,9 @@ def _with_own_index(mat: BCOO, data: Array, indices: Array, size: int, last: boo
 def _sparse_to_dense(mat: BCOO) -> BCOO:
     """The last sparse axis as the first dense one."""
     size = mat.split()[1][-1]
-    chosen = mat.indices[..., -1:] == np.arange(size, dtype=mat.indices.dtype)
+    shape = (*mat.indices.shape[:-1], size)
+    own = lax.broadcasted_iota(mat.indices.dtype, shape, len(shape) - 1)
+    chosen = mat.indices[..., -1:] == own
     data = jnp.expand_dims(mat.data, mat.n_batch + 1)
     data = jnp.where(beside(chosen, data), data, jnp.zeros((), data.dtype))
     return BCOO((data, mat.indices[..., :-1]), shape=mat.shape)
@@ -227,8 +229,8 @@ def _sparse_to_dense(mat: BCOO) -> BCOO:
 def _sparse_to_batch(mat: BCOO) -> BCOO:
     """The first sparse axis as the last batch one."""
     n, size = mat.n_batch, mat.split()[1][0]
-    own = np.arange(size, dtype=mat.indices.dtype)[:, None]
-    chosen = mat.indices[..., None, :, 0] == own
+    shape = (*mat.indices.shape[:n], size, mat.nse)
+    chosen = mat.indices[..., None, :, 0] == lax.broadcasted_iota(mat.indices.dtype, shape, n)
     data = masked(jnp.expand_dims(mat.data, n), chosen)
     indices = jnp.broadcast_to(mat.indices[..., None, :, 1:], (
         *mat.indices.shape[:n], size, mat.nse, mat.n_sparse - 1))

@@ -51,7 +51,10 @@ def whole(mat: BCOO) -> tuple[Array, Array]:
 
 def inside(indices: Array, sizes: Sequence[int]) -> Array:
     """Which entries are no padding."""
-    return jnp.all(indices < np.array(sizes, indices.dtype), axis=-1)
+    mask = jnp.ones(indices.shape[:-1], bool)
+    for col, size in zip(columns(indices), sizes):
+        mask = mask & (col < size)
+    return mask
 
 
 def beside(mask: Array, data: Array) -> Array:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Set
 from typing import Any
 
 from minijax.base import errors
+from minijax.base.dims import constant, max_dim, min_dim
+from minijax.base.errors import InconclusiveDimensionOperation
 from minijax.core.avals import _aval_of as pytype_aval_mappings
 from minijax.core.avals import AbstractValue, ShapedArray, abstract_token, get_aval
 from minijax.core.effects import Effect
@@ -89,22 +91,12 @@ def concrete_or_error(force: Callable | None, val: Any, context: str = "") -> An
 
 def is_constant_dim(d: Any) -> bool:
     """Whether the size of a dimension is a number."""
-    return type(d) is int or hasattr(d, "__index__")
+    return constant(d)
 
 
 def is_constant_shape(s: Any) -> bool:
     """Whether all sizes in a shape are numbers."""
-    return all(map(is_constant_dim, s))
-
-
-def max_dim(d1: Any, d2: Any) -> Any:
-    """The greater of two sizes."""
-    return d1 if d1 >= d2 else d2
-
-
-def min_dim(d1: Any, d2: Any) -> Any:
-    """The smaller of two sizes."""
-    return d1 if d1 <= d2 else d2
+    return constant(*s)
 
 
 # --- the tracing state -------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minijax.base import config, dtypes, errors, tree
+from minijax.base.dims import is_symbolic_dim
 from minijax.base.util import canonicalize_axis
 from minijax.core import (AxisData, aval_of, batch, convert_element_type, materialize,
                           to_concrete)
@@ -35,7 +36,8 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, T], T], init_val:
     if not callable(body_fun):
         raise TypeError(errors.describe("lax.fori_loop: body_fun argument should be callable.",
                                         fix="lax.fori_loop(0, 3, lambda i, x: x + i, 0)"))
-    lower, upper = _bounds(lower, upper)
+    lower, upper = _bounds(*[x.dimension_as_value() if is_symbolic_dim(x) else x
+                             for x in (lower, upper)])
     start, stop = _concrete_int(lower), _concrete_int(upper)
     if config.disable_jit_state.value and start is not None and stop is not None:
         for i in range(start, stop):
