@@ -238,10 +238,9 @@ def portable_bytes(module: Module) -> bytes:
     version = _stablehlo.get_version_from_compatibility_requirement(
         _stablehlo.StablehloCompatibilityRequirement.WEEK_4)
     with module.context:
-        copy = module.operation.clone()
-        PassManager.parse("builtin.module(strip-debuginfo)").run(copy)
-        return _jax.mlir.serialize_portable_artifact(
-            Module.parse(str(copy)), version, use_mixed_serialization=True)
+        copy = Module.parse(str(module))
+        PassManager.parse("builtin.module(strip-debuginfo)").run(copy.operation)
+        return _jax.mlir.serialize_portable_artifact(copy, version, use_mixed_serialization=True)
 
 
 def from_portable(code: bytes, context: Any) -> Module:

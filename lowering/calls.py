@@ -78,8 +78,7 @@ def checkpoint(ctx: Context, *args: Value, jaxpr: Any, prevent_cse: Any = True,
     elif differentiated and prevent_cse and any(prevent_cse):
         held = iter(optimization_barrier(ctx, *[x for x, p in zip(args, prevent_cse) if p]))
         args = tuple(next(held) if p else x for x, p in zip(args, prevent_cse))
-    part = "checkpoint/rematted_computation/" if differentiated else "checkpoint/"
-    return ctx.call(jaxpr, args, part)
+    return ctx.call(jaxpr, args, "checkpoint/")
 
 
 @rule("dce_sink")

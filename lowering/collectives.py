@@ -70,12 +70,16 @@ def _reduction(name: str, op_name: str) -> None:
 
 _reduction("psum", "stablehlo.add")
 _reduction("psum_invariant", "stablehlo.add")
+_reduction("unreduced_psum", "stablehlo.add")
 _reduction("pmax", "stablehlo.maximum")
 _reduction("pmin", "stablehlo.minimum")
 
 
 @rule("pvary")
-def pvary(ctx: Context, x: Value, **_: Any) -> Value:
+@rule("preduced")
+@rule("reduced_vary_cast_p")
+@rule("vary_unreduced_cast_p")
+def cast(ctx: Context, x: Value, **_: Any) -> Value:
     return x
 
 
@@ -127,6 +131,7 @@ def ppermute(ctx: Context, x: Value, *, axis_name: Any, perm: Sequence[tuple[int
 
 
 @rule("all_gather_invariant")
+@rule("all_gather_reduced")
 @rule("all_gather")
 def all_gather(ctx: Context, x: Value, *, all_gather_dimension: int, axis_name: Any, tiled: bool,
                axis_index_groups: Any = None, **_: Any) -> Value:
@@ -140,6 +145,7 @@ def all_gather(ctx: Context, x: Value, *, all_gather_dimension: int, axis_name: 
         use_global_device_ids=ctx.attr("unit"))
 
 
+@rule("unreduced_reduce_scatter")
 @rule("reduce_scatter")
 def reduce_scatter(ctx: Context, x: Value, *, scatter_dimension: int, axis_name: Any,
                    axis_size: int, tiled: bool, axis_index_groups: Any = None, **_: Any) -> Value:

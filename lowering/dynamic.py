@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from lowering.build import Body, Type, Value, ir
-from lowering.module import Context
+from lowering.module import IS_TOKEN, Context
 from lowering.rules import rule
 
 _FIRST_STAND_IN = 1 << 40
 _UNKNOWN = ir.ShapedType.get_dynamic_size()
 _SIZE = np.dtype(np.int64)
+_INNER_MAIN = "_wrapped_jax_export_main"  # a name that other readers of such modules know
 
 
 class Number:
@@ -151,20 +152,42 @@ class DynamicContext(Context):
 
     def function(self, name: str, inputs: Sequence[Type], outputs: Sequence[Type], body: Body, *,
                  public: bool, arg_locs: Sequence[Any] | None = None) -> ir.Operation:
-        names = () if public else self.shapes.names
-        outer = self.env
+        names = self.shapes.names
+        sizes = [self.tensor((), _SIZE)] * len(names)
+        made = super().function(_INNER_MAIN if public else name, sizes + list(inputs), outputs,
+                                self._with_variables(body), public=False,
+                                arg_locs=arg_locs and [self.loc] * len(names) + list(arg_locs))
+        callee = made.attributes["sym_name"].value
+        made.attributes["arg_attrs"] = ir.ArrayAttr.get(
+            [ir.DictAttr.get({"jax.global_constant": ir.StringAttr.get(key)}) for key in names]
+            + [ir.DictAttr.get({IS_TOKEN: ir.BoolAttr.get(True)} if kind == self.token_type
+                               else {}) for kind in inputs])
+        if not public:
+            self.mine.add(callee)
+            return made
+
+        def call(*args: Value) -> list[Value]:
+            env = self._solve([x for x in args if x.type != self.token_type])
+            results = Context.op(self, "func.call", [*[env[key].value for key in names], *args],
+                                 outputs, callee=ir.FlatSymbolRefAttr.get(callee))
+            return results if type(results) is list else [results]
+        return super().function(name, inputs, outputs, call, public=True, arg_locs=arg_locs)
+
+    def _with_variables(self, body: Body) -> Body:
+        """`body` with the dimension variables as leading arguments."""
+        names = self.shapes.names
 
         def with_variables(*args: Value) -> Any:
-            self.env = {key: Number(self, x) for key, x in zip(names, args)}
-            if public:
-                self.env = self._solve(args)
-            return body(*args[len(names):])
+            outer, self.env = self.env, {key: Number(self, x) for key, x in zip(names, args)}
+            results = body(*args[len(names):])
+            self.env = outer
+            return results
+        return with_variables
 
-        made = super().function(name, [self.tensor((), _SIZE)] * len(names) + list(inputs),
-                                outputs, with_variables, public=public, arg_locs=arg_locs)
-        self.env = outer
-        self.mine.add(made.attributes["sym_name"].value)
-        return made
+    def sealed(self, args: Sequence[Value], types: Sequence[Type],
+               body: Body) -> tuple[Sequence[Value], Sequence[Type], Body]:
+        sizes = [self.env[key].value for key in self.shapes.names]
+        return ([*sizes, *args], [*[x.type for x in sizes], *types], self._with_variables(body))
 
     def _solve(self, args: Sequence[Value]) -> dict[str, Number]:
         def size(argument: int, axis: int) -> Number:
@@ -264,7 +287,7 @@ def dim_as_value(ctx: DynamicContext, *, dim: Any) -> Value:
     return ctx.convert(ctx.number(dim).value, ctx.out_avals[0].dtype)
 
 
-# --- Operations whose result is shaped by an operand ------------------------------------------------
+# --- Operations whose result is shaped by an operand --------------------------------------------
 
 _DYNAMIC: dict[str, Callable] = {}
 
@@ -318,14 +341,15 @@ def _dynamic_slice(ctx: DynamicContext, operands: Any, results: Any, symbolic: A
     x, *given = operands
     starts, ends = [], []
     for start, size, whole in zip(given, slice_sizes, ctx.shape_of(x)):
-        first = ctx.number(0).operate(
-            "max", Number(ctx, ctx.convert(start, _SIZE)), 0).operate(
-            "min", Number(ctx, ctx.convert(start, _SIZE)), ctx.number(whole) - size)
+        first = Number(ctx, ctx.convert(start, _SIZE))
+        first = first.operate("min", first, ctx.number(whole) - size)
         first = first.operate("max", first, 0)
         starts.append(first)
         ends.append(first + size)
-    vectors = [ctx.concatenate([ctx.reshape(n.value, (1,)) for n in ns], 0) for ns in (starts, ends)]
-    return _append(ctx, "real_dynamic_slice", [x, *vectors, ctx.vector([1] * len(starts))], results)
+    vectors = [ctx.concatenate([ctx.reshape(n.value, (1,)) for n in numbers], 0)
+               for numbers in (starts, ends)]
+    return _append(ctx, "real_dynamic_slice", [x, *vectors, ctx.vector([1] * len(starts))],
+                   results)
 
 
 @dynamic("pad")

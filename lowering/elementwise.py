@@ -91,7 +91,8 @@ atanh = elementwise("atanh", "chlo.atanh")
 @rule("mul", spread=True)
 def mul(ctx: Context, x: Value, y: Value, *, out_dtype: Any = None, **_: Any) -> Value:
     if out_dtype is not None:
-        x, y = ctx.convert(x, out_dtype), ctx.convert(y, out_dtype)
+        dtype = ctx.out_avals[0].dtype
+        x, y = ctx.convert(x, dtype), ctx.convert(y, dtype)
     return ctx.op("stablehlo.multiply", (x, y), ctx.outs)
 
 

@@ -68,17 +68,20 @@ def _embedded(ctx: Context, exported: Any) -> _Guest:
         module = from_portable(exported.mlir_module_serialized, ctx.builder.context)
         if DYNAMIC in module.operation.attributes:
             ctx.module.operation.attributes[DYNAMIC] = ir.BoolAttr.get(True)
-        for named in [op for op in module.body.operations if "sym_name" in op.attributes]:
-            old = named.attributes["sym_name"].value
+        named = [op for op in module.body.operations if "sym_name" in op.attributes]
+        taken = {op.attributes["sym_name"].value for op in named}
+        for op in named:
+            old = op.attributes["sym_name"].value
             new = f"call_exported_{symbol(exported.fun_name)}"
-            if named.operation.name == "sdy.mesh":
-                new = old if _same_mesh(ctx, named) else _free_name(old, ctx.symbols)
+            if op.operation.name == "sdy.mesh":
+                new = old if _same_mesh(ctx, op) else _free_name(old, ctx.symbols, taken)
             else:
-                new = _free_name(new if old == "main" else f"{new}_{old}", ctx.symbols)
+                new = _free_name(new if old == "main" else f"{new}_{old}", ctx.symbols, taken)
             ir.SymbolTable.replace_all_symbol_uses(old, new, module.operation)
-            ir.SymbolTable.set_symbol_name(named.operation, new)
+            ir.SymbolTable.set_symbol_name(op.operation, new)
+            taken.add(new)
             if old == "main":
-                main = named
+                main = op
         found = ctx.functions[exported] = _described(main)
         for function in module.body.operations:
             if function.attributes["sym_name"].value not in ctx.symbols:
@@ -114,9 +117,9 @@ def _described(main: Any) -> _Guest:
                   shardings("res_attrs", len(kind.results)))
 
 
-def _free_name(wanted: str, symbols: Any) -> str:
+def _free_name(wanted: str, symbols: Any, taken: set[str]) -> str:
     name, count = wanted, 0
-    while name in symbols:
+    while name in symbols or name in taken:
         count += 1
         name = f"{wanted}_{count}"
     return name

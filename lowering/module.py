@@ -15,12 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lowering import rules
-from lowering.build import (Module, Type, Value, builder, bytecode, ir, moved, portable_bytes,
+from lowering.build import (Body, Module, Type, Value, builder, bytecode, ir, moved, portable_bytes,
                             stripped_bytecode)
 from lowering.tokens import TokenEmitter
 
 # The attribute of a module in which some shapes are not known.
 DYNAMIC = "jax.uses_shape_polymorphism"
+# The attribute of arguments and results that are tokens.
+IS_TOKEN = "jax.token"
 
 # A jit of at most this many equations is copied to its caller: a call and a function cost more.
 INLINE_EQUATIONS = 6
@@ -113,6 +115,11 @@ class Context(TokenEmitter):
         """The tensor type of an aval."""
         return self.tensor(aval.shape, aval.dtype)
 
+    def sealed(self, args: Sequence[Value], types: Sequence[Type],
+               body: Body) -> tuple[Sequence[Value], Sequence[Type], Body]:
+        """Operands, their types and the body of a region that sees no values around it."""
+        return args, types, body
+
     def finish(self) -> None:
         """Whatever is to be done when the module has all of its operations."""
 
@@ -151,7 +158,8 @@ class Context(TokenEmitter):
             where = unknown if source is None or locate is None else locate(source)
             inner, attributes = scope, None
             if eqn.scope:
-                inner, attributes = f"{scope}{self.show_scope(eqn.scope)}/", attributes_in(eqn.scope)
+                inner = f"{scope}{self.show_scope(eqn.scope)}/"
+                attributes = attributes_in(eqn.scope)
             self.loc = loc = named(inner + name, where)
             self.eqn = eqn
             rule = table.get(name)
@@ -291,7 +299,7 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
     `eqn.source` become locations. Operations are named `scope` (default: `name`),
     `show_scope(eqn.scope)`, primitive. A token for each of `ordered_effects` comes before all
     arguments and results. With `manual_mesh` all of it is inside a manual region of that mesh.
-    `context` makes the Context; see dynamic.py for another one.
+    `context` makes the Context.
     """
     ctx = context(platform, expand, code_to_filename, show_scope)
     ctx.set_devices(devices, spmd, manual_mesh)
@@ -304,8 +312,7 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
     shardings = [None] * len(tokens) + (list(const_shardings) or [None] * sum(as_args))
     shardings += list(in_shardings) or [None] * n_in
     results = [None] * len(tokens) + (list(out_shardings) or [None] * len(jaxpr.outvars))
-    if result_names:
-        result_names = ["token"] * len(tokens) + list(result_names)
+    result_names = result_names and ["token"] * len(tokens) + list(result_names)
     modes = [None] * len(leading) + (list(in_layouts) or [None] * n_in)
     out_modes = [None] * len(tokens) + (list(out_layouts) or [None] * len(jaxpr.outvars))
     donations = _donations(donors, inputs, outputs, list(zip(shardings, modes)),
@@ -322,12 +329,12 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
             "main", [ctx.type(v.aval) for v in inputs], [ctx.type(v.aval) for v in outputs],
             ctx.threaded(ordered_effects, body), public=True,
             arg_locs=_argument_locations(ctx, arg_names, len(inputs)))
-        made.attributes["arg_attrs"] = _attributes_per_value(
-            ctx, [_argument_attributes(i, donations, shardings[i], modes[i])
-             for i in range(len(inputs))])
-        made.attributes["res_attrs"] = _attributes_per_value(
-            ctx, [_result_attributes(i, result_names, results[i], out_modes[i])
-                  for i in range(len(outputs))])
+        made.attributes["arg_attrs"] = _attributes_per_value(ctx, len(tokens), [
+            _argument_attributes(i, donations, shardings[i], modes[i])
+            for i in range(len(tokens), len(inputs))])
+        made.attributes["res_attrs"] = _attributes_per_value(ctx, len(tokens), [
+            _result_attributes(i, result_names, results[i], out_modes[i])
+            for i in range(len(tokens), len(outputs))])
         ctx.add_meshes()
         ctx.finish()
         ctx.module.operation.verify()
@@ -466,8 +473,8 @@ def _result_attributes(index: int, names: Sequence[str], sharding: str | None,
     return attributes
 
 
-def _attributes_per_value(ctx: Context, attributes: Sequence[dict]) -> Any:
+def _attributes_per_value(ctx: Context, tokens: int, attributes: Sequence[dict]) -> Any:
     return ir.ArrayAttr.get([
         ir.DictAttr.get({k: v if isinstance(v, ir.Attribute) else ctx.attr(v)
                          for k, v in one.items()})
-        for one in attributes])
+        for one in [{IS_TOKEN: "true"}] * tokens + list(attributes)])

@@ -138,7 +138,9 @@ def _cumulative(name: str, body_of: Callable[[Context, np.dtype], tuple],
     def on_cpu(ctx: Context, x: Value, *, axis: int, reverse: bool) -> Any:
         """Windows are 3 to 6 times slower there than the prefix, which compiles slower."""
         shape = ctx.in_avals[0].shape
-        short = not isinstance(math.prod(shape), int) or shape[axis] < 32  # must be more than the prefix leaves to this rule
+        if not isinstance(math.prod(shape), int):
+            return apply(ctx, x, axis=axis, reverse=reverse)
+        short = shape[axis] < 32  # must be more than the prefix leaves to this rule
         if short or ctx.expand is None or math.prod(shape) < LARGE_CUMULATIVE:
             return apply(ctx, x, axis=axis, reverse=reverse)
         return ctx.decomposed(x)

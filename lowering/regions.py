@@ -1,4 +1,4 @@
-"""Functions that stay functions, with attributes that tell the compiler where or how to run them."""
+"""Functions that stay functions, and attributes that tell the compiler how to run what."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _placed(ctx: Context, x: Value, space: Any) -> Value:
 def fused_call(ctx: Context, *args: Value, jaxpr: Any, out_spaces: Sequence[Any]) -> list[Value]:
     callee = ctx.helper_name(("fused", jaxpr), "fused", [x.type for x in args], ctx.outs,
                              lambda *xs: ctx.call(jaxpr, xs, "fused/"))
-    spaces = ir.ArrayAttr.get([ir.StringAttr.get(str(space)) for space in out_spaces])
+    spaces = ir.ArrayAttr.get([ir.StringAttr.get(repr(space)) for space in out_spaces])
     made = ir.Operation.create("stablehlo.custom_call", ctx.outs, list(args), {
         "call_target_name": ir.StringAttr.get("fused"),
         "backend_config": ir.StringAttr.get(""),

@@ -58,6 +58,8 @@ def manual_region(ctx: Context, mesh: Any, args: Sequence[Value], types: Sequenc
     inside = _inside(ctx, mesh, axes, body)
     if ctx.spmd is None:
         return list(inside(*args))
+    args, types, inside = ctx.sealed(args, types, inside)
+    in_specs = [*[()] * (len(args) - len(in_specs)), *in_specs]
     is_open = len(ctx.manual_axes | set(axes)) < len(mesh.axis_names)
     ranks = [_rank(x.type) for x in args]
     out_ranks = [_rank(t) for t in outs]

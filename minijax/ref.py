@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,18 +20,27 @@ import numpy as np
 
 from minijax.base import errors, tree
 from minijax.base.jaxlib import Array
-from minijax.core import (AbstractRef, BatchTracer, Ref, Tracer, aval_of, is_ref, refs, state,
+from minijax.core import (AbstractRef, BatchTracer, Tracer, aval_of, is_ref, refs, state,
                           trace_to_jaxpr)
 from minijax.lax.control_flow import refs as _loops  # noqa: F401  (it registers their rules)
 from minijax.lax.shard_map import shard_map_p
 from minijax.numpy.creation import array, asarray, zeros
 from minijax.numpy.manipulation import broadcast_to
 from minijax.passes import references
-from minijax.passes.discharge import discharge
+from minijax.passes.discharge import discharge, holds_ref
 from minijax.passes.references import addupdate_p, freeze_p, get_p, new_ref_p, swap_p
 
 __all__ = ["AbstractRef", "Ref", "addupdate", "empty_ref", "free_ref", "freeze", "get",
            "new_ref", "set", "swap"]
+
+
+class _KindOfRef(type):
+    def __instancecheck__(cls, x: Any) -> bool:
+        return holds_ref(x) and not isinstance(x, TransformedRef)
+
+
+class Ref(metaclass=_KindOfRef):
+    """The type of references, also of traced ones; `new_ref` makes them."""
 
 
 def new_ref(init_val: Any, *, memory_space: Any = None, kind: Any = None) -> Ref:
@@ -236,22 +246,35 @@ def view(ref: Any, index: Any) -> TransformedRef:
     return TransformedRef(whole, indexer.parts, dynamic)
 
 
+def _add(ref: Any, x: Any, idx: Any = ()) -> None:
+    """`ref[idx] += x`, without reading."""
+    addupdate(ref, idx, x)
+
+
+def _add_of_tracer(self: Tracer) -> Any:
+    if not is_ref(self.aval):
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute 'addupdate'")
+    return functools.partial(_add, self)
+
+
 def _attach(kind: type) -> None:
     kind.__getitem__ = get
     kind.__setitem__ = set
     kind.__len__ = lambda self: len(self.aval)
     kind.at = property(_At)
-    kind.get, kind.set, kind.swap, kind.addupdate = get, set, swap, addupdate
+    kind.addupdate = _add
     for name in ("shape", "dtype", "ndim", "size", "weak_type"):
         setattr(kind, name, property(lambda self, name=name: getattr(self.aval, name)))
 
 
-_attach(Ref)
+_attach(refs.Ref)
 _attach(TransformedRef)
-Ref.__repr__ = lambda self: (f"Ref({repr(self.value).partition('(')[2]}" if self.value is not None
-                             else f"Ref({self.aval}, freed)")
-Ref.sharding = property(lambda self: self.read().sharding)
-Ref.committed = property(lambda self: self.read().committed)
+Tracer.addupdate = property(_add_of_tracer)
+refs.Ref.__repr__ = lambda self: (
+    f"Ref({self.aval}, freed)" if self.value is None
+    else f"Ref({repr(self.value).partition('(')[2]}")
+refs.Ref.sharding = property(lambda self: self.read().sharding)
+refs.Ref.committed = property(lambda self: self.read().committed)
 refs.get_item, refs.set_item, refs.view = get, set, view
 references.read_at, references.write_at, references.add_at = read_at, write_at, add_at
 references.everything = Indexer(())

@@ -13,13 +13,14 @@ FILES = sorted(f for p in PACKAGES for f in (ROOT / p).rglob("*.py"))
 TEST_FILES = sorted((ROOT / "tests").rglob("*.py")) + sorted((ROOT / "benchmarks").rglob("*.py"))
 
 # Code lines (no comments, docstrings, blank lines) that a package may have.
-CEILINGS = {"lowering": 3300, "minijax/base": 1760, "minijax/sharding": 1000,
+CEILINGS = {"lowering": 3500, "minijax/base": 1830, "minijax/sharding": 1000,
             "minijax/distributed": 250, "minijax/core": 2200,
-            "minijax/passes": 950, "minijax/lax": 9000, "minijax/runtime": 3400,
-            "minijax/api": 3200, "minijax/numpy": 8400, "minijax/random": 1800,
+            "minijax/passes": 1080, "minijax/lax": 9000, "minijax/runtime": 3400,
+            "minijax/api": 3385, "minijax/numpy": 8400, "minijax/random": 1800,
             "minijax/nn": 800, "minijax/image": 250, "minijax/scipy": 4000, "minijax/examples": 400,
-            "minijax/extend": 500, "minijax/interpreters": 500, "minijax/compat": 400,
-            "minijax/experimental": 2000, "minijax/example_libraries": 400}
+            "minijax/extend": 500, "minijax/interpreters": 500, "minijax/compat": 410,
+            "minijax/experimental": 3700, "minijax/example_libraries": 400,
+            "minijax/export": 1450}
 
 
 def lines(path: Path) -> int:

@@ -88,7 +88,7 @@ def _pull_back(lin: core.Linearized, cts: Sequence[Any]) -> list:
 def _as_cotangent(ct: Any, primal: core.ShapedArray) -> Any:
     """A cotangent as the user sees it: zeros made explicit, `float0` for integer inputs."""
     if ct is None or type(ct) is Zero:
-        ct = core.zeros(primal.to_tangent_aval())
+        ct = core.zeros(core.cotangent_aval(primal.to_tangent_aval()))
     return _typed_like(ct, primal)
 
 
@@ -104,6 +104,8 @@ def _one(value: Any) -> Any:
     """The cotangent 1, of a weak type if the value has one."""
     aval = aval_of(value)
     one = np.ones((), aval.dtype)[()]
+    if aval.placement is not None:
+        return core.conform(one, core.cotangent_aval(aval))
     return one.item() if core.get_aval(one.item()) is aval else one
 
 
@@ -386,7 +388,7 @@ class VJP:
             elif isinstance(place, GradValue):
                 out.append(_as_cotangent(ct, aval))
             else:
-                if type(ct) is not Zero:
+                if type(ct) is not Zero and aval.to_tangent_aval().dtype != dtypes.float0:
                     place[...] += _as_cotangent(ct, aval)
                 out.append(GradRef())
         return tree.unflatten(meta.in_tree, out)

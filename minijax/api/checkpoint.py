@@ -21,10 +21,10 @@ from minijax.api.flatten import wraps
 from minijax.api.residuals import made_by
 from minijax.base import config, errors, tree
 from minijax.base.util import trace_cache, weak_cache
-from minijax.core import (AxisData, Jaxpr, JaxprEqn, Literal, Primitive, Var, Zero, aval_of,
-                          batch_jaxpr, dce_call, dce_jaxpr, eval_jaxpr, is_linear, jit_p, jvp_jaxpr,
-                          linearize_jaxpr, merge_tangents, move_axis, pointwise, reach_call,
-                          transpose_jaxpr)
+from minijax.core import (AxisData, DropVar, Jaxpr, JaxprEqn, Literal, Primitive, Var, Zero,
+                          aval_of, batch_jaxpr, dce_call, dce_jaxpr, eval_jaxpr, is_linear, jit_p,
+                          jvp_jaxpr, linearize_jaxpr, merge_tangents, move_axis, pointwise,
+                          reach_call, transpose_jaxpr)
 from minijax.core.dce import sweep
 from minijax.lax.control_flow.common import trace_body
 from minijax.passes.discharge import bind_program, call
@@ -37,13 +37,17 @@ __all__ = ["Offloadable", "Recompute", "Saveable", "checkpoint", "checkpoint_nam
 
 def checkpoint(fun: Callable, *, prevent_cse: bool | Sequence[bool] = True,
                policy: Callable[..., Any] | None = None, static_argnums: int | tuple[int, ...] = (),
-               static_argnames: str | Iterable[str] = ()) -> Callable:
+               static_argnames: str | Iterable[str] = (), concrete: Any = None) -> Callable:
     """`fun`, with its intermediate values recomputed in the backward pass instead of saved.
 
     `policy(primitive, *avals, **params)` says which results are saved after all; see
     `checkpoint_policies`. `prevent_cse=False` lets the compiler undo the recomputation, and is
-    right inside `scan`. Static arguments are passed to `fun` as they are.
+    right inside `scan`. Static arguments are passed to `fun` as they are; `concrete` is refused.
     """
+    if concrete is not None:
+        raise NotImplementedError(errors.describe(
+            "The `concrete` option to `jax.checkpoint` was removed. In its place please use "
+            "`static_argnums`", fix="jax.checkpoint(f, static_argnums=(1,))"))
     numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
     names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
 
@@ -281,11 +285,11 @@ def _make_plan(jaxpr: Jaxpr, nonzero: tuple, policy: Callable | None) -> _Plan:
     saved: dict[Var, None] = {}
     again = []
     for eqn in forward.eqns:
-        if policy is not None and _is_saved(policy(
-                eqn.primitive, *[v.aval for v in eqn.invars], **eqn.params)):
-            saved.update(dict.fromkeys(eqn.outvars))
-        else:
-            again.append(eqn)
+        found = [] if policy is None else _saved_results(eqn, policy)
+        saved.update(dict.fromkeys(found))
+        if len(found) < len(eqn.outvars):
+            again.append(eqn.replace(outvars=[
+                DropVar(v.aval) if v in saved else v for v in eqn.outvars]) if found else eqn)
     recompute, live = sweep([e for e in again if not e.effects], residuals)
     kept = [v for v in saved if v in live]
     reads = tuple(v in live for v in forward.invars)
@@ -294,6 +298,7 @@ def _make_plan(jaxpr: Jaxpr, nonzero: tuple, policy: Callable | None) -> _Plan:
     known = dict(zip(linear_part.invars, residuals))
     eqns = [e.replace(invars=[known.get(v, v) for v in e.invars]) for e in linear_part.eqns]
     outvars = [known.get(v, v) for v in linear_part.outvars]
+    recompute = [e.replace(scope=("rematted_computation", *e.scope)) for e in recompute]
     whole = Jaxpr(forward.constvars + linear_part.constvars, kept + inputs + given, outvars,
                   recompute + eqns, forward.consts + linear_part.consts, debug=jaxpr.debug)
     whole, _ = dce_jaxpr(whole, (True,) * len(whole.outvars), instantiate=True)
@@ -304,6 +309,34 @@ def _make_plan(jaxpr: Jaxpr, nonzero: tuple, policy: Callable | None) -> _Plan:
 
 
 _make_plan = trace_cache(_make_plan)
+
+
+def _saved_results(eqn: JaxprEqn, policy: Callable) -> list[Var]:
+    """The results of an operation that a policy wants saved, also within loops and branches."""
+    if _is_saved(policy(eqn.primitive, *[v.aval for v in eqn.invars], **eqn.params)):
+        return list(eqn.outvars)
+    params = eqn.params
+    if eqn.primitive.name == "cond":
+        made = [_made_by_saved(branch, policy) for branch in params["branches"]]
+        return [v for v, each in zip(eqn.outvars, zip(*made)) if True in each and False not in each]
+    if eqn.primitive.name == "scan":
+        made = _made_by_saved(params["jaxpr"], policy)
+        first = params["num_carry"]
+        return [v for v, own in zip(eqn.outvars[first:], made[first:]) if own]
+    return []
+
+
+def _made_by_saved(jaxpr: Jaxpr, policy: Callable) -> list[bool | None]:
+    """For each result whether what makes it is saved; None for one that is a constant."""
+    jaxpr = _inline_jits(jaxpr)
+    saved: set[Var] = set()
+    constant: set[Var] = set(jaxpr.constvars)
+    for eqn in jaxpr.eqns:
+        saved.update(_saved_results(eqn, policy))
+        if all(type(v) is Literal or v in constant for v in eqn.invars):
+            constant.update(eqn.outvars)
+    return [True if v in saved else None if type(v) is Literal or v in constant else False
+            for v in jaxpr.outvars]
 
 
 def _log_residuals(forward: Jaxpr, kept: Sequence[Var], inputs: Sequence[Var]) -> None:

@@ -26,11 +26,11 @@ from minijax.api.vmap import leaf_names
 from minijax.base import config, dtypes, errors, tree
 from minijax.core import (AxisData, BatchTrace, Jaxpr, JaxprTrace, LinearTrace, Primitive, Tracer,
                           Zero, aval_of, batch, convert_element_type, custom_rule_shape,
-                          eval_jaxpr, instantiate, is_linear, is_ref, jvp, materialize,
-                          merge_tangents, reduce_sum, returned_ref, trace_to_jaxpr, unbatched_aval,
-                          zero_tangent)
+                          eval_jaxpr, instantiate, instantiate_cotangent, is_linear, jvp,
+                          materialize, merge_tangents, reduce_sum, returned_ref, trace_to_jaxpr,
+                          unbatched_aval, varying_axes, zero_tangent)
 from minijax.lax.control_flow.common import difference, type_name
-from minijax.passes.discharge import check_distinct
+from minijax.passes.discharge import check_distinct, holds_ref
 from minijax.passes.references import Cell
 
 __all__ = ["CustomVJPException", "CustomVJPPrimal", "closure_convert", "custom_gradient",
@@ -111,20 +111,19 @@ class custom_vjp(CustomRule):
         for _, value in fixed:
             _check_untraced(value)
         leaves, in_tree = tree.flatten(tuple(dynamic))
-        if any(map(_is_reference, leaves)):
-            names = leaf_names(self.fun, with_fixed(dynamic, [(i, None) for i, _ in fixed]), {})
-            check_distinct((), leaves, [name.removeprefix("argument ") for name in names],
+        with_refs = any(map(holds_ref, leaves))
+        if with_refs:
+            given = with_fixed(dynamic, tuple((i, None) for i, _ in fixed))
+            check_distinct((), leaves, leaf_names(self.fun, tuple(given), {}, ""),
                            f"the custom_vjp function {fun_name(self.fun)}")
         call = Flat(self.fun, in_tree, fixed, self.kind)
         outs = custom_vjp_call_p.bind(
             *leaves, name=fun_name(self.fun), call_jaxpr=call,
             fwd_jaxpr_thunk=_Forward(self, call), bwd=_Backward(self, call), num_consts=0,
             symbolic_zeros=self.symbolic_zeros)
+        if with_refs and any(map(holds_ref, outs)):
+            raise returned_ref(fun_name(self.fun), "custom_vjp", next(filter(holds_ref, outs)))
         return tree.unflatten(call.out_tree, outs)
-
-
-def _is_reference(x: Any) -> bool:
-    return is_ref(getattr(x, "aval", None))
 
 
 def _check_untraced(value: Any) -> None:
@@ -172,8 +171,8 @@ class _Forward:
             out_tree)
         residuals, structure = tree.flatten(result[1])
         for x in [*outs, *residuals]:
-            if _is_reference(x) and id(x) not in given:
-                raise returned_ref(self.__name__, "a custom_vjp fwd function", aval_of(x))
+            if holds_ref(x) and id(x) not in given:
+                raise returned_ref(self.__name__, "a custom_vjp fwd function", x)
         return outs, residuals, structure
 
 
@@ -191,7 +190,7 @@ class _Backward:
         if owner.symbolic_zeros:
             cts = [SymbolicZero(c.aval) if type(c) is Zero else c for c in cts]
         else:
-            cts = [instantiate(c) for c in cts]
+            cts = [instantiate_cotangent(c) for c in cts]
         found = owner.bwd(*[value for _, value in call.fixed],
                           tree.unflatten(structure, residuals),
                           tree.unflatten(call.out_tree, cts))
@@ -249,8 +248,8 @@ def _input_cotangent(ct: Any, aval: Any, path: str) -> Any:
     if config.disable_bwd_checks.value:
         return ct
     # a cotangent may have another precision than its argument
-    if got.shape != expected.shape or got.dtype != expected.dtype and not dtypes.issubdtype(
-            expected.dtype, np.inexact):
+    if got.shape != expected.shape or varying_axes(got) - varying_axes(expected) or (
+            got.dtype != expected.dtype and not dtypes.issubdtype(expected.dtype, np.inexact)):
         raise ValueError(errors.describe(
             "Custom VJP bwd rule must produce an output with the same type as the args tuple of "
             f"the primal function, but at output{path} the bwd rule produced an output of type "

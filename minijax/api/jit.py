@@ -151,7 +151,8 @@ copyreg.pickle(jaxlib.PjitFunction, _reduce)
 
 
 def _struct_of(aval: ShapedArray, sharding: Any) -> ShapeDtypeStruct:
-    return ShapeDtypeStruct(aval.shape, aval.dtype, sharding=sharding, weak_type=aval.weak_type)
+    return ShapeDtypeStruct(aval.shape, aval.dtype, sharding=sharding, weak_type=aval.weak_type,
+                            manual_axis_type=aval.mat if any(aval.mat) else None)
 
 
 stages.struct_of = _struct_of

@@ -16,6 +16,7 @@ from minijax.api.flatten import boundary, check_callable, wraps
 from minijax.base import dtypes, errors, jaxlib
 from minijax.runtime import arguments, backend, stages
 from minijax.runtime.call import Options, weakly_keyable
+from minijax.sharding.named import typed
 
 __all__ = ["ShapeDtypeStruct", "ensure_compile_time_eval", "eval_shape", "make_jaxpr",
            "print_environment_info"]
@@ -24,10 +25,10 @@ __all__ = ["ShapeDtypeStruct", "ensure_compile_time_eval", "eval_shape", "make_j
 class ShapeDtypeStruct:
     """The shape and dtype of an array without its data: an argument for AOT and `eval_shape`."""
 
-    __slots__ = ("shape", "dtype", "sharding", "weak_type")
+    __slots__ = ("shape", "dtype", "sharding", "weak_type", "manual_axis_type", "is_ref")
 
     def __init__(self, shape: Sequence[int], dtype: Any, *, sharding: Any = None,
-                 weak_type: bool = False):
+                 weak_type: bool = False, manual_axis_type: Any = None, is_ref: bool = False):
         if dtype is None:
             raise ValueError(errors.describe("ShapeDtypeStruct: dtype must be specified.",
                                              fix="jax.ShapeDtypeStruct((3,), 'float32')"))
@@ -35,15 +36,8 @@ class ShapeDtypeStruct:
         self.dtype = dtype if isinstance(dtype, dtypes.ExtendedDType) else np.dtype(dtype)
         self.sharding = sharding
         self.weak_type = weak_type
-
-    @classmethod
-    def like(cls, x: Any) -> "ShapeDtypeStruct":
-        """That of an array, a scalar or another struct; with the sharding if it is committed."""
-        aval = core.aval_of(x)
-        sharding = getattr(x, "sharding", None) if getattr(x, "committed", True) else None
-        if isinstance(x, core.Tracer):
-            sharding = core.sharding_of(aval)
-        return cls(aval.shape, aval.dtype, sharding=sharding, weak_type=aval.weak_type)
+        self.manual_axis_type = manual_axis_type
+        self.is_ref = is_ref  # it stands for a reference to such an array
 
     @classmethod
     def like(cls, x: Any, *, sharding: Any = None) -> "ShapeDtypeStruct":
@@ -75,12 +69,16 @@ class ShapeDtypeStruct:
             parts.append(f"sharding={self.sharding}")
         if self.weak_type:
             parts.append("weak_type=True")
+        if self.manual_axis_type is not None:
+            parts.append(f"manual_axis_type={self.manual_axis_type}")
+        if self.is_ref:
+            parts.append("is_ref=True")
         return f"ShapeDtypeStruct({', '.join(parts)})"
 
     __str__ = __repr__
 
     def _fields(self) -> tuple:
-        return self.shape, self.dtype, self.sharding, self.weak_type
+        return tuple([getattr(self, name) for name in self.__slots__])
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not ShapeDtypeStruct:
@@ -91,8 +89,15 @@ class ShapeDtypeStruct:
         return hash(self._fields())
 
 
-core.register_aval(ShapeDtypeStruct, lambda x: core.ShapedArray(
-    x.shape, dtypes.canonicalize_dtype(x.dtype, allow_extended_dtype=True), x.weak_type))
+def _struct_aval(x: ShapeDtypeStruct) -> Any:
+    where = core.placement(x.manual_axis_type or core.ManualAxisType(),
+                           typed(x.sharding, len(x.shape)))
+    aval = core.ShapedArray(
+        x.shape, dtypes.canonicalize_dtype(x.dtype, allow_extended_dtype=True), x.weak_type, where)
+    return core.AbstractRef(aval) if x.is_ref else aval
+
+
+core.register_aval(ShapeDtypeStruct, _struct_aval)
 
 
 @boundary

@@ -9,18 +9,21 @@ replicated results are checked and derivatives sum over devices exactly where th
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence, Set
 from typing import Any, NamedTuple
 
 from minijax.api.flatten import boundary, check_callable, fun_name, wraps
 from minijax.base import errors, tree, util
-from minijax.core import (Jaxpr, Tracer, eval_trace, get_aval, state, trace_to_jaxpr,
-                          varying_axes, visible_axes)
-from minijax.lax.collectives import vary
+from minijax.core import (Jaxpr, JaxprTrace, ManualAxisType, Tracer, conform, entered, eval_trace,
+                          get_aval, manual_type, sharding_of, state, visible_axes, with_manual)
+from minijax.core.dce import sweep
+from minijax.core.ir import NO_EFFECTS
 from minijax.lax.shard_map import axes_in, local_aval, scope, shard_map_p
 from minijax.runtime.call import Prefix
 from minijax.sharding import AbstractMesh, AxisType, Mesh, PartitionSpec
-from minijax.sharding.context import get_abstract_mesh, physical_mesh
+from minijax.sharding.context import (NO_MESH, get_abstract_mesh, physical_mesh,
+                                      use_abstract_mesh)
 from minijax.sharding.spec import axes_of
 
 __all__ = ["shard_map", "smap"]
@@ -120,11 +123,9 @@ def _resolve(mesh: Any) -> Any:
                 "context", fix="shard_map(f, mesh=mesh, ...)"))
         return context
     if not context.empty and mesh.abstract_mesh != context and context.manual_axes:
-        if mesh.shape_tuple != context.shape_tuple:
-            raise ValueError(errors.describe(
-                f"The context mesh {context} should match the mesh passed to shard_map {mesh}",
-                fix="leave out mesh= in the inner shard_map"))
-        return context
+        raise ValueError(errors.describe(
+            f"The context mesh {context} should match the mesh passed to shard_map {mesh}",
+            fix="leave out mesh= in the inner shard_map"))
     return mesh
 
 
@@ -141,6 +142,7 @@ def _check_names(what: str, specs: Any, request: Request) -> None:
     if specs is Infer:
         return
     for spec in specs.leaves:
+        _check_sums(what, spec, request)
         unknown = [a for a in axes_in(spec) if a not in request.axis_names]
         if unknown:
             names = ", ".join(map(repr, unknown))
@@ -149,6 +151,21 @@ def _check_names(what: str, specs: Any, request: Request) -> None:
                 f"({set(request.axis_names)}), but {what} refers to {names}",
                 fix=f"the mesh has the axes {request.mesh.axis_names}; axis_names= says which of "
                 "them are manual"))
+
+
+def _check_sums(what: str, spec: Any, request: Request) -> None:
+    for kind in ("unreduced", "reduced"):
+        if not getattr(spec, kind, None):
+            continue
+        if request.axis_names != frozenset(request.mesh.axis_names):
+            raise NotImplementedError(errors.describe(
+                f"{kind} in {spec} can only be passed to {what} when shard_map is in full manual "
+                f"mode, but only {set(request.axis_names)} are manual", fix="leave out axis_names"))
+        if not request.mesh.are_all_axes_explicit:
+            raise ValueError(errors.describe(
+                f"{kind} in {spec} passed to {what} can only be used when the mesh passed to "
+                "shard_map contains axis names all of type `Explicit`, but it is "
+                f"{request.mesh}", fix="make_mesh(..., axis_types=(AxisType.Explicit, ...))"))
 
 
 # --- Calls --------------------------------------------------------------------------------------
@@ -170,12 +187,18 @@ def apply(f: Callable, request: Request, args: tuple) -> Any:
         _check_meshes(request.mesh, leaves)
     local = []
     for i, (aval, spec) in enumerate(zip(avals, in_specs, strict=True)):
+        _check_explicit(request, aval, spec)
         try:
             local.append(local_aval(request.mesh, spec, aval, request.axis_names,
                                     request.check_vma))
         except ValueError as error:
             raise _bad_argument(f, request, args, i, aval, spec, str(error)) from None
-    staged = _stage(f, request, in_tree, tuple(local))
+    outer, _call.arguments = _call.arguments, (
+        (leaves, in_specs) if state.trace is eval_trace else None)
+    try:
+        staged = _stage(f, request, in_tree, tuple(local))
+    finally:
+        _call.arguments = outer
     specs = (PartitionSpec(),) * len(staged.captured) + in_specs
     outs = shard_map_p.bind(
         *staged.captured, *leaves, mesh=request.mesh, in_specs=specs, out_specs=staged.out_specs,
@@ -185,20 +208,38 @@ def apply(f: Callable, request: Request, args: tuple) -> Any:
 
 def _of_manual_axes(spec: PartitionSpec, manual: frozenset) -> PartitionSpec:
     return PartitionSpec(*[tuple(a for a in axes if a in manual) or None
-                           for axes in axes_of(spec)])
+                           for axes in axes_of(spec.partitions)],
+                         unreduced=spec.unreduced & manual, reduced=spec.reduced & manual)
+
+
+def _check_explicit(request: Request, aval: Any, spec: PartitionSpec) -> None:
+    """Explicit axes split an argument as its type says: in_specs cannot move data."""
+    sharding = sharding_of(aval)
+    if sharding is None or request.axis_names != frozenset(sharding.mesh.explicit_axes) or (
+            request.axis_names != frozenset(request.mesh.axis_names)):
+        return
+    have = _of_manual_axes(sharding.spec, request.axis_names)
+    wanted = axes_of(spec.partitions) + [()] * (aval.ndim - len(spec.partitions))
+    if (axes_of(have.partitions), have.unreduced, have.reduced) != (
+            wanted, spec.unreduced, spec.reduced) and len(wanted) == aval.ndim:
+        raise ValueError(errors.describe(
+            f"in_specs passed to shard_map: {spec} does not match the specs of the input: "
+            f"{sharding.spec} for arg: {aval}. `in_specs` is an optional argument so you can omit "
+            "specifying it and shard_map will infer the in_specs from the arguments. If you want "
+            "to reshard your inputs, you can use `jax.reshard` on the arguments and then pass "
+            "those args to shard_map.", fix="leave out in_specs"))
 
 
 def _check_meshes(mesh: AbstractMesh, leaves: Sequence[Any]) -> None:
     """With an abstract mesh, arrays say where to run."""
-    for x in leaves:
-        found = getattr(getattr(x, "sharding", None), "mesh", None)
-        if found is None:
-            if physical_mesh() is None:
-                raise ValueError(errors.describe(
-                    "Please pass `jax.Array`s with a `NamedSharding` as input to `shard_map` when "
-                    "passing `AbstractMesh` to the mesh argument.",
-                    fix="jax.device_put(x, NamedSharding(mesh, P()))"))
-        elif found.shape_tuple != mesh.shape_tuple:
+    meshes = [getattr(getattr(x, "sharding", None), "mesh", None) for x in leaves]
+    if leaves and not any(meshes) and physical_mesh() is None:
+        raise ValueError(errors.describe(
+            "Please pass `jax.Array`s with a `NamedSharding` as input to `shard_map` when "
+            "passing `AbstractMesh` to the mesh argument.",
+            fix="jax.device_put(x, NamedSharding(mesh, P()))"))
+    for found in meshes:
+        if found is not None and found.shape_tuple != mesh.shape_tuple:
             raise ValueError(errors.describe(
                 f"Mesh shape of the input {found} does not match the mesh shape passed to "
                 f"shard_map {mesh}", fix="put the input on the same mesh"))
@@ -227,8 +268,21 @@ def _flat_in_specs(request: Request, args: tuple, leaves: Sequence[Any]) -> tupl
                 f"type {', '.join(map(str, kinds))}", fix="shard_map(f, in_specs=...)"))
         found = [get_aval(x).sharding for x in leaves]
         return tuple(_of_manual_axes(s.spec, request.axis_names) for s in found)
-    given = request.in_specs.treedef.unflatten(request.in_specs.leaves)
-    return tuple(tree.broadcast_prefix(given, args, is_leaf=lambda x: x is None))
+    return _spread("in_specs", request.in_specs, args)
+
+
+def _spread(what: str, prefix: Prefix, full: Any) -> tuple:
+    """The spec of each leaf of `full`; the prefix may have None where there is no leaf."""
+    given = prefix.treedef.unflatten(prefix.leaves)
+    try:
+        specs = tree.broadcast_prefix(given, full, is_leaf=lambda x: x is None)
+    except ValueError:
+        explain = next(iter(tree.prefix_errors(given, full, is_leaf=lambda x: x is None)), None)
+        if explain is None:
+            raise
+        raise explain(f"shard_map {what}") from None
+    leaves = tree.leaves(full, is_leaf=lambda x: x is None)
+    return tuple(spec for spec, x in zip(specs, leaves, strict=True) if x is not None)
 
 
 def _bad_argument(f: Callable, request: Request, args: tuple, i: int, aval: Any, spec: Any,
@@ -236,15 +290,20 @@ def _bad_argument(f: Callable, request: Request, args: tuple, i: int, aval: Any,
     path = tree.keystr(tree.leaves_with_path(args)[i][0])
     kind = "argument arrays with axis sizes that are not evenly divisible by the corresponding "
     kind += "mesh axis sizes"
+    fix = "change in_specs or the mesh, or pad the argument"
+    detail = f"args{path} of shape {aval.str_short(False)} has the in_specs entry {spec}, {why}"
     if len(spec) > aval.ndim:
         kind = "an in_specs entry which is too long to be compatible with the corresponding input "
         kind += "value from the function"
+        detail = (f"the in_specs entry is {spec} which has length {len(spec)}, but args{path} has "
+                  f"shape {aval.str_short(False)}, which has rank {aval.ndim}")
+        fix = "make the spec shorter, or give the argument more axes"
+        if not aval.ndim:
+            fix = "for an argument of rank 0, consider using an in_specs entry of `P()`"
     return ValueError(errors.describe(
-        f"shard_map applied to the function '{fun_name(f)}' was given {kind}:\n\n"
-        f"args{path} of shape {aval.str_short(False)} has the in_specs entry {spec}, {why}",
+        f"shard_map applied to the function '{fun_name(f)}' was given {kind}:\n\n{detail}",
         because=f"the mesh has the axes {request.mesh.axis_names} of sizes "
-        f"{request.mesh.axis_sizes}",
-        fix="change in_specs or the mesh, or pad the argument"))
+        f"{request.mesh.axis_sizes}", fix=fix))
 
 
 # --- Tracing ------------------------------------------------------------------------------------
@@ -270,22 +329,59 @@ def _trace(f: Callable, request: Request, in_tree: Any, local: tuple, axes: tupl
     def flat(*leaves: Any) -> list:
         out = f(*in_tree.unflatten(leaves))
         outs, out_tree = tree.flatten(out)
-        given = request.out_specs.treedef.unflatten(request.out_specs.leaves)
-        specs = tree.broadcast_prefix(given, out, is_leaf=lambda x: x is None)
-        nones = tree.leaves(out, is_leaf=lambda x: x is None)
         specs = tuple(PartitionSpec() if spec is None else spec
-                      for spec, x in zip(specs, nones, strict=True) if x is not None)
+                      for spec in _spread("out_specs", request.out_specs, out))
         found.extend([out_tree, specs])
         return [_result(f, request, x, spec, out, i)
                 for i, (x, spec) in enumerate(zip(outs, specs, strict=True))]
 
     with scope(dict(mesh=request.mesh, newly_manual_axes=request.axis_names,
                     check_vma=request.check_vma)):
-        jaxpr, captured = trace_to_jaxpr(flat, local)
+        trace = _BodyTrace(state.trace, request, _call.arguments)
+        inputs = trace.inputs = list(map(trace.new_input, local))
+        with entered(trace, None):
+            jaxpr, captured = trace.finish(inputs, flat(*inputs))
     staged = Staged(jaxpr, captured, found[1], found[0])
-    if any(isinstance(x, Tracer) for x in captured):
+    if trace.looked_at or any(isinstance(x, Tracer) for x in captured):
         raise _Uncached(staged)
     return staged
+
+
+class _Call(threading.local):
+    arguments: Any = None  # of the call in progress, with their specs; None under a trace
+
+
+_call = _Call()
+
+
+class _BodyTrace(JaxprTrace):
+    """Traces the body; in a call on arrays, values equal on all devices are known when asked for.
+
+    To know one, the program up to it is run. Then the trace holds for these arguments only.
+    """
+
+    __slots__ = ("request", "call", "looked_at")
+
+    def __init__(self, parent: Any, request: Request, call: Any):
+        super().__init__(parent)
+        self.request, self.call, self.looked_at = request, call, False
+
+    def value_of(self, x: Any) -> Any:
+        if self.call is None or not self.request.check_vma or any(manual_type(x.aval)):
+            return None
+        self.looked_at = True
+        eqns, live = sweep([e for e in self.eqns if not e.effects], [x.atom])
+        kept = [entry for entry in self.consts.values() if entry[0].atom in live]
+        jaxpr = Jaxpr((), [e[0].atom for e in kept] + [t.atom for t in self.inputs], [x.atom],
+                      eqns, (), NO_EFFECTS)
+        leaves, in_specs = self.call
+        nowhere = PartitionSpec()
+        with entered(eval_trace), use_abstract_mesh(NO_MESH):
+            out, = shard_map_p.bind(
+                *[e[1] for e in kept], *leaves, in_specs=(nowhere,) * len(kept) + in_specs,
+                jaxpr=jaxpr, out_specs=(nowhere,), mesh=self.request.mesh, check_vma=True,
+                newly_manual_axes=self.request.axis_names)
+        return out
 
 
 _traces = util.trace_cache(_trace)
@@ -304,15 +400,23 @@ def _result(f: Callable, request: Request, x: Any, spec: Any, out: Any, i: int) 
             fix="return x[None] to give a scalar an axis, or make the spec shorter"))
     if not request.check_vma:
         return x
-    axes = (*axes_in(spec), *spec.unreduced)
-    if spec.unreduced - varying_axes(aval):
+    manual = manual_type(aval)
+    if spec.unreduced - manual.varying - manual.unreduced:
         raise ValueError(errors.describe(
             "vary_unreduced_cast is a Varying->Unreduced collective, but the result varies over "
-            f"{set(varying_axes(aval))} only and its spec is {spec}",
+            f"{set(manual.varying)} only and its spec is {spec}",
             fix="return terms that differ between the devices, or leave out unreduced="))
-    if (varying_axes(aval) & request.axis_names) - set(axes):
-        raise _not_replicated(f, request, spec, varying_axes(aval))
-    return vary(x, axes)
+    if (manual.varying & request.axis_names) - {*axes_in(spec), *spec.unreduced}:
+        raise _not_replicated(f, request, spec, manual.varying)
+    left = (manual.unreduced - spec.unreduced) | (manual.reduced - spec.reduced - {*axes_in(spec)})
+    if left & request.axis_names:
+        raise ValueError(errors.describe(
+            f"out_specs passed to shard_map is {spec}, but the result is unreduced or reduced "
+            f"along {set(left)}: {aval.str_short()}", fix="say so in out_specs, or lax.psum it"))
+    wanted = ManualAxisType(manual.varying.union(axes_in(spec)) - spec.unreduced,
+                            manual.unreduced | spec.unreduced,
+                            (manual.reduced | spec.reduced).difference(axes_in(spec)))
+    return conform(x, with_manual(aval, wanted))
 
 
 def _not_replicated(f: Callable, request: Request, spec: Any, varying: frozenset) -> ValueError:

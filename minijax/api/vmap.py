@@ -10,7 +10,9 @@ from minijax import core
 from minijax.api.containers import ContainerCall, is_vmappable, spec_types, vmappables
 from minijax.api.flatten import Call, boundary, check_callable, flatten_axes, wraps
 from minijax.base import errors, tree
-from minijax.core import AxisData, aval_of
+from minijax.core import AxisData, Ref, aval_of
+from minijax.lax.explicit import explicit_split
+from minijax.passes.discharge import check_distinct
 from minijax.runtime import arguments
 from minijax.runtime.place import as_array
 
@@ -32,15 +34,7 @@ def vmap(fun: Callable, in_axes: Any = 0, out_axes: Any = 0, axis_name: Any = No
     check_callable(fun)
     if isinstance(in_axes, list):
         in_axes = tuple(in_axes)
-    if isinstance(in_axes, bool) or not (
-            in_axes is None or type(in_axes) in (int, tuple, *spec_types)
-            or hasattr(in_axes, "__index__")):
-        raise TypeError(errors.describe(
-            "vmap in_axes must be an int, None, or a tuple of entries corresponding to the "
-            f"positional arguments passed to the function, but got {in_axes}.",
-            fix="jax.vmap(f, in_axes=(0, None))"))
-    _check_axis_leaves(in_axes, "in_axes")
-    _check_axis_leaves(out_axes, "out_axes")
+    _check_axes(in_axes, out_axes)
     place = _place_or_sum if sum_match else _place_output
 
     @wraps(fun, "vmap")
@@ -59,10 +53,17 @@ def vmap(fun: Callable, in_axes: Any = 0, out_axes: Any = 0, axis_name: Any = No
         else:
             dims = flatten_axes("vmap in_axes", in_axes, args, is_leaf)
             dims += [0] * (len(leaves) - len(dims))
-        size, dims = _axis_size(fun, args, kwargs, leaves, dims, axis_size)
-        axis = AxisData(axis_name, size, spmd_axis_name)
+        if Ref in map(type, leaves):
+            check_distinct((), leaves, leaf_names(fun, args, kwargs, ""), "the function of vmap")
+        size, specs = _axis_size(fun, args, kwargs, leaves, dims, axis_size)
+        dims = specs
         if is_leaf is not None:
-            return _of_containers(ContainerCall(fun, in_tree, dims, axis, out_axes, place), leaves)
+            dims = [None if is_leaf(x) else d for x, d in zip(leaves, specs)]
+        axis = AxisData(axis_name, size, spmd_axis_name, None,
+                        explicit_split(leaves, dims, spmd_axis_name))
+        if is_leaf is not None:
+            call = ContainerCall(fun, in_tree, specs, axis, out_axes, place)
+            return _of_containers(call, leaves, dims)
         call = Call(lambda a, k: fun(*a, **k), in_tree, (), None, {})
         outs, out_dims = core.batch(call, axis, leaves, dims, ("vmap(",))
         _check_outputs(outs)
@@ -75,8 +76,8 @@ def vmap(fun: Callable, in_axes: Any = 0, out_axes: Any = 0, axis_name: Any = No
     return vmap_fun
 
 
-def _of_containers(call: ContainerCall, leaves: Sequence[Any]) -> Any:
-    dims = [None if is_vmappable(x) else d for x, d in zip(leaves, call.specs)]
+def _of_containers(call: ContainerCall, leaves: Sequence[Any],
+                   dims: Sequence[int | None]) -> Any:
     outs, out_dims = core.batch(call, call.axis, leaves, dims, ("vmap(",))
     return tree.unflatten(call.out_tree, [
         x if is_vmappable(x) else call.place(x, d, wanted, call.axis)
@@ -107,13 +108,25 @@ def _place_output(x: Any, dim: int | None, wanted: int | None, axis: AxisData) -
             f"axis {wanted} is out of bounds for array of dimension {ndim}",
             because="out_axes names the place of the mapped axis in the result",
             fix=f"choose out_axes between {-ndim} and {ndim - 1}"))
-    return as_array(core.materialize(x, dim, axis.size, wanted % ndim))
+    return as_array(core.materialize_output(x, dim, axis, wanted % ndim))
 
 
 def _place_or_sum(x: Any, dim: int | None, wanted: int | None, axis: AxisData) -> Any:
     if wanted is None and dim is not None:
         return core.reduce_sum(x, (dim,))
     return _place_output(x, dim, wanted, axis)
+
+
+def _check_axes(in_axes: Any, out_axes: Any) -> None:
+    if isinstance(in_axes, bool) or not (
+            in_axes is None or type(in_axes) in (int, tuple, *spec_types)
+            or hasattr(in_axes, "__index__")):
+        raise TypeError(errors.describe(
+            "vmap in_axes must be an int, None, or a tuple of entries corresponding to the "
+            f"positional arguments passed to the function, but got {in_axes}.",
+            fix="jax.vmap(f, in_axes=(0, None))"))
+    _check_axis_leaves(in_axes, "in_axes")
+    _check_axis_leaves(out_axes, "out_axes")
 
 
 def _check_axis_leaves(axes: Any, name: str) -> None:
@@ -189,9 +202,9 @@ def _inconsistent_sizes(fun: Callable, args: tuple, kwargs: dict, leaves: Sequen
         "in_axes=None keeps an argument from being mapped"))
 
 
-def leaf_names(fun: Callable, args: tuple, kwargs: dict) -> list[str]:
+def leaf_names(fun: Callable, args: tuple, kwargs: dict, what: str = "argument ") -> list[str]:
     """`argument x['a']` or `kwargs['y']` for each leaf of the call."""
-    found = [f"argument {name}{tree.keystr(path)}"
+    found = [f"{what}{name}{tree.keystr(path)}"
              for name, value in zip(_positional_names(fun, len(args)), args)
              for path, _ in tree.leaves_with_path(value)]
     return found + [f"kwargs{tree.keystr(path)}" for path, _ in tree.leaves_with_path(kwargs)]

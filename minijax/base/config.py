@@ -80,6 +80,7 @@ class State(jaxlib.Config):
         )
         self.default = default
         self.listeners: list[Callable[[Any, bool], None]] = []
+        self.validators: list[Callable[[str, Any], Any]] = []  # of rooms that come later
         self._check = check
         self._context_default = context_default
 
@@ -94,6 +95,8 @@ class State(jaxlib.Config):
     def set(self, value: Any) -> None:
         """Set the option for the whole process; ValueError when the value is not possible."""
         value = self._check(self.name, value)
+        for validate in self.validators:
+            value = validate(self.name, value)
         self.set_global(value)
         for listener in self.listeners:
             listener(value, True)

@@ -11,7 +11,7 @@ import operator
 from collections.abc import Iterable
 from typing import Any
 
-from minijax.base.errors import InconclusiveDimensionOperation
+from minijax.base.errors import InconclusiveDimensionOperation, TracerIntegerConversionError
 
 
 class SymbolicDim:
@@ -40,16 +40,23 @@ def constant(*sizes: Any) -> bool:
     return not any([isinstance(n, SymbolicDim) for n in sizes])
 
 
+def _extreme_operand(size: Any) -> Any:
+    try:
+        return index(size)
+    except TracerIntegerConversionError:
+        return int(size)  # the error about values that are not known
+
+
 def max_dim(x: Any, y: Any) -> Any:
     """The greater of two sizes."""
-    x, y = index(x), index(y)
+    x, y = _extreme_operand(x), _extreme_operand(y)
     chosen = x if isinstance(x, SymbolicDim) else y
     return chosen.extreme("max", x, y) if isinstance(chosen, SymbolicDim) else max(x, y)
 
 
 def min_dim(x: Any, y: Any) -> Any:
     """The lesser of two sizes."""
-    x, y = index(x), index(y)
+    x, y = _extreme_operand(x), _extreme_operand(y)
     chosen = x if isinstance(x, SymbolicDim) else y
     return chosen.extreme("min", x, y) if isinstance(chosen, SymbolicDim) else min(x, y)
 
@@ -78,7 +85,7 @@ def slice_indices(entry: slice, size: Any) -> tuple[Any, Any, int, Any]:
     ends = (least, most) if step > 0 else (most, least)
     start, stop = [
         default if given is None
-        else min_dim(max_dim(given + size if given < 0 else given, least), most)
+        else min_dim(most, max_dim(given + size if given < 0 else given, least))
         for given, default in zip((entry.start, entry.stop), ends)]
     count = (stop - start + step - 1) // step if step > 0 else (start - stop - step - 1) // -step
     return start, stop, step, max_dim(count, 0)

@@ -315,9 +315,32 @@ def _roots(var: Any, eqns: Iterable[Any]) -> set[int]:
     return needed
 
 
+def where_from(tracer: Any) -> str:
+    """How a value came into a traced function: as an argument, made there, or from outside."""
+    trace, var = getattr(tracer, "_trace", None), getattr(tracer, "atom", None)
+    inputs = getattr(trace, "inputs", None) or ()
+    for name, item in zip(getattr(getattr(trace, "debug", None), "arg_names", None) or (), inputs):
+        if getattr(item, "atom", item) is var:
+            return f"was passed in as the argument {name}"
+    made = _where_made(tracer)
+    return f"was created on line {made}" if made else "was closed over"
+
+
 def _where_made(tracer: Any) -> source.Frame | None:
     var = getattr(tracer, "atom", None)
     for eqn in reversed(getattr(getattr(tracer, "_trace", None), "eqns", None) or ()):
         if any(out is var for out in eqn.outvars):
             return source.user_frame(eqn.source)
     return None
+
+
+def check_truth(size: int) -> None:
+    """Raise what NumPy raises for the truth value of an array that has not just one element."""
+    if size > 1:
+        raise ValueError(describe(
+            "The truth value of an array with more than one element is ambiguous. "
+            "Use a.any() or a.all()", fix="use x.any() or x.all()"))
+    if size == 0:
+        raise ValueError(describe(
+            "The truth value of an empty array is ambiguous. Use `array.size > 0` to check that an "
+            "array is not empty.", fix="use x.size > 0"))

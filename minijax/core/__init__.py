@@ -24,18 +24,19 @@ from minijax.core.jit import UNSPECIFIED, inline_jaxpr, jit_p, jit_params, merge
 from minijax.core.jvp import JVPTrace, JVPTracer, jvp, jvp_jaxpr
 from minijax.core.linearize import (LinearTrace, Linearized, forward_residuals, linearize,
                                     linearize_jaxpr)
-from minijax.core.placement import (ManualAxisType, MixedAxes, Placement, ShardingTypeError, bare,
-                                    join_varying, placement, resplit, sharding_of, varying_axes,
-                                    with_sharding, with_varying)
+from minijax.core.placement import (ManualAxisType, MixedAxes, Placement, ShardingTypeError, Where,
+                                    bare, cotangent_aval, dual, manual_type, over_batch,
+                                    placement, resplit, sharding_of, varying_axes, with_manual, with_sharding,
+                                    with_varying)
 from minijax.core.primitive import Primitive, infer, missing_rule
 from minijax.core.reach import cut, reach_call, reached_outputs
 from minijax.core.refs import AbstractRef, Ref, RefEffect, is_ref, returned_ref, uses_refs
 from minijax.core.stage import JaxprTrace, JaxprTracer, close, trace_closed, trace_to_jaxpr
 from minijax.core.structural import (add_any_p, add_tangents, align, broadcast_in_dim,
                                      broadcast_in_dim_p, convert_element_type,
-                                     convert_element_type_p, each_operand, front_axis,
-                                     instantiate, linear, materialize, move_axis,
-                                     nondifferentiable, pointwise, reduce_axes, reduce_sum,
+                                     conform, convert_element_type_p, each_operand, front_axis,
+                                     instantiate, instantiate_cotangent, linear, materialize,
+                                     move_axis, nondifferentiable, pointwise, reduce_axes, reduce_sum,
                                      reduce_sum_p, reshape, reshape_p, transpose, transpose_p,
                                      zeros)
 from minijax.core.trace import (AxisTrace, EvalTrace, Trace, Tracer, ancestors, aval_of,
@@ -43,7 +44,7 @@ from minijax.core.trace import (AxisTrace, EvalTrace, Trace, Tracer, ancestors, 
                                 staging_flag, state, to_concrete, visible_axes)
 from minijax.core.transpose import Linear, backward_pass, is_linear, transpose_jaxpr
 from minijax.core.vmap import (AxisData, BatchTrace, BatchTracer, axis_data, batch, batch_jaxpr,
-                               batched_aval, unbatched_aval)
+                               batched_aval, materialize_output, unbatched_aval)
 
 UndefinedPrimal = Linear  # the name that libraries with their own transpose rules use
 

@@ -44,8 +44,7 @@ class ShapedArray(AbstractValue):
                 placement: Any = None, *, sharding: Any = None,
                 manual_axis_type: Any = None) -> "ShapedArray":
         if sharding is not None or manual_axis_type is not None:
-            varying = frozenset(manual_axis_type.varying if manual_axis_type else ())
-            placement = make_placement(varying, sharding)
+            placement = make_placement(manual_axis_type or ManualAxisType(), sharding)
         try:
             return _interned[shape, dtype, weak_type, placement]
         except (KeyError, TypeError):
@@ -75,19 +74,18 @@ class ShapedArray(AbstractValue):
 
     def _placed_text(self) -> str:
         """`[8@x,4]{V:y}`: the shape with what the placement says."""
-        sharding, varying = self.placement.sharding, self.placement.varying
+        sharding, manual = self.placement.sharding, self.placement.manual
         dims = list(map(str, self.shape))
         if sharding is not None:
             for i, entry in enumerate(sharding.spec):
                 dims[i] += "" if entry is None else f"@{_axes_text(entry)}"
-        order = sorted(map(str, varying))
-        marks = [f"V:{order[0] if len(order) == 1 else _axes_text(order)}"] if order else []
         spec = getattr(sharding, "spec", None)
-        for letter, axes in (("U", getattr(spec, "unreduced", ())),
-                             ("R", getattr(spec, "reduced", ()))):
+        marks = []
+        for letter, axes in (("V", manual.varying),
+                             ("U", manual.unreduced | getattr(spec, "unreduced", frozenset())),
+                             ("R", manual.reduced | getattr(spec, "reduced", frozenset()))):
             if axes:
-                axes = sorted(map(str, axes))
-                marks.append(f"{letter}:{axes[0] if len(axes) == 1 else _axes_text(axes)}")
+                marks.append(f"{letter}:{_axes_text(sorted(map(str, axes)))}")
         return f"[{','.join(dims)}]" + (f"{{{', '.join(marks)}}}" if marks else "")
 
     @property
@@ -99,14 +97,12 @@ class ShapedArray(AbstractValue):
     @property
     def vma(self) -> frozenset:
         """The manual axes along which the value may differ."""
-        return frozenset() if self.placement is None else self.placement.varying
+        return self.mat.varying
 
     @property
     def mat(self) -> ManualAxisType:
         """What differs along the manual axes, and what is not summed yet."""
-        spec = getattr(self.placement and self.placement.sharding, "spec", None)
-        return ManualAxisType(self.vma, getattr(spec, "unreduced", frozenset()),
-                              getattr(spec, "reduced", frozenset()))
+        return ManualAxisType() if self.placement is None else self.placement.manual
 
     def __repr__(self) -> str:
         weak = ", weak_type=True" if self.weak_type else ""
@@ -144,7 +140,9 @@ def _intern(shape: Any, dtype: Any, weak_type: bool, placement: Any) -> ShapedAr
 
 
 def _axes_text(axes: Any) -> str:
-    return f"({','.join(map(str, axes))})" if isinstance(axes, (tuple, list)) else str(axes)
+    if isinstance(axes, (tuple, list)) and len(axes) > 1:
+        return f"({','.join(map(str, axes))})"
+    return str(axes[0] if isinstance(axes, (tuple, list)) else axes)
 
 
 class AbstractToken(AbstractValue):

@@ -19,6 +19,9 @@ from minijax.base import config, errors
 class Effect:
     """The base of all effects. Say which transformations accept a class by the sets below."""
 
+    def __repr__(self) -> str:
+        return type(self).__name__.removesuffix("Effect")
+
 
 class EffectSet:
     """Classes of effects that something accepts."""
@@ -62,29 +65,17 @@ custom_derivatives_effects = EffectSet()  # looked at under jax_enable_checks on
 class DebugEffect(Effect):
     """Something is shown to the programmer."""
 
-    def __repr__(self) -> str:
-        return "Debug"
-
 
 class OrderedDebugEffect(Effect):
     """Something is shown to the programmer, in program order."""
-
-    def __repr__(self) -> str:
-        return "OrderedDebug"
 
 
 class IOEffect(Effect):
     """A host callback with side effects."""
 
-    def __repr__(self) -> str:
-        return "IO"
-
 
 class OrderedIOEffect(Effect):
     """A host callback with side effects, in program order."""
-
-    def __repr__(self) -> str:
-        return "OrderedIO"
 
 
 debug_effect, ordered_debug_effect = DebugEffect(), OrderedDebugEffect()

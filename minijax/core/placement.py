@@ -1,38 +1,14 @@
 """Where a value lives, as part of its type: axes it varies over, its sharding, its memory.
 
-Shape rules never see any of this. `infer` takes it off the operands, asks the shape rule, and puts
-the join of the operands' placements on the results; an operation with more to say has a `place`
-rule. Invariant: a type without anything to say has the placement None, never an empty Placement.
+Shape rules never see any of this: `Where.infer` takes it off the operands, asks the shape rule, and
+puts the join of the operands' placements on the results; an operation with more to say has a
+`place` rule. Invariant: a type without anything to say has the placement None.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
-
-from minijax.base import errors
-
-
-class Placement(NamedTuple):
-    """The part of a type that is about devices.
-
-    varying: the manual axes (those of `shard_map`) along which the value may differ. sharding: how
-    explicit mesh axes split it. memory: the kind of memory, None for the device's own.
-    """
-
-    varying: frozenset = frozenset()
-    sharding: Any = None
-    memory: Any = None
-
-
-_NOWHERE = Placement()
-
-
-def placement(varying: frozenset = frozenset(), sharding: Any = None,
-              memory: Any = None) -> Placement | None:
-    """A Placement, or None if it would say nothing."""
-    found = Placement(varying, sharding, memory)
-    return None if found == _NOWHERE else found
 
 
 class _ManualAxes(NamedTuple):
@@ -54,23 +30,48 @@ class ManualAxisType(_ManualAxes):
             found = _manual_types.setdefault(key, _ManualAxes.__new__(cls, *key))
         return found
 
-    def __copy__(self) -> "ManualAxisType":
-        return self
-
-    def __deepcopy__(self, memo: dict) -> "ManualAxisType":
-        return self
+    def invarying(self, mesh: Any) -> frozenset:
+        """The manual axes of the mesh along which the value is the same and means itself."""
+        return frozenset(mesh.manual_axes).difference(*self)
 
     def __reduce__(self) -> tuple:
         return ManualAxisType, tuple(self)
 
 
 _manual_types: dict[tuple, ManualAxisType] = {}
+_ANYWHERE = ManualAxisType()
+
+
+class Placement(NamedTuple):
+    """The part of a type that is about devices.
+
+    manual: what holds along the manual axes (those of `shard_map`). sharding: how explicit mesh
+    axes split the value. memory: the kind of memory, None for the device's own.
+    """
+
+    manual: ManualAxisType = _ANYWHERE
+    sharding: Any = None
+    memory: Any = None
+
+
+_NOWHERE = Placement()
+
+
+def placement(manual: ManualAxisType = _ANYWHERE, sharding: Any = None,
+              memory: Any = None) -> Placement | None:
+    """A Placement, or None if it would say nothing."""
+    return None if (found := Placement(manual, sharding, memory)) == _NOWHERE else found
+
+
+def manual_type(aval: Any) -> ManualAxisType:
+    """What the type says of the manual axes."""
+    where = getattr(aval, "placement", None)
+    return _ANYWHERE if where is None else where.manual
 
 
 def varying_axes(aval: Any) -> frozenset:
     """The manual axes along which values of this type may differ."""
-    where = getattr(aval, "placement", None)
-    return frozenset() if where is None else where.varying
+    return manual_type(aval).varying
 
 
 def sharding_of(aval: Any) -> Any:
@@ -79,48 +80,17 @@ def sharding_of(aval: Any) -> Any:
     return None if where is None else where.sharding
 
 
+def with_manual(aval: Any, manual: ManualAxisType) -> Any:
+    """The type with another account of the manual axes."""
+    where = aval.placement or _NOWHERE
+    if where.manual == manual:
+        return aval
+    return aval.update(placement=placement(manual, where.sharding, where.memory))
+
+
 def with_varying(aval: Any, varying: frozenset) -> Any:
     """The type with other varying axes."""
-    where = aval.placement or _NOWHERE
-    if where.varying == varying:
-        return aval
-    return aval.update(placement=placement(varying, where.sharding, where.memory))
-
-
-def bare(aval: Any) -> Any:
-    """The type without its placement."""
-    return aval if getattr(aval, "placement", None) is None else aval.update(placement=None)
-
-
-class MixedAxes(Exception):
-    """Operands vary over different axes; `cast` makes them alike."""
-
-    pvary_p: Any  # set by lax/collectives.py: the operation that makes a value count as varying
-
-    def __init__(self, varying: frozenset):
-        self.varying = varying
-
-    def cast(self, trace: Any, args: Sequence[Any]) -> list:
-        """The operands, each varying over all the axes that any of them varies over."""
-        return [self._cast(trace, x, self.varying - varying_axes(x.aval)) for x in args]
-
-    def _cast(self, trace: Any, x: Any, axes: frozenset) -> Any:
-        if not axes or not hasattr(x.aval, "placement"):
-            return x
-        return trace.process_primitive(
-            MixedAxes.pvary_p, (x,), {"axes": tuple(sorted(axes, key=str))})
-
-
-def join_varying(avals: Sequence[Any]) -> frozenset:
-    """The axes that the operands vary over; MixedAxes if they do not agree."""
-    found = {varying_axes(a) for a in avals if hasattr(a, "placement")}
-    if len(found) > 1:
-        raise MixedAxes(frozenset().union(*found))
-    return found.pop() if found else frozenset()
-
-
-class ShardingTypeError(Exception):
-    """Shardings over explicit axes that do not fit each other, or leave the result's open."""
+    return with_manual(aval, ManualAxisType(varying, *manual_type(aval)[1:]))
 
 
 def with_sharding(aval: Any, sharding: Any) -> Any:
@@ -128,66 +98,69 @@ def with_sharding(aval: Any, sharding: Any) -> Any:
     where = aval.placement or _NOWHERE
     if where.sharding is sharding:
         return aval
-    return aval.update(placement=placement(where.varying, sharding, where.memory))
+    return aval.update(placement=placement(where.manual, sharding, where.memory))
+
+
+def bare(aval: Any) -> Any:
+    """The type without its placement."""
+    return aval if getattr(aval, "placement", None) is None else aval.update(placement=None)
+
+
+def cotangent_aval(aval: Any) -> Any:
+    """The type of cotangents of a value: where that is a sum of terms, they are sums reduced."""
+    where = getattr(aval, "placement", None)
+    if where is None:
+        return aval
+    varying, unreduced, reduced = where.manual
+    sharding = where.sharding
+    if sharding is not None and (sharding.spec.unreduced or sharding.spec.reduced):
+        sharding = sharding.update(spec=dual(sharding.spec))
+    return aval.update(placement=placement(
+        ManualAxisType(varying, reduced, unreduced), sharding, where.memory))
+
+
+def dual(spec: Any) -> Any:
+    """The spec of cotangents of values with this spec."""
+    return spec.update(unreduced=spec.reduced, reduced=spec.unreduced)
 
 
 def resplit(sharding: Any, entries: Sequence[Any]) -> Any:
     """A sharding over the same mesh, with these entries for the dimensions."""
-    spec = sharding.spec
-    return sharding.update(spec=type(spec)(*entries, unreduced=spec.unreduced,
-                                           reduced=spec.reduced))
+    return sharding.update(spec=sharding.spec.update(tuple(entries)))
 
 
-_ADDITIVE = frozenset(("add", "add_any", "sub", "neg", "convert_element_type", "copy", "real",
-                       "imag", "reshard"))
+def over_batch(asked: Any, dim: int, axis: Any) -> Any:
+    """The sharding (or spec) asked for one element, for a batch with the mapped axis at `dim`."""
+    if asked is None:
+        return None
+    spec = getattr(asked, "spec", asked)
+    entry = axis.spmd_name or (axis.split and axis.split.spec.partitions[0])
+    entries = [*spec.partitions, *[None] * (dim - len(spec.partitions))]
+    batched = spec.update((*entries[:dim], entry, *entries[dim:]))
+    return batched if asked is spec else asked.update(spec=batched)
 
 
-def _check_unreduced(name: str, avals: Sequence[Any]) -> None:
-    """NotImplementedError unless the operation gives sums of the terms of its operands."""
-    sums = {s.spec.unreduced for s in map(sharding_of, avals) if s is not None}
-    if any(sums) and (name not in _ADDITIVE or len(sums) > 1):
-        raise NotImplementedError(errors.describe(
-            f"unreduced rule for {name} is not implemented",
-            because="an operand is a sum whose terms are still on different devices",
-            fix="jax.reshard(x, P()) sums it"))
+class ShardingTypeError(Exception):
+    """Shardings over explicit axes that do not fit each other, or leave the result's open."""
 
 
-def split_elementwise(name: str, avals: Sequence[Any], out: Any) -> Any:
-    """The sharding of a result that takes element i from element i of each operand."""
-    _check_unreduced(name, avals)
-    entries: list = [None] * out.ndim
-    first = None
-    for aval in avals:
-        sharding = sharding_of(aval)
-        if sharding is None or aval.ndim != out.ndim:
-            continue
-        first = first or sharding
-        for i, entry in enumerate(sharding.spec):
-            if entry is None or aval.shape[i] != out.shape[i]:
-                continue
-            if entries[i] not in (None, entry):
-                specs = ", ".join(str(tuple(sharding_of(a).spec)) for a in avals
-                                  if sharding_of(a) is not None)
-                raise ShardingTypeError(errors.describe(
-                    f"{name} got incompatible shardings for broadcasting: {specs}.",
-                    fix="jax.reshard(x, sharding) one of the operands"))
-            entries[i] = entry
-    return None if first is None else resplit(first, entries)
+class Where:
+    """What operations do to placements: hooks, set by lax/placing.py and lax/explicit.py."""
+
+    infer: Callable[[Any, Sequence[Any], dict], tuple]  # the types of results, and the effects
+    casts: Callable[[Any, Any], list]  # operations and params, from one type to another
 
 
-def place(primitive: Any, avals: Sequence[Any], params: dict) -> tuple[Any, Any]:
-    """The result types and effects of an operation on operands with placements."""
-    out, effects = primitive.shape(*map(bare, avals), **params), ()
-    if primitive.effectful:
-        out, effects = out
-    outs = list(out) if primitive.multiple_results else [out]
-    if primitive.place is not None:
-        outs = primitive.place(avals, outs, **params)
-    else:
-        varying = join_varying(avals)
-        outs = [with_varying(o, varying) if hasattr(o, "placement") else o for o in outs]
-    if primitive.split is not None:
-        outs = list(map(with_sharding, outs, primitive.split(avals, outs, **params)))
-    elif primitive.pointwise and any(map(sharding_of, avals)):
-        outs = [with_sharding(o, split_elementwise(primitive.name, avals, o)) for o in outs]
-    return tuple(outs), frozenset(effects)
+class MixedAxes(Exception):
+    """Operands are not placed alike; `cast` makes them of the types `wanted`."""
+
+    def __init__(self, wanted: Sequence[Any]):
+        self.wanted = wanted
+
+    def cast(self, trace: Any, args: Sequence[Any]) -> list:
+        """The operands as they are wanted."""
+        out = list(args)
+        for i, wanted in enumerate(self.wanted):
+            for primitive, params in Where.casts(out[i].aval, wanted):
+                out[i] = trace.process_primitive(primitive, (out[i],), params)
+        return out

@@ -15,7 +15,7 @@ from typing import Any
 from minijax.base import errors
 from minijax.base.util import exact
 from minijax.core.ir import NO_EFFECTS, subjaxprs
-from minijax.core.placement import place
+from minijax.core.placement import Where
 from minijax.core.trace import state
 
 _RULES = ("jvp", "transpose", "vmap", "batch", "decompose", "linearize", "impl", "stage", "dce",
@@ -138,7 +138,7 @@ def infer(primitive: Primitive, avals: tuple, params: dict) -> tuple[tuple, froz
             fix="@primitive.def_abstract_eval, a function of avals that returns an aval"))
     if primitive.place is not None or any(map(params.get, _ASKED)) or (
             any([getattr(a, "placement", None) for a in avals]) and not subjaxprs(params)):
-        result = place(primitive, avals, params)
+        result = Where.infer(primitive, avals, params)
     else:
         out, effects = primitive.shape(*avals, **params), NO_EFFECTS
         if primitive.effectful:

@@ -131,11 +131,12 @@ def uses_refs(jaxpr: Any) -> bool:
             or any(is_ref(v.aval) for v in jaxpr.invars))
 
 
-def returned_ref(fun: str, what: str, aval: AbstractRef) -> ValueError:
+def returned_ref(fun: str, what: str, ref: Any) -> ValueError:
     """The error of a traced function that gives back a reference."""
     return ValueError(errors.describe(
-        f"function {fun} traced for {what} returned a mutable array reference of type {aval}, but "
-        "mutable array references cannot be returned.",
+        f"function {fun} traced for {what} returned a mutable array reference of type "
+        f"{aval_of(ref)}, but mutable array references cannot be returned.\n\nThe returned mutable "
+        f"array {errors.where_from(ref)}.\n",
         fix="return its value, ref[...] or jax.freeze(ref)"))
 
 

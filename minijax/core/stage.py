@@ -37,6 +37,9 @@ class JaxprTracer(Tracer):
         self.aval = aval
         self.atom = var
 
+    def concrete(self) -> Any:
+        return self._trace.value_of(self)
+
     def __repr__(self) -> str:
         return f"JitTracer({self.aval})"
 
@@ -56,6 +59,10 @@ class JaxprTrace(Trace):
         self.debug = debug
         self.outer_scopes = 0  # how many of the scopes around are not part of this jaxpr
         self.inputs: list[JaxprTracer] = []  # in the order of `debug.arg_names`, for messages
+
+    def value_of(self, x: JaxprTracer) -> Any:
+        """The value of a variable if that is known while tracing, else None."""
+        return None
 
     def new_input(self, aval: Any) -> JaxprTracer:
         return JaxprTracer(self, aval, Var(aval))

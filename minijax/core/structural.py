@@ -15,6 +15,7 @@ import numpy as np
 
 from minijax.base import dtypes, errors
 from minijax.core.avals import ShapedArray, Zero
+from minijax.core.placement import Where, cotangent_aval, over_batch, with_sharding
 from minijax.core.primitive import Deferred, Primitive
 from minijax.core.trace import aval_of
 
@@ -85,7 +86,25 @@ def zeros(aval: Any) -> Any:
     if isinstance(aval.dtype, dtypes.ExtendedDType):
         return aval.dtype.zeros(aval.shape)
     zero = np.zeros((), aval.dtype)[()]
-    return broadcast_in_dim(zero, aval.shape, ()) if aval.shape else zero
+    out = broadcast_in_dim(zero, aval.shape, ()) if aval.shape else zero
+    if aval.placement is None:
+        return out
+    split = aval.placement.sharding
+    if split is not None and len(split.spec) != aval.ndim:  # of a value of another rank
+        aval = with_sharding(aval, None)
+    return conform(out, aval)
+
+
+def instantiate_cotangent(x: Any) -> Any:
+    """`instantiate` for cotangents, whose zeros carry the types of primal values."""
+    return zeros(cotangent_aval(x.aval)) if type(x) is Zero else x
+
+
+def conform(x: Any, aval: Any) -> Any:
+    """`x` placed as values of the type `aval` are."""
+    for primitive, params in Where.casts(aval_of(x), aval):
+        x = primitive.bind(x, **params)
+    return x
 
 
 # --- Combinators for the `vmap` field, and moving axes -----------------------------------------
@@ -209,14 +228,19 @@ def _broadcast_in_dim_transpose(ct: Any, x: Any, *, shape: tuple, broadcast_dime
     aval = x.aval
     stretched = {d for n, d in zip(aval.shape, broadcast_dimensions) if n == 1 != shape[d]}
     summed = tuple(i for i in range(len(shape)) if i not in broadcast_dimensions or i in stretched)
-    ct = reduce_sum(ct, summed)
+    split = cotangent_aval(aval).placement
+    if summed:
+        asked = None if stretched or split is None else split.sharding
+        ct = reduce_sum_p.bind(ct, axes=summed, out_sharding=asked)
     return reshape(ct, aval.shape) if stretched else ct
 
 
 def _broadcast_in_dim_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *, shape: tuple,
                            broadcast_dimensions: tuple, sharding: Any) -> tuple:
     x = move_axis(args[0], dims[0], 0)
-    out = broadcast_in_dim(x, (axis.size, *shape), (0, *[d + 1 for d in broadcast_dimensions]))
+    out = broadcast_in_dim_p.bind(
+        x, shape=(axis.size, *shape), sharding=over_batch(sharding, 0, axis),
+        broadcast_dimensions=(0, *[d + 1 for d in broadcast_dimensions]))
     return out, 0
 
 
@@ -246,7 +270,8 @@ def _reshape_shape(x: ShapedArray, *, new_sizes: tuple, dimensions: Any,
 
 def _reshape_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *, new_sizes: tuple,
                   dimensions: Any, sharding: Any) -> tuple:
-    return reshape(move_axis(args[0], dims[0], 0), (axis.size, *new_sizes)), 0
+    return reshape_p.bind(move_axis(args[0], dims[0], 0), new_sizes=(axis.size, *new_sizes),
+                          dimensions=None, sharding=over_batch(sharding, 0, axis)), 0
 
 
 reshape_p = Primitive(
@@ -318,6 +343,8 @@ def reduction_vmap(primitive: Primitive) -> Callable:
         d = dims[0]
         shifted = tuple(a + (a >= d) for a in axes)
         out_dim = d - sum(a < d for a in shifted)
+        if params.get("out_sharding") is not None:
+            params["out_sharding"] = over_batch(params["out_sharding"], out_dim, axis)
         return primitive.bind(args[0], axes=shifted, **params), out_dim
     return vmap
 

@@ -148,14 +148,14 @@ class Tracer:
     weak_type = property(attrgetter("aval.weak_type"))
     ndim = property(attrgetter("aval.ndim"))
     size = property(attrgetter("aval.size"))
+    mat = property(attrgetter("aval.mat"))
 
     def concrete(self) -> Any:
         """The array behind the tracer if its value is known, else None."""
         return None
 
-    @staticmethod
-    def _is_traced_array() -> bool:
-        return True
+    def _is_traced_array(self) -> bool:
+        return not hasattr(self.aval, "inner_aval")  # a reference is none
 
     def _value_or(self, error: type[Exception], *context: str) -> Any:
         value = self.concrete()
@@ -176,7 +176,7 @@ class Tracer:
 
     def __bool__(self) -> bool:
         if self.aval.size != 1 and self.aval.ndim:
-            check_scalar_conversion(self)
+            errors.check_truth(self.aval.size)
         return bool(self._value_or(errors.TracerBoolConversionError))
 
     def __int__(self) -> int:
@@ -231,19 +231,6 @@ class Tracer:
 
 _jax.set_tracer_class(Tracer)
 register_aval(Tracer, attrgetter("aval"))
-
-
-def check_scalar_conversion(x: Any) -> None:
-    """Raise what NumPy raises for the truth value of an array with several elements."""
-    size = x.aval.size
-    if size > 1:
-        raise ValueError(errors.describe(
-            "The truth value of an array with more than one element is ambiguous. "
-            "Use a.any() or a.all()", fix="use x.any() or x.all()"))
-    if size == 0:
-        raise ValueError(errors.describe(
-            "The truth value of an empty array is ambiguous. Use `array.size > 0` to check that an "
-            "array is not empty.", fix="use x.size > 0"))
 
 
 def is_tracer(x: Any) -> bool:

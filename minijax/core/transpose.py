@@ -15,7 +15,8 @@ from minijax.core.avals import Zero, register_aval
 from minijax.core.ir import Jaxpr, JaxprEqn, Literal, Var
 from minijax.core.reach import cut
 from minijax.core.stage import trace_closed
-from minijax.core.structural import add_tangents, instantiate
+from minijax.core.placement import cotangent_aval
+from minijax.core.structural import add_tangents, conform
 from minijax.core.trace import state
 
 
@@ -106,6 +107,8 @@ def _transpose_equation(eqn: JaxprEqn, values: dict, linear: set, found: dict) -
         result = [result]
     for v, c in zip(eqn.invars, result):
         if c is not None and type(c) is not Zero and type(v) is Var and v in linear:
+            if v.aval.placement is not None:
+                c = conform(c, cotangent_aval(v.aval))
             found[v] = add_tangents(found[v], c) if v in found else c
 
 
@@ -138,10 +141,10 @@ def _build(jaxpr: Jaxpr, linear: tuple, ct_nonzero: tuple) -> tuple[Jaxpr, tuple
         cts = [next(given) if nz else Zero(a) for a, nz in zip(jaxpr.out_avals, ct_nonzero)]
         found = [c for c, lin in zip(backward_pass(jaxpr, operands, cts), linear) if lin]
         out_nonzero.extend(type(c) is not Zero for c in found)
-        return [instantiate(c) for c in found if type(c) is not Zero]
+        return [c for c in found if type(c) is not Zero]
 
     in_avals = [a for a, lin in zip(jaxpr.in_avals, linear) if not lin]
-    in_avals += [a for a, nz in zip(jaxpr.out_avals, ct_nonzero) if nz]
+    in_avals += [cotangent_aval(a) for a, nz in zip(jaxpr.out_avals, ct_nonzero) if nz]
     return trace_closed(fun, in_avals, jaxpr.debug), tuple(out_nonzero)
 
 

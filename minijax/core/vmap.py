@@ -15,7 +15,7 @@ from minijax.core.ir import Jaxpr, axes_of, eval_jaxpr
 from minijax.core.placement import resplit, sharding_of, with_sharding
 from minijax.core.primitive import Primitive, infer, missing_rule
 from minijax.core.stage import trace_closed
-from minijax.core.structural import materialize
+from minijax.core.structural import conform, materialize
 from minijax.core.trace import Trace, Tracer, aval_of, entered, state, visible_axes
 
 
@@ -23,12 +23,14 @@ class AxisData(NamedTuple):
     """The mapped axis: its name (or None), its size, and mesh axes it is split over.
 
     An axis of `shard_map` is `manual`: True if types say what varies along it, False if not.
+    `split` is the sharding of a vector over it, where explicit mesh axes split the mapped operands.
     """
 
     name: Any
     size: int
     spmd_name: Any = None
     manual: bool | None = None
+    split: Any = None
 
 
 class BatchTracer(Tracer):
@@ -62,17 +64,28 @@ def unbatched_aval(aval: Any, dim: int) -> Any:
             _unbatched.clear()
         out = aval.update(shape=aval.shape[:dim] + aval.shape[dim + 1:])
         if sharding_of(aval) is not None:
-            spec = tuple(sharding_of(aval).spec)
+            spec = sharding_of(aval).spec.partitions
             out = with_sharding(out, resplit(aval.sharding, spec[:dim] + spec[dim + 1:]))
         return _unbatched.setdefault((aval, dim), out)
 
 
-def batched_aval(aval: Any, dim: int, size: int) -> Any:
-    """`aval` with an axis of `size` put in at `dim`."""
+def batched_aval(aval: Any, dim: int, size: int, split: Any = None) -> Any:
+    """`aval` with an axis of `size`, which `split` says how to split, put in at `dim`."""
     out = aval.update(shape=(*aval.shape[:dim], size, *aval.shape[dim:]))
-    if sharding_of(aval) is not None:
-        spec = tuple(sharding_of(aval).spec)
-        out = with_sharding(out, resplit(aval.sharding, (*spec[:dim], None, *spec[dim:])))
+    found = sharding_of(aval)
+    if found is not None or split is not None:
+        entry = None if split is None else split.spec.partitions[0]
+        spec = (None,) * aval.ndim if found is None else found.spec.partitions
+        out = with_sharding(out, resplit(split if found is None else found,
+                                         (*spec[:dim], entry, *spec[dim:])))
+    return out
+
+
+def materialize_output(x: Any, dim: int | None, axis: AxisData, at: int = 0) -> Any:
+    """`materialize`, split as the mapped operands were."""
+    out = materialize(x, dim, axis.size, at)
+    if dim is None and axis.split is not None:
+        return conform(out, batched_aval(aval_of(x), at, axis.size, axis.split))
     return out
 
 
@@ -174,10 +187,10 @@ def _build(jaxpr: Jaxpr, axis: AxisData, in_batched: tuple, instantiate: tuple) 
         dims = [0 if b else None for b in in_batched]
         vals, out_dims = batch(lambda *xs: eval_jaxpr(jaxpr, jaxpr.consts, *xs), axis, args, dims)
         out_batched.extend(d is not None or inst for d, inst in zip(out_dims, instantiate))
-        return [materialize(x, d, axis.size) if b else x
+        return [materialize_output(x, d, axis) if b else x
                 for x, d, b in zip(vals, out_dims, out_batched)]
 
-    in_avals = [batched_aval(a, 0, axis.size) if b else a
+    in_avals = [batched_aval(a, 0, axis.size, axis.split) if b else a
                 for a, b in zip(jaxpr.in_avals, in_batched)]
     return trace_closed(fun, in_avals, jaxpr.debug), tuple(out_batched)
 
@@ -185,12 +198,11 @@ def _build(jaxpr: Jaxpr, axis: AxisData, in_batched: tuple, instantiate: tuple) 
 _batch_jaxpr = trace_cache(_build)
 
 
-def axis_data(name: Any) -> AxisData:
-    """The innermost visible axis called `name`; NameError if there is none."""
+def axis_data(name: Any, user: str = "the function") -> AxisData:
+    """The innermost visible axis called `name`; NameError, naming the `user`, if there is none."""
     for axis in visible_axes(state.trace):
         if axis.name == name:
             return axis
     raise NameError(errors.describe(
-        f"Found an unbound axis name: {name}. To fix this, please call jax.vmap, jax.pmap or "
-        "jax.shard_map with this axis name around the code that uses it.",
-        fix=f"jax.vmap(f, axis_name={name!r})(x)"))
+        f"Found an unbound axis name: {name}. To fix this, please call {user} under "
+        "`jax.shard_map`.", fix=f"jax.vmap(f, axis_name={name!r})(x)"))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minijax.api.jit import jit
-from minijax.base import tree
+from minijax.base import jaxlib, tree
 from minijax.base.jaxlib import Array
 from minijax.runtime import backend
 from minijax.runtime.assemble import make_array_from_single_device_arrays
@@ -21,7 +21,8 @@ from minijax.runtime.place import device_put
 from minijax.sharding import Mesh, NamedSharding, PartitionSpec
 
 __all__ = ["assert_equal", "broadcast_one_to_all", "global_array_to_host_local_array",
-           "host_local_array_to_global_array", "process_allgather", "sync_global_devices"]
+           "host_local_array_to_global_array", "process_allgather",
+           "reached_preemption_sync_point", "sync_global_devices"]
 
 
 @functools.cache
@@ -81,6 +82,22 @@ def sync_global_devices(name: str) -> None:
     if backend.process_count() > 1:
         assert_equal(np.uint32(zlib.crc32(name.encode())),
                      f"sync_global_devices name mismatch ('{name}')")
+
+
+def reached_preemption_sync_point(step_id: int) -> bool:
+    """Whether all processes should save at this step, since one of them will be ended (SIGTERM).
+
+    Every process calls it at every step; a process alone always gets False.
+    """
+    cluster = backend.distributed()
+    return cluster is not None and _preemption(cluster.client).reached_sync_point(step_id)
+
+
+@functools.cache
+def _preemption(client: Any) -> Any:
+    manager = jaxlib._jax.create_preemption_sync_manager()
+    manager.initialize(client)
+    return manager
 
 
 def assert_equal(in_tree: Any, fail_message: str = "") -> None:

@@ -74,8 +74,8 @@ class StatefulPRNG:
     def uniform(self, low: Any = 0, high: Any = 1, size: Size = None, *,
                 dtype: Any = float) -> Array:
         """Uniform numbers from [low, high)."""
-        return random.uniform(self.key(), _common(size, low, high), dtypes.canonicalize_dtype(dtype),
-                              minval=low, maxval=high)
+        dtype = dtypes.canonicalize_dtype(dtype)
+        return random.uniform(self.key(), _common(size, low, high), dtype, minval=low, maxval=high)
 
     def normal(self, loc: Any = 0, scale: Any = 1, size: Size = None, *,
                dtype: Any = float) -> Array:

@@ -113,7 +113,14 @@ class Shapes:
                 f"specifications: {self.text}. Unprocessed specifications: {told}. {_SOLVABLE}")
 
     def _constraints(self, env: dict[str, Any], check: Callable, found: list) -> None:
-        for text, equal, difference in self.scope.constraints if self.scope is not None else ():
+        if self.scope is None:
+            return
+        env = dict(env)
+        for term, count, value in self.scope.rules:  # variables that others replace
+            if count == 1 and len(term) == 1 and isinstance(term[0][0], str):
+                if variables(value) <= set(env):
+                    env[term[0][0]] = evaluate(value, env)
+        for text, equal, difference in self.scope.constraints:
             if variables(difference) <= set(env):
                 value = evaluate(difference, env)
                 kind = "equal to" if equal else "greater or equal to"

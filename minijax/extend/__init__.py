@@ -3,8 +3,8 @@
 import importlib
 from types import ModuleType
 
-__all__ = ["backend", "core", "linear_util", "lowering", "mlir", "random", "sharding",
-           "source_info_util"]
+__all__ = ["backend", "core", "ifrt_programs", "linear_util", "lowering", "mlir", "random",
+           "sharding", "source_info_util"]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -25,6 +25,7 @@ from lowering.callbacks import python_callback
 from lowering.custom_call import attribute, custom_call
 from minijax.base import dtypes, errors
 from minijax.core import lowerable_effects, ordered_effects, trace_closed
+from minijax.passes.discharge import discharge
 
 __all__ = [
     "LoweringRuleContext", "ModuleContext", "Token", "TokenSet", "Value", "aval_to_ir_type",
@@ -183,7 +184,7 @@ def lower_fun(fun: Callable, multiple_results: bool = True) -> Callable:
             out = fun(*xs, **params)
             return list(out) if multiple_results else [out]
 
-        jaxpr = trace_closed(flat, list(ctx.avals_in))
+        jaxpr = discharge(trace_closed(flat, list(ctx.avals_in)))
         return _emitter(ctx).call(jaxpr, flatten_ir_values(operands))
     return rule
 

@@ -53,7 +53,7 @@ from minijax.lax.elementwise import (
     sub_p, tan, tan_p, tanh, tanh_p,
 )
 from minijax.lax.exchange import (
-    precv, precv_p, psend, psend_p, ragged_all_to_all, ragged_all_to_all_p,
+    precv, psend, ragged_all_to_all, ragged_all_to_all_p,
 )
 from minijax.lax.explicit import reshard_p
 from minijax.lax.fft import (
@@ -165,7 +165,7 @@ __all__ = [
     "sign", "sign_p", "sin", "sin_p", "sinh", "sinh_p", "sqrt", "sqrt_p", "square", "square_p",
     "sub", "sub_p", "tan", "tan_p", "tanh", "tanh_p",
     # exchange
-    "precv", "precv_p", "psend", "psend_p", "ragged_all_to_all", "ragged_all_to_all_p",
+    "precv", "psend", "ragged_all_to_all", "ragged_all_to_all_p",
     # fft
     "FftType", "fft", "fft_p",
     # gather

@@ -18,33 +18,23 @@ import numpy as np
 from minijax.base import errors, tree
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axis
-from minijax.core import (MixedAxes, Primitive, ShapedArray, aval_of, axis_data, batch,
-                          convert_element_type, linear, materialize, move_axis, nondifferentiable,
-                          state, varying_axes, visible_axes, with_varying)
+from minijax.core import (Primitive, ShapedArray, aval_of, axis_data, batch, convert_element_type,
+                          linear, manual_type, materialize, move_axis, nondifferentiable,
+                          with_varying)
+from minijax.lax import casts
+from minijax.lax.casts import bound, names_of, pcast, placed, typed_axes, vary
 from minijax.lax.elementwise import add, mul
 from minijax.lax.gather import index_take
 from minijax.lax.logic import eq, select
 from minijax.lax.reduction import reduce_max, reduce_min, reduce_sum
 from minijax.lax.rules import scalar_like
 from minijax.lax.shapes import broadcast_in_dim, full_like, iota, reshape, squeeze
-from minijax.lax.slicing import index_in_dim
+from minijax.lax.slicing import dynamic_slice_in_dim, index_in_dim
 
 __all__ = ["all_gather", "all_to_all", "axis_index", "axis_size", "pbroadcast", "pmax", "pmean",
            "pcast", "pmin", "ppermute", "pshuffle", "psum", "psum_scatter", "pswapaxes"]
 
 AxisName = Any
-
-
-def _names(axis_name: AxisName) -> tuple:
-    return axis_name if isinstance(axis_name, tuple) else (axis_name,)
-
-
-def _bound(axis_name: AxisName) -> tuple:
-    """The names as a tuple, after the check that each is the name of an axis."""
-    names = _names(axis_name)
-    for name in names:
-        axis_data(name)
-    return names
 
 
 def _no_groups(name: str, groups: Any) -> None:
@@ -56,7 +46,7 @@ def _no_groups(name: str, groups: Any) -> None:
 
 def axis_size(axis_name: AxisName) -> int:
     """The size of a named axis, or the product of the sizes of several."""
-    return math.prod(axis_data(name).size for name in _names(axis_name))
+    return math.prod(axis_data(name).size for name in names_of(axis_name))
 
 
 def _in_groups(names: AxisName, groups: Any) -> tuple[int, tuple | None]:
@@ -66,63 +56,8 @@ def _in_groups(names: AxisName, groups: Any) -> tuple[int, tuple | None]:
     return len(groups[0]), tuple(map(tuple, groups))
 
 
-# --- What varies along the axes of shard_map ---------------------------------------------------
-
-# Under `check_vma` the type of a value says along which manual axes it may differ. Operands of an
-# operation must agree on that: `pvary` makes a value that is equal everywhere count as one that may
-# differ. Its transpose is the sum, which is how a gradient with respect to something that all
-# devices share comes out right.
-
-
-def _typed(names: Sequence[Any]) -> list:
-    """Those of the axes that types keep account of."""
-    typed = {axis.name for axis in reversed(visible_axes(state.trace)) if axis.manual}
-    return [name for name in names if name in typed]
-
-
-def _add_axes(avals: Sequence[Any], outs: Sequence[Any], *, axes: tuple) -> list:
-    return [with_varying(outs[0], varying_axes(avals[0]).union(axes))]
-
-
-pvary_p = Primitive(
-    "pvary", shape=lambda x, **_: x, place=_add_axes, jvp=linear,
-    vmap=lambda axis, args, dims, *, axes: (pvary_p.bind(*args, axes=axes), dims[0]),
-    transpose=lambda ct, x, *, axes: psum_invariant_p.bind(
-        vary(ct, axes), axes=axes, axis_index_groups=None))
-
-
-def vary(x: Any, names: Sequence[Any]) -> Any:
-    """`x` as a value that may differ along the axes, where types keep account of that."""
-    missing = [name for name in _typed(names) if name not in varying_axes(aval_of(x))]
-    return pvary_p.bind(x, axes=tuple(missing)) if missing else x
-
-
-MixedAxes.pvary_p = pvary_p
-
-
-def pcast(x: Any, axis_name: AxisName, *, to: str) -> Any:
-    """`x`, a pytree of values equal along the axes, as values that may differ: to="varying"."""
-    if to != "varying":
-        raise ValueError(errors.describe(
-            f"Got unexpected `to` value for `jax.lax.pcast`: {to!r}. Allowed `to` values are: "
-            "{'varying'}", fix='pcast(x, axis_name, to="varying")'))
-    names = _bound(axis_name)
-    for leaf in tree.leaves(x):
-        if varying_axes(aval_of(leaf)).intersection(names):
-            raise ValueError(errors.describe(
-                f"Unsupported pcast from=varying, to={to!r}",
-                because=f"the operand has the type {aval_of(leaf).str_short()}",
-                fix="leave it out"))
-    return tree.map(lambda leaf: vary(leaf, names), x)
-
-
-def _remove_axes(avals: Sequence[Any], outs: Sequence[Any], *, axes: tuple,
-                 **_: Any) -> list:
-    return [with_varying(outs[0], varying_axes(avals[0]).difference(axes))]
-
-
 def _index_place(avals: Sequence[Any], outs: Sequence[Any], *, axis_name: Any) -> list:
-    return [with_varying(outs[0], frozenset(_typed((axis_name,))))]
+    return [with_varying(outs[0], frozenset(typed_axes((axis_name,))))]
 
 
 # --- Reductions over an axis -------------------------------------------------------------------
@@ -135,22 +70,23 @@ def _reduction(name: str, local: Callable, repeated: Callable[[Any, int], Any],
     `repeated(x, n)` is the result when all n values are equal.
     """
     def vmap(axis: Any, args: Sequence[Any], dims: Sequence[Any], *, axes: tuple,
-             axis_index_groups: Any) -> tuple:
+             **params: Any) -> tuple:
         rest = tuple(a for a in axes if a != axis.name)
         x, dim = args[0], dims[0]
         if axis.name in axes:
-            _no_groups(name, axis_index_groups)
+            _no_groups(name, params.get("axis_index_groups"))
             if dim is None:
                 x = repeated(x, axis.size)
             else:
                 x = local(x, (dim,))
                 dim = None
         if rest:
-            x = primitive.bind(x, axes=rest, axis_index_groups=axis_index_groups)
+            x = primitive.bind(x, axes=rest, **params)
         return x, dim
 
+    rules = {"place": placed("varying", None), **rules}
     primitive = Primitive(name, shape=lambda x, **_: x, vmap=vmap,
-                          place=_remove_axes, axes=lambda params: params["axes"], **rules)
+                          axes=lambda params: params["axes"], **rules)
     return primitive
 
 
@@ -163,6 +99,12 @@ psum_invariant_p = _reduction(
     "psum_invariant", reduce_sum, lambda x, n: mul(x, scalar_like(x, n)), jvp=linear,
     transpose=lambda ct, x, *, axes, axis_index_groups: vary(ct, axes))
 psum_invariant_p.show = {"axis_index_groups": None}
+# The sum of what is a sum already, whose terms are on the devices along the axes.
+unreduced_psum_p = _reduction(
+    "unreduced_psum", reduce_sum, lambda x, n: mul(x, scalar_like(x, n)), jvp=linear,
+    place=placed("unreduced", None),
+    transpose=lambda ct, x, *, axes: casts.preduced_p.bind(ct, axes=axes))
+casts.psum_invariant_p, casts.unreduced_psum_p = psum_invariant_p, unreduced_psum_p
 pmax_p = _reduction("pmax", reduce_max, lambda x, n: x)
 pmin_p = _reduction("pmin", reduce_min, lambda x, n: x)
 
@@ -170,20 +112,25 @@ pmin_p = _reduction("pmin", reduce_min, lambda x, n: x)
 def _reduce(primitive: Primitive, local: Callable, x: Any, axis_name: AxisName,
             groups: Any) -> Any:
     """The reduction of each leaf; integers among the names are axes of the leaf itself."""
-    places = tuple(a for a in _names(axis_name) if type(a) is int)
-    names = _bound(tuple(a for a in _names(axis_name) if type(a) is not int))
+    places = tuple(a for a in names_of(axis_name) if type(a) is int)
+    names = bound(tuple(a for a in names_of(axis_name) if type(a) is not int), primitive.name)
     _, groups = _in_groups((), groups)
 
     def reduced(leaf: Any) -> Any:
         if places:
             rank = aval_of(leaf).ndim
             leaf = local(leaf, tuple(canonicalize_axis(a, rank) for a in places))
-        typed = _typed(names)
+        typed = typed_axes(names)
+        terms = manual_type(aval_of(leaf)).unreduced.intersection(typed)
+        if terms and primitive is psum_p:
+            leaf = unreduced_psum_p.bind(leaf, axes=tuple(a for a in typed if a in terms))
+            typed = [a for a in typed if a not in terms]
         if typed and groups is not None:
             raise NotImplementedError(errors.describe(
                 f"axis_index_groups in {primitive.name} under shard_map with check_vma=True",
                 fix="jax.shard_map(f, ..., check_vma=False)"))
-        for own, axes in ((invariant, typed), (primitive, [a for a in names if a not in typed])):
+        rest = [a for a in names if a not in typed and a not in terms]
+        for own, axes in ((invariant, typed), (primitive, rest)):
             if axes:
                 leaf = own.bind(vary(leaf, axes), axes=tuple(axes), axis_index_groups=groups)
         return leaf
@@ -239,8 +186,8 @@ axis_index_p = Primitive(
 def axis_index(axis_name: AxisName) -> Array:
     """The position along the named axis, an int32; row-major over several names."""
     index = None
-    for name in _names(axis_name):
-        size = axis_data(name).size
+    for name in names_of(axis_name):
+        size = axis_data(name, "axis_index").size
         own = axis_index_p.bind(axis_name=name)
         index = own if index is None else add(mul(index, np.int32(size)), own)
     return index
@@ -250,7 +197,7 @@ def axis_index(axis_name: AxisName) -> Array:
 
 
 def _movement(name: str, shape: Callable, mapped: Callable, transpose: Callable,
-              one_by_one: Callable) -> Primitive:
+              one_by_one: Callable, **rules: Any) -> Primitive:
     """A linear collective; `mapped(axis, x, **params)` gets `x` with the axis in front.
 
     It returns the value and the place of the axis, or None if the value is equal along it. User
@@ -259,7 +206,7 @@ def _movement(name: str, shape: Callable, mapped: Callable, transpose: Callable,
     """
     def vmap(axis: Any, args: Sequence[Any], dims: Sequence[Any], **params: Any) -> tuple:
         (x,), (dim,) = args, dims
-        names = _names(params["axis_name"])
+        names = names_of(params["axis_name"])
         if axis.name not in names:
             return primitive_over_batch(primitive, x, dim, axis.size, params), 0
         _no_groups(name, params.get("axis_index_groups"))
@@ -269,7 +216,7 @@ def _movement(name: str, shape: Callable, mapped: Callable, transpose: Callable,
         return mapped(axis, materialize(x, dim, axis.size), **params)
 
     primitive = Primitive(name, shape=shape, jvp=linear, transpose=transpose, vmap=vmap,
-                          axes=lambda params: _names(params["axis_name"]))
+                          axes=lambda params: names_of(params["axis_name"]), **rules)
     return primitive
 
 
@@ -320,7 +267,7 @@ ppermute_p = _movement(
 
 def ppermute(x: Any, axis_name: AxisName, perm: Sequence[tuple[int, int]]) -> Any:
     """Send values along the axis, from src to dst for each pair; zeros where nothing arrives."""
-    names = _bound(axis_name)
+    names = bound(axis_name, "ppermute")
     perm = tuple((operator.index(src), operator.index(dst)) for src, dst in perm)
     _ppermute_shape(None, axis_name=names, perm=perm)
     return tree.map(
@@ -363,7 +310,7 @@ def pbroadcast(x: Any, axis_name: AxisName, source: int) -> Any:
         raise ValueError(errors.describe(
             f"pbroadcast source must be in range({size}), got {source}",
             fix="name a position along the axis"))
-    names = _names(axis_name)
+    names = names_of(axis_name)
     return tree.map(lambda leaf: pbroadcast_p.bind(vary(leaf, names), axis_name=axis_name,
                                                    source=source), x)
 
@@ -418,23 +365,51 @@ all_gather_p = _movement("all_gather", _all_gather_shape, _all_gather_mapped,
                          _all_gather_transpose, _all_gather_one_by_one)
 
 
+def _own_part(ct: Any, x: Any, *, all_gather_dimension: int, axis_name: tuple, tiled: bool,
+              **_: Any) -> Any:
+    """Of the cotangent of everything, which all devices have, that of the device's own part."""
+    size = x.aval.shape[all_gather_dimension] if tiled else 1
+    start = mul(axis_index(axis_name), np.int32(size))
+    part = dynamic_slice_in_dim(vary(ct, axis_name), start, size, all_gather_dimension)
+    return part if tiled else squeeze(part, (all_gather_dimension,))
+
+
+def _scatter_terms(ct: Any, x: Any, *, all_gather_dimension: int, **params: Any) -> Any:
+    return unreduced_reduce_scatter_p.bind(ct, scatter_dimension=all_gather_dimension, **params)
+
+
+all_gather_invariant_p = _movement(
+    "all_gather_invariant", _all_gather_shape, _all_gather_mapped, _own_part,
+    _all_gather_one_by_one, place=placed("varying", None))
+all_gather_reduced_p = _movement(
+    "all_gather_reduced", _all_gather_shape, _all_gather_mapped, _scatter_terms,
+    _all_gather_one_by_one, place=placed("varying", "reduced"))
+_GATHERS = {"varying": all_gather_p, "invarying": all_gather_invariant_p,
+            "reduced": all_gather_reduced_p}
+
+
 def all_gather(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None, axis: int = 0,
                tiled: bool = False, to: str = "varying") -> Any:
     """All values along the named axis, stacked at `axis` (or concatenated, with `tiled`).
 
-    Over several axes the positions are in row-major order. `to` can only be "varying".
+    Over several axes the positions are in row-major order. to: what the type of the result says of
+    the axes, "varying", "invarying" or "reduced".
     """
-    if to != "varying":
+    if to not in _GATHERS:
         raise ValueError(errors.describe(
             f"Got unexpected `to` value for `jax.lax.all_gather`: {to!r}. Allowed `to` values "
-            "are: {'varying'}", fix='leave out `to`'))
-    names = _bound(axis_name)
+            "are: {'varying', 'invarying', 'reduced'}", fix='leave out `to`'))
+    names = bound(axis_name, "all_gather")
     size, axis_index_groups = _in_groups(names, axis_index_groups)
+    params = {"axis_index_groups": axis_index_groups} if to == "varying" else {}
+    if axis_index_groups is not None and not params:
+        raise NotImplementedError(errors.describe(
+            f"axis_index_groups in all_gather to={to!r}", fix='to="varying"'))
 
     def gather(leaf: Any) -> Any:
         place = canonicalize_axis(axis, aval_of(leaf).ndim + (not tiled))
-        return all_gather_p.bind(vary(leaf, names), all_gather_dimension=place, axis_name=names,
-                                 axis_index_groups=axis_index_groups, axis_size=size, tiled=tiled)
+        return _GATHERS[to].bind(vary(leaf, names), all_gather_dimension=place, axis_name=names,
+                                 axis_size=size, tiled=tiled, **params)
     return tree.map(gather, x)
 
 
@@ -479,20 +454,28 @@ def _reduce_scatter_one_by_one(x: Any, *, scatter_dimension: int, axis_name: tup
 
 reduce_scatter_p = _movement("reduce_scatter", _reduce_scatter_shape, _reduce_scatter_mapped,
                              _reduce_scatter_transpose, _reduce_scatter_one_by_one)
+unreduced_reduce_scatter_p = _movement(
+    "unreduced_reduce_scatter", _reduce_scatter_shape, _reduce_scatter_mapped,
+    lambda ct, x, *, scatter_dimension, **params: all_gather_reduced_p.bind(
+        vary(ct, params["axis_name"]), all_gather_dimension=scatter_dimension, **params),
+    _reduce_scatter_one_by_one, place=placed("unreduced", "varying"))
 
 
 def psum_scatter(x: Any, axis_name: AxisName, *, scatter_dimension: int = 0,
                  axis_index_groups: Any = None, tiled: bool = False) -> Any:
     """The sum over the named axis, of which each position keeps its part."""
-    names = _bound(axis_name)
+    names = bound(axis_name, "psum_scatter")
     size, axis_index_groups = _in_groups(names, axis_index_groups)
 
     def scatter(leaf: Any) -> Any:
         params = dict(
             scatter_dimension=canonicalize_axis(scatter_dimension, aval_of(leaf).ndim),
-            axis_name=names, axis_index_groups=axis_index_groups, axis_size=size, tiled=tiled)
+            axis_name=names, axis_size=size, tiled=tiled)
         _reduce_scatter_shape(aval_of(leaf), **params)
-        return reduce_scatter_p.bind(vary(leaf, names), **params)
+        if manual_type(aval_of(leaf)).unreduced.intersection(names):
+            return unreduced_reduce_scatter_p.bind(leaf, **params)
+        return reduce_scatter_p.bind(vary(leaf, names), axis_index_groups=axis_index_groups,
+                                     **params)
     return tree.map(scatter, x)
 
 
@@ -561,7 +544,7 @@ def all_to_all(x: Any, axis_name: AxisName, split_axis: int, concat_axis: int, *
                       concat_axis=canonicalize_axis(concat_axis, aval.ndim), axis_name=axis_name,
                       axis_index_groups=groups, tiled=tiled)
         _all_to_all_shape(aval, **params)
-        return all_to_all_p.bind(vary(leaf, _names(axis_name)), **params)
+        return all_to_all_p.bind(vary(leaf, names_of(axis_name)), **params)
     return tree.map(exchange, x)
 
 

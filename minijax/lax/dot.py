@@ -18,10 +18,11 @@ import numpy as np
 
 from minijax.base import config, dtypes, errors
 from minijax.base.jaxlib import Array
-from minijax.core import (Primitive, ShapedArray, aval_of, convert_element_type, each_operand,
-                          is_linear, resplit, sharding_of)
+from minijax.core import (Primitive, ShapedArray, aval_of, convert_element_type, cotangent_aval,
+                          each_operand, is_linear, over_batch, resplit, sharding_of)
 from minijax.lax import shapes
 from minijax.lax.rules import ArrayLike
+from minijax.sharding import PartitionSpec
 
 # --- Precision ---------------------------------------------------------------------------------
 
@@ -307,11 +308,11 @@ def _transpose_left(ct: Any, x: Any, y: Any, dimension_numbers: DotDimensionNumb
 
 def _split_like(aval: Any, dims: Sequence[int], others: Sequence[Any]) -> Any:
     """The sharding of dimensions `dims` of a value, on the mesh of any that has one."""
-    found = sharding_of(aval)
+    found = sharding_of(cotangent_aval(aval))
     if found is not None:
         return resplit(found, [found.spec[i] for i in dims])
-    mesh = next((sharding_of(o) for o in others if sharding_of(o) is not None), None)
-    return None if mesh is None else resplit(mesh, [None] * len(dims))
+    some = next((sharding_of(o) for o in others if sharding_of(o) is not None), None)
+    return None if some is None else some.update(spec=PartitionSpec(*[None] * len(dims)))
 
 
 def _flip(precision: Any) -> Any:
@@ -344,7 +345,8 @@ def _dot_general_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None]
     else:
         out_dim = len(xb) + len(_rest(x_ndim, xc, xb)) + _rest(y_ndim, yc, yb).index(y_dim)
     out = dot_general_p.bind(*args, dimension_numbers=((xc, yc), (xb, yb)), precision=precision,
-                             preferred_element_type=preferred_element_type, out_sharding=None)
+                             preferred_element_type=preferred_element_type,
+                             out_sharding=over_batch(out_sharding, out_dim, axis))
     return out, out_dim
 
 

@@ -18,7 +18,8 @@ from minijax.base import errors, tree
 from minijax.base.jaxlib import Array
 from minijax.core import (Primitive, ShapedArray, Token, Zero, abstract_token, aval_of,
                           convert_element_type, instantiate, is_linear, materialize, zeros)
-from minijax.lax.collectives import AxisName, _bound, _in_groups, _names, all_to_all, vary
+from minijax.lax.casts import bound, names_of, vary
+from minijax.lax.collectives import AxisName, _in_groups, all_to_all
 from minijax.lax.elementwise import add, div, mul, sub
 from minijax.lax.gather import index_take
 from minijax.lax.logic import bitwise_and, ge, lt, select
@@ -42,7 +43,7 @@ def ragged_all_to_all(operand: Array, output: Array, input_offsets: Array, send_
     `operand[input_offsets[i]:][:send_sizes[i]]`; it arrives at row `output_offsets[i]` of the
     receiver's output, whose `recv_sizes` say how much comes from each sender.
     """
-    names = _bound(axis_name)
+    names = bound(axis_name, "ragged_all_to_all")
     groups = _in_groups(names, axis_index_groups)[1]
     args = (operand, output, input_offsets, send_sizes, output_offsets, recv_sizes)
     _ragged_shape(*map(aval_of, args))
@@ -107,8 +108,8 @@ def _spread(x: Any, shape: tuple) -> Any:
 def _ragged_vmap(axis: Any, args: Sequence[Any], dims: Sequence[Any], *, axis_name: Any,
                  axis_index_groups: Any) -> tuple:
     args = [materialize(x, dim, axis.size) for x, dim in zip(args, dims)]
-    if axis.name in _names(axis_name):
-        if len(_names(axis_name)) > 1 or axis_index_groups is not None:
+    if axis.name in names_of(axis_name):
+        if len(names_of(axis_name)) > 1 or axis_index_groups is not None:
             raise NotImplementedError(errors.describe(
                 "ragged_all_to_all over several axes, or in groups, under vmap of one of them",
                 fix="use it in jax.shard_map, or along one axis"))
@@ -154,7 +155,7 @@ def _exchanged(operand: Any, output: Any, starts: Any, sizes: Any, targets: Any,
 
 ragged_all_to_all_p = Primitive(
     "ragged_all_to_all", shape=_ragged_shape, jvp=_ragged_jvp, transpose=_ragged_transpose,
-    vmap=_ragged_vmap, axes=lambda params: _names(params["axis_name"]))
+    vmap=_ragged_vmap, axes=lambda params: names_of(params["axis_name"]))
 
 
 # --- Single messages ---------------------------------------------------------------------------
@@ -162,7 +163,7 @@ ragged_all_to_all_p = Primitive(
 
 def psend(x: Any, axis_name: AxisName, perm: Sequence[tuple[int, int]]) -> Any:
     """Send each leaf along the axis, from src to dst for each pair; gives a token per leaf."""
-    names = _bound(axis_name)
+    names = bound(axis_name, "psend")
     perm = tuple(map(tuple, perm))
     return tree.map(lambda leaf: psend_p.bind(leaf, axis_name=names, perm=perm), x)
 
@@ -170,7 +171,7 @@ def psend(x: Any, axis_name: AxisName, perm: Sequence[tuple[int, int]]) -> Any:
 def precv(token: Token, out_shape: Any, axis_name: AxisName,
           perm: Sequence[tuple[int, int]]) -> Any:
     """The value of the type `out_shape` that `psend` sent along the axis with the same pairs."""
-    return precv_p.bind(token, axis_name=_bound(axis_name), perm=tuple(map(tuple, perm)),
+    return precv_p.bind(token, axis_name=bound(axis_name, "precv"), perm=tuple(map(tuple, perm)),
                         out_shape=ShapedArray(out_shape.shape, np.dtype(out_shape.dtype)))
 
 
@@ -180,6 +181,6 @@ def _no_vmap(axis: Any, args: Sequence[Any], dims: Sequence[Any], **_: Any) -> t
 
 
 psend_p = Primitive("psend", shape=lambda x, **_: abstract_token, vmap=_no_vmap,
-                    axes=lambda params: _names(params["axis_name"]))
+                    axes=lambda params: names_of(params["axis_name"]))
 precv_p = Primitive("precv", shape=lambda token, *, out_shape, **_: out_shape, vmap=_no_vmap,
-                    axes=lambda params: _names(params["axis_name"]))
+                    axes=lambda params: names_of(params["axis_name"]))

@@ -15,12 +15,15 @@ from typing import Any
 
 from minijax.base import errors, tree
 from minijax.base.jaxlib import NamedSharding
-from minijax.core import (Primitive, ShapedArray, ShardingTypeError, add_any_p, aval_of,
-                          broadcast_in_dim_p, convert_element_type_p, linear, reduce_sum_p,
-                          reshape_p, resplit, sharding_of, transpose_p)
+from minijax.core import (Primitive, ShapedArray, ShardingTypeError, Where, add_any_p, aval_of,
+                          broadcast_in_dim_p, convert_element_type_p, dual, linear, manual_type,
+                          reduce_sum_p, reshape_p, sharding_of, transpose_p)
 from minijax.lax import cumulative, logic, reduction, shapes, slicing
+from minijax.lax.casts import manual_casts
 from minijax.lax.dot import dot_general_p
 from minijax.lax.placement import sharding_constraint_p
+from minijax.lax.placing import sums_of
+from minijax.lax.ragged import ragged_dot_general_p
 from minijax.sharding import AxisType, PartitionSpec
 from minijax.sharding.context import get_abstract_mesh, named, use_abstract_mesh
 from minijax.sharding.named import make, typed
@@ -47,7 +50,7 @@ def _asked(avals: Sequence[Any], outs: Sequence[Any], sharding: Any) -> list | N
     return [typed(found, outs[0].ndim)] * len(outs)
 
 
-def _split(rule: Callable) -> Callable:
+def _split(name: str, rule: Callable) -> Callable:
     """A `split` rule: what `out_sharding` or `sharding` asks for, else `rule` if it applies."""
     def split(avals: Sequence[Any], outs: Sequence[Any], **params: Any) -> list:
         asked = _asked(avals, outs, params.get("out_sharding", params.get("sharding")))
@@ -55,14 +58,19 @@ def _split(rule: Callable) -> Callable:
             return asked
         if not any(map(sharding_of, avals)):
             return [None] * len(outs)
+        unreduced, reduced = sums_of(name, avals)
         found = rule(avals, outs, **params)
-        return list(found) if isinstance(found, (list, tuple)) else [found] * len(outs)
+        if found is None and (unreduced or reduced):
+            found = _with(avals, [None] * outs[0].ndim)
+        if found is not None:
+            found = found.update(spec=found.spec.update(unreduced=unreduced, reduced=reduced))
+        return [found] * len(outs)
     return split
 
 
 def _entries(aval: Any) -> tuple:
     sharding = sharding_of(aval)
-    return (None,) * aval.ndim if sharding is None else tuple(sharding.spec)
+    return (None,) * aval.ndim if sharding is None else sharding.spec.partitions
 
 
 def _mesh_of(avals: Sequence[Any]) -> Any:
@@ -70,7 +78,7 @@ def _mesh_of(avals: Sequence[Any]) -> Any:
 
 
 def _with(avals: Sequence[Any], entries: Sequence[Any]) -> Any:
-    return resplit(_mesh_of(avals), entries)
+    return _mesh_of(avals).update(spec=PartitionSpec(*entries))
 
 
 # --- Rules --------------------------------------------------------------------------------------
@@ -215,17 +223,39 @@ def _attach() -> None:
             reduce_sum_p, reduction.reduce_max_p, reduction.reduce_min_p, reduction.reduce_prod_p,
             reduction.reduce_and_p, reduction.reduce_or_p, reduction.argmax_p,
             reduction.argmin_p],
-        _unknown: [shapes.iota_p],
+        _unknown: [shapes.iota_p, ragged_dot_general_p],
     }
     for rule, primitives in rules.items():
         for primitive in primitives:
-            primitive.split = _split(rule)
+            primitive.split = _split(primitive.name, rule)
     for primitive in (logic.select_n_p, logic.clamp_p):
         primitive.pointwise = True
     sharding_constraint_p.split = lambda avals, outs, **_: [sharding_of(avals[0])]
 
 
 _attach()
+
+def explicit_split(leaves: Sequence[Any], dims: Sequence[int | None], spmd_name: Any) -> Any:
+    """How explicit mesh axes split the dimension that `vmap` maps, which must be all the same."""
+    found = {}
+    for x, dim in zip(leaves, dims):
+        sharding = None if dim is None else sharding_of(aval_of(x))
+        if sharding is not None:
+            found[sharding.spec.partitions[dim]] = sharding
+    if len(found) > 1:
+        raise ValueError(errors.describe(
+            "Mapped away dimension of inputs passed to vmap should be sharded the same. Got "
+            f"inconsistent axis specs: {', '.join(map(str, found))}",
+            fix="jax.reshard the arguments alike along the mapped axis"))
+    entry = next(iter(found), None)
+    if entry is None:
+        return None
+    if spmd_name not in (None, entry):
+        raise ValueError(errors.describe(
+            "Only one of spmd_axis_name or arrays sharded on `Explicit` mesh axis type is allowed. "
+            f"Got {spmd_name=} and arrays sharded on {entry}", fix="leave out spmd_axis_name"))
+    return found[entry].update(spec=PartitionSpec(entry))
+
 
 # --- reshard ------------------------------------------------------------------------------------
 
@@ -253,13 +283,28 @@ def _reshard(x: Any, given: Any) -> Any:
     return reshard_p.bind(x, dst_sharding=sharding)
 
 
+def _casts(have: Any, want: Any) -> list:
+    """The operations that place a value of one type as values of another are."""
+    if have is want or not hasattr(have, "placement"):
+        return []
+    steps = manual_casts(manual_type(have), manual_type(want))
+    target = sharding_of(want)
+    if target is not None and sharding_of(have) != target:
+        steps.append((reshard_p, {"dst_sharding": target}))
+    return steps
+
+
+Where.casts = staticmethod(_casts)
+
+
 def _reshard_split(avals: Sequence[Any], outs: Sequence[Any], *, dst_sharding: Any) -> list:
     return [typed(dst_sharding, outs[0].ndim)]
 
 
 def _reshard_transpose(ct: Any, x: Any, *, dst_sharding: Any) -> Any:
     source = sharding_of(x.aval)
-    return ct if source is None else reshard_p.bind(ct, dst_sharding=source)
+    return ct if source is None else reshard_p.bind(
+        ct, dst_sharding=source.update(spec=dual(source.spec)))
 
 
 def _reshard_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *,

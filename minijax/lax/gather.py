@@ -421,7 +421,8 @@ def _gather_transpose(ct: Any, operand: Any, indices: Any, *,
                       unique_indices: bool, indices_are_sorted: bool, mode: GatherScatterMode,
                       fill_value: Any) -> list:
     dnums = ScatterDimensionNumbers(*dimension_numbers)  # the same fields, other names
-    empty = zeros(operand.aval.update(dtype=aval_of(ct).dtype))  # custom rules may change it
+    # custom rules may change the dtype; where the sum is, the sum itself decides
+    empty = zeros(ShapedArray(operand.aval.shape, aval_of(ct).dtype))
     return [scatter_add(empty, indices, ct, dnums, indices_are_sorted=indices_are_sorted,
                         unique_indices=unique_indices, mode=mode), None]
 

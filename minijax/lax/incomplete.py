@@ -20,6 +20,7 @@ import numpy as np
 from minijax.base import errors
 from minijax.base.jaxlib import Array
 from minijax.core import Primitive, aval_of, convert_element_type, each_operand, pointwise
+from minijax.lax.casts import vary_as
 from minijax.lax.control_flow.while_loop import while_loop
 from minijax.lax.elementwise import abs, add, div, exp, log, log1p, mul, neg, reciprocal, sub
 from minijax.lax.logic import bitwise_and, bitwise_not, bitwise_or, choose, eq, ge, gt, le, lt, ne
@@ -76,7 +77,8 @@ def _iterate(step: Callable[[Any, tuple], tuple[tuple, Any]], active: Any, value
         kept = [choose(active, y, x, x) for x, y in zip(old, new)]
         return add(n, scalar_like(n, 1)), bitwise_and(active, bitwise_not(converged)), *kept
 
-    return while_loop(going, body, (scalar_like(like, 1), active, *values))[2:]
+    start = (scalar_like(like, 1), *vary_as((active, *values), like, active, *values))
+    return while_loop(going, body, start)[2:]
 
 
 def _in_single_precision(fun: Callable) -> Callable:

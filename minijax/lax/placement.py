@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from minijax.base import errors, tree
-from minijax.base.jaxlib import NamedSharding, Sharding
-from minijax.core import Primitive, aval_of, is_tracer, linear, state
+from minijax.base.jaxlib import Array, NamedSharding, Sharding
+from minijax.core import Primitive, aval_of, conform, is_tracer, linear, state
 from minijax.sharding import PartitionSpec
 from minijax.sharding.context import NO_MESH, get_abstract_mesh, named
 from minijax.sharding.layout import Format
 from minijax.sharding.named import typed
+from minijax.sharding.spec import axes_of
 
 __all__ = ["with_sharding_constraint"]
 
@@ -33,7 +34,10 @@ def with_sharding_constraint(x: Any, shardings: Any) -> Any:
 
 
 def like(x: Any, other: Any) -> Any:
-    """`x`, of the shape of a concrete array `other`, split over devices as that is."""
+    """`x`, of the shape of `other`, split over devices as that array is, or as its type says."""
+    if not isinstance(other, Array) or is_tracer(other):
+        aval = aval_of(other)
+        return x if aval.placement is None else conform(x, aval)
     sharding = getattr(other, "_sharding", None)
     if not isinstance(sharding, NamedSharding) or state.trace.staging or is_tracer(x):
         return x
@@ -57,7 +61,8 @@ def _constrain(x: Any, given: Any) -> Any:
         if sharding.mesh.explicit_axes and _is_as_said(sharding, aval):
             return x
         _check_axis_types(sharding)
-        _check_divisible(sharding, aval)
+        if not is_tracer(x):
+            _check_divisible(sharding, aval)
     free = frozenset(i for i, entry in enumerate(getattr(sharding, "spec", ()))
                      if entry is UNCONSTRAINED)
     return sharding_constraint_p.bind(x, sharding=sharding, layout=layout,
@@ -80,8 +85,13 @@ def _is_as_said(sharding: Any, aval: Any) -> bool:
 
 def _check_axis_types(sharding: Any) -> None:
     explicit = set(sharding.mesh.explicit_axes)
-    used = {axis for entry in sharding.spec if entry is not UNCONSTRAINED and entry is not None
-            for axis in (entry if isinstance(entry, tuple) else (entry,))}
+    used = {axis for axes in axes_of(sharding.spec.partitions) for axis in axes}
+    manual = used.intersection(get_abstract_mesh().manual_axes)
+    if manual:
+        raise ValueError(errors.describe(
+            f"PartitionSpec {sharding.spec} passed to with_sharding_constraint contains a manual "
+            f"axes {manual} of mesh {get_abstract_mesh()}",
+            fix="leave out the axes over which shard_map splits already"))
     if used & explicit:
         raise ValueError(errors.describe(
             "The spec of NamedSharding passed to with_sharding_constraint can only refer to Auto "

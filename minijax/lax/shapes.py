@@ -21,8 +21,8 @@ from minijax.base import dims, dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axis
 from minijax.core import (Primitive, ShapedArray, Tracer, aval_of, broadcast_in_dim_p,
-                          convert_element_type_p, get_aval, instantiate, is_linear, linear,
-                          materialize, nondifferentiable, reduce_sum, reshape_p, structural,
+                          convert_element_type_p, get_aval, instantiate, is_linear, is_valid,
+                          linear, materialize, nondifferentiable, reduce_sum, reshape_p, structural,
                           transpose_p, zeros)
 from minijax.lax import elementwise, placement
 from minijax.lax.identity import stage
@@ -632,7 +632,7 @@ def full_like(x: Any, fill_value: ArrayLike, dtype: Any = None, shape: Shape | N
     if isinstance(dtype, dtypes.ExtendedDType):
         return dtype.full(tuple(shape), fill_value)
     out = full(shape, _converted(fill_value, dtype, weak), sharding=sharding)
-    if sharding is None and tuple(shape) == aval.shape and isinstance(x, Array):
+    if sharding is None and tuple(shape) == aval.shape and is_valid(x):
         return placement.like(out, x)
     return out
 

@@ -15,12 +15,15 @@ from typing import Any, NamedTuple
 
 from minijax.base import errors
 from minijax.base.util import trace_cache
-from minijax.core import (AxisData, AxisTrace, Jaxpr, JaxprEqn, Linear, Literal, Primitive, Zero,
-                          aval_of, axes_of, backward_pass, batch, batched_aval,
-                          dce_call, entered, eval_jaxpr, jvp_jaxpr, linearize_jaxpr,
-                          materialize, merge_tangents, move_axis, reach_call, reshape, sharding_of,
-                          state, trace_closed, varying_axes, with_sharding, with_varying)
-from minijax.lax.collectives import psum_invariant_p, psum_p, vary
+from minijax.core import (AxisData, AxisTrace, BatchTrace, Jaxpr, JaxprEqn, Linear, Literal,
+                          ManualAxisType, Primitive, Zero, ancestors, aval_of, axes_of,
+                          backward_pass, batch, batched_aval, cotangent_aval, dce_call, dual,
+                          entered, eval_jaxpr, jvp_jaxpr, linearize_jaxpr, manual_type,
+                          materialize, merge_tangents, move_axis, reach_call, reshape,
+                          sharding_of, state, trace_closed, varying_axes, with_manual,
+                          with_sharding, with_varying)
+from minijax.lax.casts import vary
+from minijax.lax.collectives import psum_invariant_p, psum_p
 from minijax.lax.elementwise import div
 from minijax.lax.rules import scalar_like
 from minijax.sharding import AxisType, PartitionSpec
@@ -51,19 +54,22 @@ def local_aval(mesh: Any, spec: Any, aval: Any, manual: frozenset, check_vma: bo
                 f"{count}), but {count} does not evenly divide {shape[i]}")
         shape[i] //= count
     local = with_sharding(aval.update(shape=tuple(shape)), _rest(mesh, sharding_of(aval), manual))
-    outer = varying_axes(aval)
-    return with_varying(local, outer.union(axes_in(spec)) if check_vma else outer)
+    if not check_vma:
+        return local
+    varying, unreduced, reduced = manual_type(aval)
+    return with_manual(local, ManualAxisType(
+        varying.union(axes_in(spec)), unreduced | spec.unreduced, reduced | spec.reduced))
 
 
 def _rest(mesh: Any, sharding: Any, manual: frozenset) -> Any:
     """What the type of a part says: how axes that are not manual split it."""
-    if sharding is None or (
-            manual.issuperset(mesh.axis_names) and not sharding.spec.unreduced):
+    if sharding is None or manual.issuperset(mesh.axis_names):
         return None
+    spec = sharding.spec
     entries = [tuple(a for a in axes if a not in manual) or None
-               for axes in axes_of_dims(sharding.spec)]
-    spec = PartitionSpec(*entries, unreduced=sharding.spec.unreduced)
-    return make(manual_mesh(sharding.mesh, manual), spec)
+               for axes in axes_of_dims(spec.partitions)]
+    return make(manual_mesh(sharding.mesh, manual), PartitionSpec(
+        *entries, unreduced=spec.unreduced - manual, reduced=spec.reduced - manual))
 
 
 def _global_aval(mesh: Any, spec: Any, aval: Any, manual: frozenset) -> Any:
@@ -73,20 +79,21 @@ def _global_aval(mesh: Any, spec: Any, aval: Any, manual: frozenset) -> Any:
         shape[i] *= math.prod(sizes[a] for a in axes)
     found = _joined(mesh, spec, aval)
     out = with_sharding(aval.update(shape=tuple(shape)), found)
-    return with_varying(out, varying_axes(aval) - manual)
+    return with_manual(out, ManualAxisType(*[axes - manual for axes in manual_type(aval)]))
 
 
 def _joined(mesh: Any, spec: Any, aval: Any) -> Any:
     """What the type of a whole says: the explicit axes of the spec, and those of the part."""
     if not mesh.explicit_axes:
         return None
-    inner = sharding_of(aval)
+    inner = PartitionSpec(*[None] * aval.ndim) if sharding_of(aval) is None else sharding_of(
+        aval).spec
     own = axes_of_dims(spec) + [()] * (aval.ndim - len(spec))
-    rest = [()] * aval.ndim if inner is None else axes_of_dims(inner.spec)
     entries = [tuple(a for a in (*one, *other) if a in mesh.explicit_axes) or None
-               for one, other in zip(own, rest)]
-    unreduced = getattr(spec, "unreduced", frozenset())
-    return make(mesh.abstract_mesh, PartitionSpec(*entries, unreduced=unreduced))
+               for one, other in zip(own, axes_of_dims(inner.partitions))]
+    return make(mesh.abstract_mesh, PartitionSpec(
+        *entries, unreduced=spec.unreduced | inner.unreduced,
+        reduced=spec.reduced | inner.reduced))
 
 
 def manual_mesh(mesh: Any, manual: frozenset) -> Any:
@@ -126,11 +133,6 @@ class _Frame(NamedTuple):
     def scope(self) -> Any:
         return scope(self._asdict())
 
-    def unnamed(self, spec: Any) -> tuple:
-        """The manual axes that a spec does not name."""
-        return tuple(a for a in self.mesh.axis_names
-                     if a in self.newly_manual_axes and a not in axes_in(spec))
-
 
 def _frame(params: dict) -> _Frame:
     return _Frame(*[params[name] for name in _Frame._fields])
@@ -149,7 +151,7 @@ def _picked(items: Sequence[Any], marks: Sequence[bool]) -> list:
 def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr,
          in_specs: Sequence[Any], out_specs: Sequence[Any], **params: Any) -> tuple[list, list]:
     nonzero = [type(t) is not Zero for t in tangents]
-    frame = _frame(params)
+    frame, taken = _frame(params), _taken_axes()
     with frame.scope():
         inner, out_nonzero = jvp_jaxpr(jaxpr, nonzero)
     results = frame.bind([*primals, *_picked(tangents, nonzero)], inner,
@@ -173,16 +175,17 @@ class _Split(NamedTuple):
     out_nonzero: tuple[bool, ...]
 
 
-def _split(jaxpr: Jaxpr, nonzero: tuple, frame: _Frame) -> _Split:
+def _split(jaxpr: Jaxpr, nonzero: tuple, frame: _Frame, taken: frozenset) -> _Split:
     forward, linear, out_nonzero = linearize_jaxpr(jaxpr, nonzero)
     n = len(jaxpr.outvars)
     residuals = forward.outvars[n:]
     places = {v: i for i, v in enumerate(forward.invars)}
     kept = tuple(None if type(v) is Literal else places.get(v) for v in residuals)
     new = [v for v, k in zip(residuals, kept) if k is None]
-    manual = [a for a in frame.mesh.axis_names if a in frame.newly_manual_axes]
+    manual = [a for a in frame.mesh.axis_names if a in frame.newly_manual_axes - taken]
     axes = [tuple(a for a in manual if not frame.check_vma or a in varying_axes(v.aval))
             for v in new]
+    sums = [manual_type(v.aval)._asdict() for v in new]
     whole = forward.replace(outvars=forward.outvars[:n] + new)
 
     def run(*args: Any) -> list:
@@ -200,7 +203,8 @@ def _split(jaxpr: Jaxpr, nonzero: tuple, frame: _Frame) -> _Split:
     in_avals = [a.update(shape=(1,)) if flag else a for a, flag in zip(linear.in_avals, flags)]
     return _Split(trace_closed(run, forward.in_avals), trace_closed(
         apply, in_avals + linear.in_avals[len(flags):]), kept,
-        tuple(PartitionSpec(a) if a else PartitionSpec() for a in axes), out_nonzero)
+        tuple(PartitionSpec(*[a] if a else (), unreduced=s["unreduced"], reduced=s["reduced"])
+              for a, s in zip(axes, sums)), out_nonzero)
 
 
 def _spread(kept: Sequence[Any], new: Sequence[Any]) -> list:
@@ -215,9 +219,9 @@ def _linearize(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr,
                in_specs: Sequence[Any], out_specs: Sequence[Any],
                **params: Any) -> tuple[list, list]:
     nonzero = tuple(type(t) is not Zero for t in tangents)
-    frame = _frame(params)
+    frame, taken = _frame(params), _taken_axes()
     with frame.scope():
-        split = _split(jaxpr, nonzero, frame)
+        split = _split(jaxpr, nonzero, frame, taken)
     results = frame.bind(primals, split.forward, in_specs, [*out_specs, *split.specs])
     n = len(out_specs)
     outs, new = results[:n], iter(results[n:])
@@ -234,18 +238,22 @@ def _linearize(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr,
 
 
 def _transposed(jaxpr: Jaxpr, linear: tuple, ct_nonzero: tuple, frame: _Frame, in_specs: tuple,
-                out_specs: tuple) -> tuple[Jaxpr, tuple[bool, ...]]:
+                out_specs: tuple, taken: frozenset) -> tuple[Jaxpr, tuple[bool, ...]]:
     """The body run backwards, and which linear operands have a cotangent."""
     sizes = dict(frame.mesh.shape_tuple)
     num_known = len(linear) - sum(linear)
     out_nonzero: list[bool] = []
 
+    def unnamed(spec: Any) -> tuple:
+        return tuple(a for a in frame.mesh.axis_names
+                     if a in frame.newly_manual_axes - taken and a not in axes_in(spec))
+
     def shared_out(ct: Any, spec: Any) -> Any:
-        count = 1 if frame.check_vma else math.prod(sizes[a] for a in frame.unnamed(spec))
+        count = 1 if frame.check_vma else math.prod(sizes[a] for a in unnamed(spec))
         return div(ct, scalar_like(ct, count)) if count > 1 else ct
 
     def summed(ct: Any, spec: Any) -> Any:
-        axes = frame.unnamed(spec)
+        axes = tuple(a for a in unnamed(spec) if a not in spec.reduced)
         if not frame.check_vma:
             return psum_p.bind(ct, axes=axes, axis_index_groups=None) if axes else ct
         extra = tuple(a for a in axes if a in varying_axes(aval_of(ct)))
@@ -263,7 +271,7 @@ def _transposed(jaxpr: Jaxpr, linear: tuple, ct_nonzero: tuple, frame: _Frame, i
         return [summed(ct, spec) for ct, spec in found if type(ct) is not Zero]
 
     in_avals = [a for a, lin in zip(jaxpr.in_avals, linear) if not lin]
-    in_avals += _picked(jaxpr.out_avals, ct_nonzero)
+    in_avals += map(cotangent_aval, _picked(jaxpr.out_avals, ct_nonzero))
     return trace_closed(fun, in_avals, jaxpr.debug), tuple(out_nonzero)
 
 
@@ -274,14 +282,14 @@ def _transpose(cts: Sequence[Any], *args: Any, jaxpr: Jaxpr, in_specs: tuple, ou
                **params: Any) -> list:
     linear = tuple(type(x) is Linear for x in args)
     nonzero = tuple(type(c) is not Zero for c in cts)
-    frame = _frame(params)
+    frame, taken = _frame(params), _taken_axes()
     with frame.scope():
-        inner, out_nonzero = _transposed(jaxpr, linear, nonzero, frame, in_specs, out_specs)
+        inner, out_nonzero = _transposed(jaxpr, linear, nonzero, frame, in_specs, out_specs, taken)
     known = [not lin for lin in linear]
     results = iter(frame.bind(
         [*_picked(args, known), *_picked(cts, nonzero)], inner,
-        [*_picked(in_specs, known), *_picked(out_specs, nonzero)],
-        _picked(_picked(in_specs, linear), out_nonzero)))
+        [*_picked(in_specs, known), *map(dual, _picked(out_specs, nonzero))],
+        map(dual, _picked(_picked(in_specs, linear), out_nonzero))))
     flags = iter(out_nonzero)
     return [(next(results) if next(flags) else Zero(x.aval)) if lin else None
             for x, lin in zip(args, linear)]
@@ -311,8 +319,14 @@ _batched = trace_cache(_batched)
 
 
 def _spmd_axes(axis: AxisData) -> tuple:
-    name = axis.spmd_name
+    name = axis.spmd_name or (axis.split and axis.split.spec.partitions[0])
     return () if name is None else name if isinstance(name, tuple) else (name,)
+
+
+def _taken_axes() -> frozenset:
+    """The mesh axes over which vmaps around will split what is new."""
+    return frozenset(a for t in ancestors(state.trace) if isinstance(t, BatchTrace)
+                     for a in _spmd_axes(t.axis))
 
 
 def _vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *, jaxpr: Jaxpr,

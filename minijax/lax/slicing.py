@@ -19,8 +19,8 @@ import numpy as np
 from minijax.base import dims, dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axis
-from minijax.core import (Primitive, ShapedArray, Zero, aval_of, instantiate, is_linear,
-                          is_tracer, linear, materialize, move_axis, zeros)
+from minijax.core import (Primitive, ShapedArray, Zero, aval_of, cotangent_aval, instantiate,
+                          is_linear, is_tracer, linear, materialize, move_axis, zeros)
 from minijax.lax import elementwise, logic, shapes
 from minijax.lax.gather import (GatherDimensionNumbers, GatherScatterMode,
                                 ScatterDimensionNumbers, gather_p, scatter_p)
@@ -305,7 +305,8 @@ def _dynamic_slice_jvp(primals: Sequence[Any], tangents: Sequence[Any], *,
 
 
 def _dynamic_slice_transpose(ct: Any, operand: Any, *starts: Any, slice_sizes: tuple) -> list:
-    return [dynamic_update_slice_p.bind(zeros(operand.aval), ct, *starts), *[None] * len(starts)]
+    empty = zeros(cotangent_aval(operand.aval))
+    return [dynamic_update_slice_p.bind(empty, ct, *starts), *[None] * len(starts)]
 
 
 def _dynamic_slice_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *,
@@ -402,7 +403,8 @@ def _dynamic_update_slice_transpose(ct: Any, operand: Any, update: Any, *starts:
     result: list = [None] * (2 + len(starts))
     aval = update.aval if is_linear(update) else aval_of(update)
     if is_linear(operand):
-        result[0] = dynamic_update_slice_p.bind(ct, zeros(aval.update(weak_type=False)), *starts)
+        nothing = zeros(cotangent_aval(aval.update(weak_type=False)))
+        result[0] = dynamic_update_slice_p.bind(ct, nothing, *starts)
     if is_linear(update):
         result[1] = dynamic_slice_p.bind(ct, *starts, slice_sizes=aval.shape)
     return result

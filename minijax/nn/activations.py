@@ -9,7 +9,6 @@ input makes a derivative NaN, which is why the choosing ones take care of both b
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +20,7 @@ from minijax.base import dtypes, errors
 from minijax.base.util import canonicalize_axes, canonicalize_axis
 from minijax.core import get_aval, structural
 from minijax.lax.rules import ArrayLike
-from minijax.numpy import arithmetic, promotion, reductions, ufuncs
+from minijax.numpy import arithmetic, host, promotion, reductions, ufuncs
 from minijax.runtime.call import fused
 
 Axis = int | Sequence[int] | None
@@ -427,12 +426,8 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> A
 
 
 def _class_count(num_classes: Any) -> int:
-    try:
-        return operator.index(num_classes)
-    except errors.ConcretizationTypeError:
-        raise
-    except TypeError:
-        return int(num_classes)
+    return int(host.concrete(
+        num_classes, "The error arose in jax.nn.one_hot argument `num_classes`."))
 
 
 @fused(static_argnums=(1, 2, 3))

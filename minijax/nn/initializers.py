@@ -243,12 +243,12 @@ def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> In
             raise ValueError(errors.describe(
                 "orthogonal initializer requires at least a 2D shape", fix="use normal(stddev)"))
         columns = shape[column_axis]
-        rows = math.prod(shape) // columns
+        others = [n for i, n in enumerate(shape) if i != column_axis % len(shape)]
+        rows = math.prod(others)
         q, r = linalg.qr(random.normal(key, (max(rows, columns), min(rows, columns)), dtype))
         # the factors with a positive diagonal are the ones that are uniformly distributed
-        q = ufuncs.multiply(q, ufuncs.sign(linalg.diagonal(r)))
+        q = ufuncs.multiply(q, ufuncs.sign(linalg.diagonal(r))[None])
         q = q.T if rows < columns else q
-        others = [n for i, n in enumerate(shape) if i != column_axis % len(shape)]
         q = manipulation.moveaxis(q.reshape(*others, columns), -1, column_axis)
         return _scaled(q, scale, dtype)
 

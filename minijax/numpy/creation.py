@@ -20,7 +20,8 @@ from minijax.base import dims, dtypes, errors, tree
 from minijax.base.dtypes import DTypeLike
 from minijax.base.jaxlib import Array, ArrayImpl, Device, JaxRuntimeError, Sharding, _jax
 from minijax.base.source import warn
-from minijax.core import ShapedArray, Tracer, get_aval, state, structural
+from minijax.core import ShapedArray, Tracer, get_aval, is_tracer, state, structural
+from minijax.lax.placement import like
 from minijax.lax.rules import ArrayLike
 from minijax.numpy.promotion import (
     COMPLEX, as_array, broadcast, check_array_like, convert, operand, shape_of)
@@ -291,34 +292,36 @@ def full(shape: Any, fill_value: ArrayLike, dtype: DTypeLike | None = None, *,
 def zeros_like(a: Any, dtype: DTypeLike | None = None, shape: Any = None, *,
                device: Place = None, out_sharding: Sharding | None = None) -> Array:
     """Zeros with the shape and dtype of a, unless others are given."""
-    device = _like_device(a, shape, out_sharding if device is None else device)
-    shape, dtype, weak = _like("zeros_like", a, dtype, shape)
-    return _filled(shape, 0, dtype, weak, device)
+    return _filled_like("zeros_like", a, 0, dtype, shape, out_sharding if device is None else device)
 
 
 def ones_like(a: Any, dtype: DTypeLike | None = None, shape: Any = None, *,
               device: Place = None, out_sharding: Sharding | None = None) -> Array:
     """Ones with the shape and dtype of a, unless others are given."""
-    device = _like_device(a, shape, out_sharding if device is None else device)
-    shape, dtype, weak = _like("ones_like", a, dtype, shape)
-    return _filled(shape, 1, dtype, weak, device)
+    return _filled_like("ones_like", a, 1, dtype, shape, out_sharding if device is None else device)
 
 
 def empty_like(prototype: Any, dtype: DTypeLike | None = None, shape: Any = None, *,
                device: Place = None) -> Array:
     """Zeros with the shape and dtype of the prototype, unless others are given."""
-    device = _like_device(prototype, shape, device)
-    shape, dtype, weak = _like("empty_like", prototype, dtype, shape)
-    return _filled(shape, 0, dtype, weak, device)
+    return _filled_like("empty_like", prototype, 0, dtype, shape, device)
 
 
 def full_like(a: Any, fill_value: ArrayLike, dtype: DTypeLike | None = None, shape: Any = None, *,
               device: Place = None, out_sharding: Sharding | None = None) -> Array:
     """An array with fill_value in it and the shape and dtype of a, unless others are given."""
     device = out_sharding if device is None else device
-    device = _like_device(a, shape, device)
+    device, typed = _like_device(a, shape, device), is_tracer(a) and shape is None
     shape, dtype, weak = _like("full_like", a, dtype, shape)
-    return _full("full_like", shape, fill_value, dtype, weak, device)
+    out = _full("full_like", shape, fill_value, dtype, weak, device)
+    return like(out, a) if typed and device is None else out
+
+
+def _filled_like(name: str, a: Any, value: int, dtype: Any, shape: Any, device: Place) -> Array:
+    device, typed = _like_device(a, shape, device), is_tracer(a) and shape is None
+    shape, dtype, weak = _like(name, a, dtype, shape)
+    out = _filled(shape, value, dtype, weak, device)
+    return like(out, a) if typed and device is None else out
 
 
 def _like_device(a: Any, shape: Any, device: Place) -> Place:

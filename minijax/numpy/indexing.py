@@ -544,7 +544,7 @@ def _column(value: Any, axes: tuple[int, ...], shape: tuple[int, ...]) -> Any:
 def getitem(x: Any, index: Any) -> Any:
     """`x[index]` for a concrete array: one call of a compiled program."""
     kind = type(index)
-    if kind is int:
+    if kind is int and not config.check_static_indices.value:
         return _row(x, index)
     if isinstance(index, Array) and index.dtype != np.bool_:
         return _rows(x, index)

@@ -97,6 +97,8 @@ def _known_sizes(have: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ..
             fix="give all sizes but one"))
     known = shape_tuple(tuple(n for n in shape if n != -1))
     rest = math.prod(known)
+    if not constant(total) and not total % -rest:  # -rest: as constraints of users have it
+        return tuple([-(total // -rest) if n == -1 else n for n in shape])
     if rest == 0 or total % rest:
         raise TypeError(errors.describe(
             f"cannot reshape array of shape {have} (size {total}) into shape {shape} because the "

@@ -25,7 +25,8 @@ from minijax.core import structural
 from minijax.lax.rules import ArrayLike
 from minijax.numpy.promotion import (
     BOOL, COMPLEX, FLOATING, INEXACT, SIGNED, UNSIGNED, as_array, broadcast, convert, dtype_of,
-    indexed_axes, inexact_dtype, number, operand, promote_inexact, refuse_out, scalar, shape_of, strong)
+    indexed_axes, inexact_dtype, number, operand, promote_inexact, refuse_out, scalar, shape_of,
+    strong)
 from minijax.numpy.ufuncs import pick, truth
 from minijax.runtime.call import fused
 

@@ -17,6 +17,7 @@ from minijax import lax
 from minijax.base import dims, dtypes, errors
 from minijax.base.util import canonicalize_axis
 from minijax.core import get_aval, structural
+from minijax.lax.casts import vary_as
 from minijax.lax.control_flow.loops import fori_loop
 from minijax.lax.rules import ArrayLike
 from minijax.numpy import host, indexing, promotion
@@ -250,6 +251,7 @@ def _by_bisection(a: Any, v: Any, side: str, dtype: np.dtype, loop: bool) -> Any
                 lax.select(left, middle, high))
 
     bounds = tuple(structural.broadcast_in_dim(dtype.type(n), v.shape, ()) for n in (0, size))
+    bounds = vary_as(bounds, a, v)
     if loop:
         return fori_loop(0, steps, halve, bounds)[0]
     for step in range(steps):

@@ -16,7 +16,7 @@ from minijax.core.ir import DropVar, Jaxpr, JaxprEqn, Literal, Var, subjaxprs
 from minijax.core.jit import jit_p
 from minijax.core.primitive import infer
 from minijax.core.trace import is_tracer
-from minijax.passes.show import show_eqn
+from minijax.passes.show import name_variables, show_eqn
 
 
 def check_jaxpr(jaxpr: Jaxpr) -> None:
@@ -31,26 +31,28 @@ def _check(jaxpr: Jaxpr, where: str, done: set[Jaxpr]) -> None:
     bound = _check_inputs(jaxpr, where)
     for number, eqn in enumerate(jaxpr.eqns):
         try:
-            _check_eqn(eqn, bound)
+            _check_eqn(eqn, bound, jaxpr)
         except JaxprTypeError as error:
-            raise JaxprTypeError(_located(str(error), number, eqn, where)) from error.__cause__
+            raise JaxprTypeError(_located(str(error), number, eqn, where,
+                                          jaxpr)) from error.__cause__
         inside = f"{where} in the body of equation {number} ({eqn.primitive.name})"
         for inner in subjaxprs(eqn.params):
             _check(inner, inside, done)
         missing = eqn.effects - jaxpr.effects
         if missing:
-            because = f"its effects {_listed(missing)} are not among those of the jaxpr"
-            raise JaxprTypeError(_located(because, number, eqn, where))
+            what = f"Equation effect not present in jaxpr effects. Missing: {_listed(missing)}"
+            raise JaxprTypeError(_located(what, number, eqn, where, jaxpr))
     for position, atom in enumerate(jaxpr.outvars):
         problem = _atom_problem(atom, bound)
         if problem:
             raise JaxprTypeError(f"output {position} of the jaxpr{where} {problem}")
 
 
-def _located(because: str, number: int, eqn: JaxprEqn, where: str) -> str:
+def _located(what: str, number: int, eqn: JaxprEqn, where: str, jaxpr: Jaxpr) -> str:
     frame = source.user_frame(eqn.source)
     at = f"\n  at {frame}" if frame else ""
-    return f"equation {number}{where} is ill-typed: {show_eqn(eqn)}{at}\n  because {because}"
+    shown = show_eqn(eqn, name_variables(jaxpr))
+    return f"{what}\n\nin equation:\n\n{shown}\n\n(equation {number}{where}){at}"
 
 
 def _listed(items: Any) -> str:
@@ -84,14 +86,14 @@ def _check_inputs(jaxpr: Jaxpr, where: str) -> set[Var]:
     return bound
 
 
-def _check_eqn(eqn: JaxprEqn, bound: set[Var]) -> None:
+def _check_eqn(eqn: JaxprEqn, bound: set[Var], jaxpr: Jaxpr) -> None:
     for position, atom in enumerate(eqn.invars):
         problem = _atom_problem(atom, bound)
         if problem:
             raise JaxprTypeError(f"operand {position} {problem}")
     if eqn.primitive is jit_p:
         _check_call(eqn)
-    _check_results(eqn)
+    _check_results(eqn, jaxpr)
     for position, var in enumerate(eqn.outvars):
         if isinstance(var, DropVar):
             continue
@@ -125,7 +127,7 @@ def _check_call(eqn: JaxprEqn) -> None:
             )
 
 
-def _check_results(eqn: JaxprEqn) -> None:
+def _check_results(eqn: JaxprEqn, jaxpr: Jaxpr) -> None:
     avals = tuple(atom.aval for atom in eqn.invars)
     try:
         wanted, effects = infer(eqn.primitive, avals, eqn.params)
@@ -135,11 +137,11 @@ def _check_results(eqn: JaxprEqn) -> None:
     given = [var.aval for var in eqn.outvars]
     if len(wanted) != len(given):
         raise JaxprTypeError(f"{eqn.primitive.name} has {len(wanted)} results, not {len(given)}")
-    for position, (aval, result) in enumerate(zip(wanted, given, strict=True)):
-        if not _same_type(aval, result):
+    for var, aval in zip(eqn.outvars, wanted, strict=True):
+        if not _same_type(aval, var.aval):
             raise JaxprTypeError(
-                f"result {position} of {eqn.primitive.name} has type {_type(aval)}, "
-                f"its variable {_type(result)}"
+                f"Value for variable '{name_variables(jaxpr).name(var)}' inconsistently typed as "
+                f"{_type(aval)} for let-binder of type {_type(var.aval)}"
             )
     if effects - eqn.effects:
         raise JaxprTypeError(f"it does not declare the effects {_listed(effects - eqn.effects)}")

@@ -157,26 +157,42 @@ def _uses(jaxpr: Jaxpr) -> frozenset:
     return found
 
 
+def holds_ref(x: Any) -> bool:
+    """Whether a value, of any kind, is a reference."""
+    return is_ref(getattr(x, "aval", None))
+
+
+def _underlying(x: Any) -> int:
+    """The identity of a reference, whatever transformations it is seen through."""
+    while True:
+        if type(x) is JVPTracer:
+            x = x.primal
+        elif type(x) is BatchTracer:
+            x = getattr(x.val, "ref", x.val)
+        else:
+            return id(x)
+
+
 def check_distinct(captured: Sequence[Any], args: Sequence[Any], names: Sequence[str],
                    what: str) -> None:
     """ValueError if a reference comes twice among the operands of the traced function `what`."""
-    seen: dict[int, str | None] = {id(x): None for x in captured}
+    seen: dict[int, str | None] = {_underlying(x): None for x in captured}
     for x, name in zip(args, names):
-        aval = aval_of(x)
-        if not is_ref(aval):
+        if not holds_ref(x):
             continue
-        if id(x) not in seen:
-            seen[id(x)] = name
+        aval, key = x.aval, _underlying(x)
+        if key not in seen:
+            seen[key] = name
             continue
         fix = "pass each reference once, and do not close over it as well"
-        if seen[id(x)] is None:
+        if seen[key] is None:
             raise ValueError(errors.describe(
                 f"when tracing {what}, a mutable array reference of type {aval} was both closed "
                 f"over and passed as the argument {name}", fix=fix))
         raise ValueError(errors.describe(
             "only one reference to a mutable array may be passed as an argument to a function, but "
             f"when tracing {what} the mutable array reference of type {aval} appeared at both "
-            f"{seen[id(x)]} and {name}.", fix=fix))
+            f"{seen[key]} and {name}.", fix=fix))
 
 
 # --- whole programs ----------------------------------------------------------------------------
@@ -213,7 +229,7 @@ class Plain(NamedTuple):
 
     def values(self, leaves: Sequence[Any]) -> list:
         """The arrays to run the program on."""
-        return [x.read() if isinstance(x, Ref) else x for x in self.operands(leaves)]
+        return [x.read() if type(x) is Ref else x for x in self.operands(leaves)]
 
     def write_back(self, leaves: Sequence[Any], outs: Sequence[Any]) -> list:
         """Put the new values into the references; returns the other results."""

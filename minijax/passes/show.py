@@ -56,9 +56,17 @@ def show(
     )
 
 
-def show_eqn(eqn: JaxprEqn) -> str:
-    """The text of one equation, with names of its own."""
-    return _Printer(False, True).eqn(eqn, set(eqn.outvars))._format(
+def name_variables(jaxpr: Jaxpr) -> "_Printer":
+    """A printer that knows the variables of a program by the names that `show` gives them."""
+    printer = _Printer(False, True)
+    for var in (*jaxpr.constvars, *jaxpr.invars, *[v for e in jaxpr.eqns for v in e.outvars]):
+        printer.name(var)
+    return printer
+
+
+def show_eqn(eqn: JaxprEqn, printer: "_Printer | None" = None) -> str:
+    """The text of one equation, with names of its own or those of a printer."""
+    return (printer or _Printer(False, True)).eqn(eqn, set(eqn.outvars))._format(
         _WIDTH,
         use_color=False,
         output_format=pp.OutputFormat.TEXT,

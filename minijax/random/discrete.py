@@ -17,6 +17,7 @@ from minijax import numpy as jnp
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.core import aval_of
+from minijax.lax.casts import vary_as
 from minijax.lax.rules import ArrayLike
 from minijax.random.common import (
     Shape, body, canonical_shape, draw, float_dtype, integer_dtype, placed, split_keys, spread)
@@ -47,7 +48,8 @@ def _poisson(key: Any, lam: Any, shape: tuple, dtype: Any) -> Any:
     small = (lam != lam) | (lam < 10)
     zero = lax.full_like(lam, 0)
     few = _count_products(key, lax.select(small, lam, zero), shape, dtype)
-    many = _reject_poisson(clone(key), lax.select(small, lax.full_like(lam, 1e5), lam), shape, dtype)
+    many = _reject_poisson(clone(key), lax.select(small, lax.full_like(lam, 1e5), lam), shape,
+                           dtype)
     out = lax.select(small, few, many)
     return lax.select(lam == 0, lax.full_like(out, 0), out)
 
@@ -67,7 +69,7 @@ def _count_products(key: Any, lam: Any, shape: tuple, dtype: Any) -> Any:
         return i + 1, count, key, log_product + lax.log(unit(subkey, shape, _FLOAT))
 
     start = (_zero_round(), lax.full(shape, 0, dtype), key, lax.full_like(lam, 0))
-    return lax.while_loop(going, multiply, start)[1] - 1
+    return lax.while_loop(going, multiply, vary_as(start, key, lam))[1] - 1
 
 
 def _zero_round() -> Any:
@@ -117,7 +119,7 @@ def _until_accepted(key: Any, propose: Any, like: Any, limit: Any) -> Any:
         return i + 1, lax.select(accept, value, out), accepted | accept, key
 
     start = (_zero_round(), lax.full_like(like, -1), lax.full(shape, False), key)
-    return lax.while_loop(going, one_round, start)[1]
+    return lax.while_loop(going, one_round, vary_as(start, key, like))[1]
 
 
 def binomial(key: Array, n: ArrayLike, p: ArrayLike, shape: Shape | None = None,
@@ -173,7 +175,8 @@ def _sum_of_geometrics(key: Any, n: Any, p: Any) -> Any:
         return i + 1, count, total + gap, key
 
     zero = lax.full_like(n, 0)
-    return lax.while_loop(going, add, (_zero_round(), zero, zero, key))[1] - 1
+    start = vary_as((_zero_round(), zero, zero, key), key, n, log_miss)
+    return lax.while_loop(going, add, start)[1] - 1
 
 
 _TAILS = (0.0810614667953272, 0.0413406959554092, 0.0276779256849983, 0.02079067210376509,

@@ -18,6 +18,7 @@ from minijax import numpy as jnp
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.core import Primitive, ShapedArray, aval_of, each_operand
+from minijax.lax.casts import vary_as
 from minijax.lax.rules import ArrayLike
 from minijax.passes.physicalize import by_decomposition
 from minijax.random.common import (
@@ -97,13 +98,13 @@ def _sample(key: Any, a: Any, log_space: bool) -> Any:
             x = normal_body(subkey, (), dtype)
             return key, x, 1 + x * c
 
-        _, x, v = lax.while_loop(lambda state: state[2] <= 0, draw_positive,
-                                 (x_key, dtype.type(0), dtype.type(-1)))
+        start = vary_as((x_key, dtype.type(0), dtype.type(-1)), x_key, c)
+        _, x, v = lax.while_loop(lambda state: state[2] <= 0, draw_positive, start)
         return key, x * x, v * v * v, unit(u_key, (), dtype)
 
     key, boost_key = split_keys(key)
     start = (key, dtype.type(0), dtype.type(1), dtype.type(2))  # rejected, whatever `a` is
-    v = lax.while_loop(rejected, propose, start)[2]
+    v = lax.while_loop(rejected, propose, vary_as(start, key, c))[2]
     if log_space:
         log_u = -exponential_body(boost_key, (), dtype)
         boost = lax.select(large | (log_u == 0), dtype.type(0), log_u * (1 / a))

@@ -19,7 +19,6 @@ import numpy as np
 
 from minijax.base import dtypes, errors, jaxlib
 from minijax.core import AbstractRef, ShapedArray, refs, register_aval
-from minijax.core.trace import check_scalar_conversion
 from minijax.runtime import backend, place
 from minijax.sharding.layout import Format, Layout
 from minijax.sharding.single import single_device
@@ -160,7 +159,7 @@ def _scalar(x: ArrayImpl) -> Any:
 
 def _bool(self: ArrayImpl) -> bool:
     if self.aval.size != 1:
-        check_scalar_conversion(self)
+        errors.check_truth(self.aval.size)
     return bool(self._value)
 
 

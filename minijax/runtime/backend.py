@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minijax.base import jaxlib
-from minijax.base.config import config
+from minijax.base.config import config, num_cpu_devices
 from minijax.runtime import foreign
 from minijax.sharding import Mesh, NamedSharding, PartitionSpec, single
 
@@ -265,6 +265,18 @@ def clients() -> dict[str, Any]:
 def initialized() -> bool:
     """Whether clients exist already (this call does not make them)."""
     return _state.default is not None
+
+
+def _only_before_start(name: str, value: Any) -> Any:
+    if initialized() and value != config.jax_num_cpu_devices:
+        raise RuntimeError(
+            f"{name} config should be updated before backends are initialized, i.e. before any JAX "
+            "operation is executed. You should initialize this config immediately after "
+            "`import jax`.")
+    return value
+
+
+num_cpu_devices.validators.append(_only_before_start)
 
 
 def start_errors() -> dict[str, str]:

@@ -194,7 +194,7 @@ def _check_results(fun: Callable, outs: list, debug: CallDebug) -> None:
             continue
         if isinstance(x, Tracer) or is_valid(x):
             if is_ref(aval_of(x)):
-                raise returned_ref(arguments.where_defined(fun), "jit", aval_of(x))
+                raise returned_ref(arguments.where_defined(fun), "jit", x)
             continue
         path = debug.result_paths[i].removeprefix("result")
         where = f" at output component {path}" if path else ""

@@ -7,11 +7,12 @@ so a loop whose body is a new lambda at each call is compiled once.
 
 from typing import Any
 
-from minijax.core import EvalTrace, Jaxpr, Primitive, subjaxprs, trace_closed
+from minijax.core import EvalTrace, Jaxpr, Primitive, missing_rule, subjaxprs, trace_closed
 from minijax.base.util import exact
 from minijax.passes import structure
 from minijax.runtime import call, compile, layouts  # noqa: F401  (layouts sets a hook)
 from minijax.runtime.call import FlatOptions, make_flat
+from minijax.sharding import named
 
 _LIMIT = 4096
 _LIMIT_WITH_JAXPRS = 256
@@ -44,12 +45,25 @@ def compiled(primitive: Primitive, params: dict) -> Any:
 
 
 def _make(primitive: Primitive, params: dict) -> Any:
+    if primitive.shape is None:
+        raise missing_rule(primitive, "shape", "Evaluation", "@primitive.def_impl, or "
+                           "@primitive.def_abstract_eval and a lowering rule")
+
     def jaxpr_at(avals: tuple) -> Jaxpr:
         if primitive.multiple_results:
             return trace_closed(lambda *xs: primitive.bind(*xs, **params), avals)
         return trace_closed(lambda *xs: [primitive.bind(*xs, **params)], avals)
 
-    return make_flat(FlatOptions(primitive.name, primitive.multiple_results), jaxpr_at)
+    return make_flat(FlatOptions(primitive.name, primitive.multiple_results,
+                                 out_shardings=_asked(params)), jaxpr_at)
+
+
+def _asked(params: dict) -> tuple:
+    """Where results of `shard_map` over all axes go: exactly where its specs say."""
+    mesh = params.get("mesh")
+    if "out_specs" not in params or params["newly_manual_axes"] != frozenset(mesh.axis_names):
+        return ()
+    return tuple(named.make(mesh, spec) for spec in params["out_specs"])
 
 
 def _remember(key: Any, primitive: Primitive, params: dict) -> Any:

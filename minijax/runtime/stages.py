@@ -414,7 +414,8 @@ def trace(fun: Callable, options: Options, args: tuple, kwargs: dict) -> Traced:
 
 def _stand_in(x: Any) -> Any:
     """A value with an aval for anything that has a shape and a dtype."""
-    if isinstance(x, (ArrayImpl, Tracer, Ref, np.ndarray, np.generic)) or not hasattr(x, "shape"):
+    if (isinstance(x, (ArrayImpl, Tracer, Ref, np.ndarray, np.generic)) or not hasattr(x, "shape")
+            or getattr(x, "is_ref", False)):
         return x
     return struct_of(_aval_of(x), getattr(x, "sharding", None))
 

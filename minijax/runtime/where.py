@@ -18,6 +18,7 @@ from minijax.sharding.context import physical_mesh
 from minijax.sharding.layout import Format
 from minijax.sharding.named import make
 from minijax.sharding.single import SingleDeviceSharding
+from minijax.sharding.spec import PartitionSpec
 
 Array = jaxlib.Array
 
@@ -52,11 +53,22 @@ def choose(wishes: Wishes) -> Placement:
     given = [_operand_sharding(s, x) for s, x in zip(wishes.ins, wishes.operands, strict=True)]
     meshes = [s.mesh for s in given if isinstance(s, NamedSharding)]
     meshes += [demand.mesh for demand in spmd.demands(wishes.jaxpr)]
-    ins = tuple(_concrete(s, meshes) for s in given)
+    ins = _spelled_out([_concrete(s, meshes) for s in given], meshes)
     _check_shapes(wishes, ins)
     outs = [_typed_output(s, aval) for s, aval in
             zip(wishes.outs, wishes.jaxpr.out_avals, strict=True)]
     return Placement(found, ins, tuple(_concrete(s, meshes) for s in outs), True)
+
+
+def _spelled_out(ins: Sequence[Any], meshes: Sequence[Any]) -> tuple:
+    """Where types say how values are split, one that says nothing is on all devices.
+
+    Left to choose, the compiler might take an operand for terms of a sum.
+    """
+    mesh = next((m for m in (physical_mesh(), *meshes) if isinstance(m, Mesh)), None)
+    if mesh is None or not mesh.are_all_axes_explicit:
+        return tuple(ins)
+    return tuple(make(mesh, PartitionSpec()) if s is UNSPECIFIED else s for s in ins)
 
 
 def _typed_output(given: Any, aval: Any) -> Any:
@@ -112,6 +124,8 @@ def _devices(sharding: Any) -> tuple | None:
         return None
     if type(sharding) is SingleDeviceSharding:
         return (sharding._device,)
+    if isinstance(getattr(sharding, "mesh", None), AbstractMesh):
+        return None
     found = sharding._internal_device_list
     return None if found is None else tuple(found)
 

@@ -119,7 +119,7 @@ def _shard_shape(self: NamedSharding, global_shape: tuple[int, ...]) -> tuple[in
     _check_compatible_aval(self, global_shape)
     parts = dim_sizes(self, len(global_shape))
     for axis, (size, count) in enumerate(zip(global_shape, parts, strict=True)):
-        if size % count:
+        if isinstance(size, int) and size % count:
             raise IndivisibleError(
                 f"Sharding {self} implies that array axis {axis} is partitioned {count} times, "
                 f"but the dimension size is {size} (full shape: {tuple(global_shape)}, "

@@ -116,6 +116,8 @@ def _attach_common() -> None:
     Sharding.num_devices = property(_num_devices)
     Sharding.is_fully_addressable = property(_is_fully_addressable)
     Sharding.is_fully_replicated = property(_is_fully_replicated)
+    Sharding._addressable_device_assignment = property(
+        lambda self: tuple(self._internal_device_list.addressable_device_list))
     Sharding.addressable_devices = property(_addressable_devices)
     Sharding.has_addressable_devices = property(_has_addressable_devices)
     Sharding.memory_kind = property(_memory_kind)

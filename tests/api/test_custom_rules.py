@@ -447,3 +447,41 @@ def test_optimize_remat_differentiates_twice():
     close(jax.jvp(slope, (2.0,), (1.0,)), (10.0, 5.0))
     with pytest.raises(NotImplementedError, match="symbolic zeros"):
         jax.custom_vjp(lambda x: x).defvjp(None, None, symbolic_zeros=True, optimize_remat=True)
+
+
+# --- policies within loops and branches ---------------------------------------------------------
+
+
+def _save_cos(primitive, *_, **__):
+    return primitive.name == "cos"
+
+
+def _branch(x):
+    return lax.cond(x > 0, lambda x: jnp.sin(jnp.sin(x)), lambda x: x, x)
+
+
+def _loop(x):
+    return lax.scan(lambda c, _: (jnp.sin(c), jnp.sin(c) * 2), x, None, length=3)[0]
+
+
+def _nested(x):
+    return lax.scan(lambda c, _: (jax.jit(_branch)(c), None), x, None, length=2)[0]
+
+
+@pytest.mark.parametrize(("f", "recomputed"), [(_branch, 0), (_loop, 0), (_nested, None)])
+def test_policies_reach_into_loops_and_branches(f, recomputed):
+    x = 0.4
+    for policy in (None, _save_cos, jax.checkpoint_policies.everything_saveable):
+        g = jax.checkpoint(f, policy=policy)
+        close(jax.grad(g)(x), jax.grad(f)(x))
+        close(jax.grad(jax.grad(g))(x), jax.grad(jax.grad(f))(x))
+    linear = str(jax.make_jaxpr(jax.linearize(jax.checkpoint(f, policy=_save_cos), x)[1])(x))
+    assert " cos " not in linear
+    if recomputed is not None:
+        assert linear.count(" sin ") == recomputed
+    assert " cos " in str(jax.make_jaxpr(jax.linearize(jax.checkpoint(f), x)[1])(x))
+
+
+def test_checkpoint_has_no_concrete_option_any_more():
+    with pytest.raises(NotImplementedError, match="static_argnums"):
+        jax.checkpoint(lambda x: x, concrete=True)

@@ -125,6 +125,47 @@ def test_modules_and_code(tmp_path):
     assert out.stdout == "__main__ ['-c', 'b']\n", out.stderr
 
 
+def test_variables_that_a_program_sets_before_it_imports_jax(tmp_path):
+    (tmp_path / "precise.py").write_text(
+        "import os\nos.environ['JAX_ENABLE_X64'] = '1'\n"
+        "os.environ['JAX_DEFAULT_MATMUL_PRECISION'] = 'highest'\n"
+        "os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=3'\n"
+        "import jax\nimport jax.numpy as jnp\n"
+        "print(jnp.ones(2).dtype, jax.config.jax_default_matmul_precision, jax.device_count())\n")
+    out = run("-m", "minijax", "precise.py", cwd=tmp_path)
+    assert out.stdout == "float64 highest 3\n", out.stderr
+    (tmp_path / "conftest.py").write_text("import os\nos.environ['JAX_ENABLE_X64'] = '1'\n")
+    (tmp_path / "test_precise.py").write_text(
+        "import jax.numpy as jnp\ndef test_it():\n    assert jnp.ones(2).dtype == 'float64'\n")
+    out = run("-m", "pytest", "-q", "-p", "minijax.pytest_plugin", "-p", "no:cacheprovider",
+              "test_precise.py", cwd=tmp_path)
+    assert out.returncode == 0, out.stdout
+
+
+def test_the_main_module_lives_until_the_end(tmp_path):
+    (tmp_path / "ends.py").write_text(
+        "import atexit, os, pickle, sys, jax\nclass Here: pass\n"
+        "atexit.register(lambda: print(os.path.isabs(__file__), sys.argv[0], "
+        "type(pickle.loads(pickle.dumps(Here()))) is sys.modules['__main__'].Here))\n")
+    out = run("-m", "minijax", "ends.py", cwd=tmp_path)
+    assert out.stdout == "True ends.py True\n", out.stderr
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__main__.py").write_text("import jax\nprint(__name__)\n")
+    assert run("-m", "minijax", "package", cwd=tmp_path).stdout == "__main__\n"
+
+
+@pytest.mark.parametrize("context", ["spawn", "forkserver"])
+def test_workers_of_a_pool(context, tmp_path):
+    (tmp_path / "pool.py").write_text(
+        "import multiprocessing as mp\n"
+        "def work(x):\n    import jax\n    return jax.__name__, float((x * 2).sum())\n"
+        "if __name__ == '__main__':\n    import jax.numpy as jnp\n"
+        f"    with mp.get_context({context!r}).Pool(1) as pool:\n"
+        "        print(pool.map(work, [jnp.arange(3.0)]))\n")
+    out = run("-m", "minijax", "pool.py", cwd=tmp_path)
+    assert out.stdout == "[('minijax', 6.0)]\n", out.stderr
+
+
 @pytest.mark.parametrize("arguments, status, text", [
     ((), 2, "usage"), (("--help",), 0, "usage"), (("-m",), 2, "Argument expected"),
     (("--nonsense",), 2, "Unknown option")])

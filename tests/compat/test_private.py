@@ -2,6 +2,8 @@
 
 import importlib
 import inspect
+import pickle
+import sys
 import traceback
 
 import numpy as np
@@ -103,3 +105,87 @@ def test_one_process_is_process_zero():
     assert (shims.global_state.process_id, shims.global_state.client) == (0, None)
     with pytest.raises(AttributeError):
         shims.global_state.nothing
+
+
+class _Named:
+    """Stands for a function of another module when it is pickled."""
+
+    def __init__(self, module, name, *arguments):
+        self.target, self.arguments = (module, name), arguments
+
+    def __reduce__(self):
+        return _call, (*self.target, self.arguments)
+
+
+def _call(module, name, arguments):
+    __import__(module)
+    return getattr(sys.modules[module], name)(*arguments)
+
+
+@pytest.mark.parametrize("value", [
+    np.arange(6, dtype=np.float32).reshape(2, 3), np.array(True), np.ones((2,), jnp.bfloat16)])
+@pytest.mark.parametrize("weak", [False, True])
+def test_arrays_pickled_by_jax(value, weak):
+    """The layout of such a pickle: a function, how NumPy rebuilds the array, its weak type."""
+    make, arguments, state = value.__reduce__()
+    pickled = pickle.dumps(_Named("minijax._src.array", "_reconstruct_array", make, arguments,
+                                  state, {"weak_type": weak}))
+    found = pickle.loads(pickled)
+    assert isinstance(found, jax.Array)
+    assert (found.dtype, found.weak_type) == (value.dtype, weak)
+    np.testing.assert_array_equal(found, value)
+
+
+def test_structures_and_specs_pickled_by_jax():
+    structure = jax.tree.structure({"a": 1, "b": (2, [3, None])})
+    assert pickle.loads(pickle.dumps(structure)) == structure
+    assert _src.tree_util.default_registry is jax.base.tree.registry
+    # Copies of a spec are made by __new__, as `copyreg` asks for a class implemented in C++.
+    spec = jax.P.__new__(jax.P, "x", None, unreduced=frozenset(), reduced=frozenset("y"))
+    assert spec == jax.P("x", None, reduced={"y"})
+
+
+@pytest.mark.parametrize("module, name, expected", [
+    ("api", "grad", jax.grad), ("nn.functions", "gelu", jax.nn.gelu),
+    ("lax.control_flow.conditionals", "cond", jax.lax.cond),
+    ("lax.lax", "Precision", jax.lax.Precision), ("random.core", "normal", jax.random.normal),
+    ("lax.slicing", "GatherDimensionNumbers", jax.lax.GatherDimensionNumbers),
+    ("numpy.lax_numpy", "where", jnp.where), ("numpy.linalg", "norm", jnp.linalg.norm)])
+def test_public_names_by_the_private_module_that_defines_them(module, name, expected):
+    assert getattr(importlib.import_module(f"minijax._src.{module}"), name) is expected
+
+
+def test_private_names_of_those_modules_are_absent():
+    lax = importlib.import_module("minijax._src.lax.lax")
+    with pytest.raises(AttributeError, match=r"'jax._src.lax.lax' has no attribute '_secret'"):
+        lax._secret
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        lax.nothing
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("minijax._src.lax.nothing")
+
+
+def test_a_trace_of_a_library():
+    """Operations come to `process_primitive` while the trace of a library is the current one."""
+    core = _src.core
+    seen = []
+
+    class Counting(core.Trace):
+        def process_primitive(self, primitive, args, params):
+            seen.append(primitive.name)
+            with core.set_current_trace(self.outer):
+                return primitive.bind(*args, **params)
+
+    with core.take_current_trace() as outer:
+        trace = Counting()
+        trace.outer = outer
+        with core.set_current_trace(trace):
+            out = jax.lax.mul(jax.lax.sin(2.0), 3.0)
+    assert seen == ["sin", "mul"]
+    assert trace.full_raise(out) is out
+    np.testing.assert_allclose(out, 3 * np.sin(2.0), rtol=1e-6)
+
+
+def test_old_names_for_processes():
+    assert (jax.host_id(), jax.host_count(), jax.host_ids()) == (0, 1, [0])
+    assert jax.lib.__version__ == importlib.import_module("jaxlib").__version__

@@ -35,6 +35,8 @@ def names(jax, jnp) -> dict:
         m=jnp.arange(6.0).reshape(2, 3),
         n=jnp.arange(3),
         nan=float("nan"),
+        held=type("Held", (), {"__init__": lambda self, array: setattr(self, "array", array),
+                               "__jax_array__": lambda self: jnp.asarray(self.array)}),
     )
 
 

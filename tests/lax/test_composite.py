@@ -37,6 +37,8 @@ def test_trees_and_captured_arrays():
     fun = lax.composite(lambda d: {"sum": d["x"] + y}, name="my.sum")
     np.testing.assert_array_equal(jax.jit(fun)({"x": y})["sum"], 2 * y)
     np.testing.assert_array_equal(fun({"x": y})["sum"], 2 * y)
+    text = jax.jit(fun).lower({"x": y}).as_text()  # what it closes over becomes an operand
+    assert "func.func private @my.sum(%arg0: tensor<3xf32>, %arg1: tensor<3xf32>)" in text
 
 
 def test_errors():

@@ -100,6 +100,12 @@ ERRORS = [
      "fix:"),
     (lambda: lax.custom_linear_solve(lambda z: z[:2], V, lambda mv, b: b), ValueError,
      "matvec() output shapes must match b, got [(2,)] and [(5,)]", "fix:"),
+    (lambda: lax.custom_linear_solve(lambda z: [z], V, lambda mv, b: b), TypeError,
+     "matvec() output pytree structure must match b, got PyTreeDef([*]) and PyTreeDef(*).", "fix:"),
+    (lambda: lax.custom_linear_solve(lambda z: z, V, lambda mv, b: b, lambda mv, b: b[:1]),
+     ValueError, "transpose_solve() output shapes must match b, got [(1,)] and [(5,)]", "fix:"),
+    (lambda: lax.custom_linear_solve(lambda z: z, V, lambda mv, b: b, lambda mv, b: [b]), TypeError,
+     "transpose_solve() output pytree structure must match b, got PyTreeDef([*])", "fix:"),
     (lambda: jax.grad(lambda b: jnp.sum(lax.custom_linear_solve(
         lambda z: z, b, lambda mv, b: b)))(V), TypeError,
      "transpose_solve required for backwards mode automatic differentiation of "

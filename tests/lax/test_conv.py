@@ -169,6 +169,14 @@ def test_errors(options, kind, message):
     assert "fix: " in str(error.value)
 
 
+def test_ranks():
+    layout = lax.ConvDimensionNumbers((0, 1, 2), (0, 1, 2), (0, 1, 2))
+    with pytest.raises(ValueError, match="conv_general_dilated lhs and rhs must have the same "
+                                         r"number of dimensions, but got \(1, 1, 1\)"):
+        lax.conv_general_dilated(np.ones((1, 1, 1)), np.ones((1,) * 4), (1,), [(0, 0)],
+                                 dimension_numbers=layout)
+
+
 def test_dtypes():
     with pytest.raises(TypeError, match="lax.conv_general_dilated requires arguments to have the "
                                         "same dtypes, got float32, int32."):

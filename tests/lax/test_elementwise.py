@@ -123,6 +123,8 @@ def test_mul_out_dtype():
     x = np.array([100, 100], np.int8)
     out = lax.mul(x, x, out_dtype=np.int32)
     assert out.dtype == I32 and list(np.asarray(out)) == [10_000, 10_000]
+    wide = jax.jit(lambda x: lax.mul(x, x, out_dtype=np.float64))(x)  # float32 without 64 bits
+    assert wide.dtype == np.float32 and list(np.asarray(wide)) == [10_000, 10_000]
 
 
 def gradients(fun, *args):

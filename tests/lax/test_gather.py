@@ -106,6 +106,10 @@ def test_scatter_errors():
         lax.scatter_add(X, WILD, X[:3].astype(int), INTO_ROWS)
     with pytest.raises(ValueError, match="indices must have an integer type"):
         lax.scatter_add(X, WILD * 1.0, X[:3], INTO_ROWS)
+    both = INTO_ROWS._replace(operand_batching_dims=(0,), scatter_indices_batching_dims=(0,))
+    with pytest.raises(TypeError, match="inserted_window_dims and operand_batching_dims in scatter "
+                                        "op must be disjoint"):
+        lax.scatter_add(X, WILD[:, :0], X[:3], both)
 
 
 @pytest.mark.parametrize("name", sorted(set(SCATTERS) - {"scatter_mul"}))

@@ -52,6 +52,8 @@ def test_only_what_changes_is_recorded(fun, recorded):
 @pytest.mark.parametrize("fun, error, text", [
     (lambda x: lax.broadcast(x, (-1,)), TypeError,
      "broadcast_in_dim shape must have every element be nonnegative, got (-1, 2, 3)."),
+    (lambda x: lax.full((1.5,), x), TypeError,
+     "Shapes must be 1D sequences of concrete values of integer type, got (1.5,)."),
     (lambda x: lax.broadcast_in_dim(x, (2.0, 3), (0, 1)), TypeError,
      "broadcast_in_dim shape must have every element be an integer type, got (<class 'float'>, "
      "<class 'int'>)."),

@@ -144,6 +144,8 @@ def test_an_initial_value_that_is_not_neutral_counts_once():
 def test_shape_helper():
     assert lax.reduce_window_shape_tuple((4, 6), (2, 3), (1, 2), ((0, 0), (1, 1))) == (3, 3)
     assert lax.padtype_to_pads((10, 7), (3, 2), (2, 1), "SAME") == [(0, 1), (0, 1)]
+    pads = lax.padtype_to_pads(np.array([7]), np.array([3]), (2,), "SAME")
+    assert [type(n) for n in pads[0]] == [int, int]
 
 
 def pooled(x, fill, size, stride, spread, pads, combine):

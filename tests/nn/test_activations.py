@@ -69,3 +69,17 @@ def test_one_hot_rules():
     codes = jax.vmap(lambda i: nn.one_hot(i, 4))(jnp.array([1, 3]))
     np.testing.assert_array_equal(codes, np.eye(4)[[1, 3]])
     assert isinstance(nn.initializers.normal(), nn.initializers.Initializer)
+
+
+def test_one_hot_needs_a_known_number_of_classes():
+    with pytest.raises(jax.errors.ConcretizationTypeError, match="argument `num_classes`"):
+        jax.jit(nn.one_hot)(3, 5)
+
+
+@pytest.mark.parametrize("shape", [(0, 2), (2, 0), (0, 0), (3, 2), (1, 3)])
+def test_orthogonal_of_any_shape(shape):
+    with jax.numpy_rank_promotion("raise"):
+        found = nn.initializers.orthogonal()(jax.random.key(0), shape, jnp.float32)
+    assert found.shape == shape
+    short = found.T @ found if shape[0] >= shape[1] else found @ found.T
+    np.testing.assert_allclose(short, np.eye(min(shape)), atol=1e-5)

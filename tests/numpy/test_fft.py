@@ -64,7 +64,9 @@ def test_frequencies(n):
     (lambda: jnp.fft.fft(X, norm="twice"), "Invalid norm value twice"),
     (lambda: jnp.fft.fft(X, axis=(0, 1)), "does not support multiple axes"),
     (lambda: jnp.fft.ifft(X, n=0), "Shape should be positive"),
-    (lambda: jnp.fft.fftn(X, axes=(0, 0)), "does not support repeated axes"),
+    (lambda: jnp.fft.fftn(X, axes=[0, 0]), r"not support repeated axes. Got axes \[0, 0\]."),
+    (lambda: jax.lax.fft(X, "irfft", X.shape), "IRFFT input shape .* must be equal to all except "
+                                               "the last fft_length, got fft_lengths="),
     (lambda: jnp.fft.fftn(X, (2,), (0, 1)), "Shape and axes have different lengths"),
     (lambda: jnp.fft.fft2(X, axes=[1]), r"fft2 only supports 2 axes. Got axes = \[1\]"),
     (lambda: jnp.fft.rfft(C), "only real valued inputs supported for rfft"),

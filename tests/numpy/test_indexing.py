@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import minijax as jax
 import minijax.numpy as jnp
+from minijax.base import config
 from minijax.numpy import indexing
 from tests.data import record_results
 from tests.numpy import recorded
@@ -181,3 +182,15 @@ def test_weak_type_and_commitment_survive():
     assert weak[0].weak_type and weak.at[0].set(2.0).weak_type
     placed = jax.device_put(jnp.arange(3.0), jax.devices()[0])
     assert placed[np.array([True, False, True])].committed
+
+
+@pytest.mark.parametrize("index, position, axis", [
+    (5, "5", 0), ((0, -6), "-6", 1), ((slice(None, 9), [1, 2], 7), "7", 2)])
+def test_option_refuses_known_positions_outside(index, position, axis):
+    x = jnp.zeros((3, 4, 5))
+    for look in (lambda x: x[index], jax.jit(lambda x: x[index]), lambda x: x.at[index].get(),
+                 lambda x: x.at[index].set(0.0)):
+        look(x)  # clamped, or dropped
+        with config.check_static_indices(True):
+            with pytest.raises(IndexError, match=f"index {position} out of bounds for axis {axis}"):
+                look(x)

@@ -326,3 +326,62 @@ def test_a_rule_returns_no_reference_but_its_own():
     ref = jax.new_ref(0.0)
     with pytest.raises(ValueError, match="at both x and ref"):
         f(ref, ref)
+
+
+# --- one reference in two places; references that get out ---------------------------------------
+
+
+@pytest.mark.parametrize(("use", "names"), [
+    (lambda r: jax.jit(lambda a, b: a[...])(r, r), "both a and b"),
+    (lambda r: lax.cond(True, lambda a, b: a[...], lambda a, b: b[...], r, r), "both a and b"),
+    (lambda r: lax.scan(lambda c, _: (None, None), (r, r), None, length=1), "both c[0] and c[1]"),
+    (lambda r: jax.vmap(lambda a, b: a[...])(r, r), "both a and b"),
+    (lambda r: jax.vjp(lambda a, b: stash_two(a, b), r, r), "both a and b"),
+    (lambda r: lax.cond(True, lambda a: a[...] + r[...], lambda a: a[...], r),
+     "closed over and passed as the argument a"),
+])
+def test_a_reference_comes_once(use, names):
+    with pytest.raises(ValueError, match="mutable array reference of type") as error:
+        use(jax.new_ref(jnp.zeros(2)))
+    assert names in str(error.value)
+
+
+stash_two = jax.custom_vjp(lambda a, b: a[...])
+stash_two.defvjp(lambda a, b: (a[...], None), lambda _, g: (None, None))
+
+
+def test_a_returned_reference_is_told_by_its_origin():
+    with pytest.raises(ValueError, match="cannot be returned.\n\n.*was created on line .*test_ref"):
+        jax.jit(lambda x: jax.new_ref(x))(1.0)
+    with pytest.raises(ValueError, match="was passed in as the argument cell"):
+        jax.jit(lambda x, cell: cell)(1.0, jax.new_ref(1.0))
+
+
+def test_traced_references_are_references_and_no_arrays():
+    ref = jax.new_ref(jnp.zeros(3))
+
+    @jax.jit
+    def f(ref):
+        assert isinstance(ref, jax.Ref)
+        assert not isinstance(ref, jax.Array)
+        assert isinstance(ref[...], jax.Array)
+        ref.addupdate(1.0, 0)
+        assert not hasattr(ref[...], "addupdate")
+
+    f(ref)
+    ref.addupdate(2.0)
+    assert isinstance(ref, jax.Ref)
+    jax.vmap(lambda r: r.addupdate(1.0))(ref)
+    assert ref[...].tolist() == [4, 3, 3]
+
+
+def test_ahead_of_time_with_the_type_of_a_reference():
+    kind = jax.ShapeDtypeStruct((3,), np.float32, is_ref=True)
+    assert kind != kind.update(is_ref=False)
+
+    def f(ref):
+        ref[...] += 1
+
+    ref = jax.new_ref(jnp.zeros(3))
+    jax.jit(f).lower(kind).compile()(ref)
+    assert ref[...].tolist() == [1, 1, 1]

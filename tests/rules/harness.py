@@ -194,23 +194,25 @@ def directions(rng: np.random.Generator, xs: Sequence[Any]) -> list[np.ndarray]:
     return out
 
 
-def check_derivatives(primitive: Primitive, sample: Sample, dtype: str) -> None:
-    """JVP against central differences and VJP against JVP, up to the sample's order.
+def check_derivatives(primitive: Primitive, sample: Sample, dtype: str,
+                      highest: int | None = None) -> None:
+    """JVP against central differences and VJP against JVP, up to the sample's order or `highest`.
 
     All orders and both modes are one program: compiling many small ones is what takes time.
     """
+    order = highest or sample.order
     args = operands(sample, numpy_dtype(dtype))
     fun, xs = split_inexact(args, function(primitive, sample))
     if not xs:
         return
     rng = np.random.default_rng(1)
     results = jax.eval_shape(fun, *xs)
-    us = [directions(rng, xs) for _ in range(sample.order)]
-    cts = [directions(rng, results) for _ in range(sample.order)]
+    us = [directions(rng, xs) for _ in range(order)]
+    cts = [directions(rng, results) for _ in range(order)]
     found = quick_jit(functools.partial(derivatives, fun))(xs, us, cts)
-    for order, one in enumerate(found):
-        check_jvp(one, f"jvp against differences, order {order + 1}")
-        check_vjp(one, us[order], cts[order], f"order {order + 1}")
+    for one, u, ct, number in zip(found, us, cts, itertools.count(1)):
+        check_jvp(one, f"jvp against differences, order {number}")
+        check_vjp(one, u, ct, f"order {number}")
         for x, c in zip(xs, one.pulled):
             assert (c.shape, c.dtype) == (x.shape, x.dtype)
 

@@ -58,6 +58,14 @@ def _exported(bind):
     return lambda x: [export.export(jax.jit(lambda y: lax.mul(y, y)))(_result(x)).call(x)]
 
 
+def _sized(bind):
+    """Symbolic sizes are known when the program that has them is called."""
+    def scaled(x):
+        spec = jax.ShapeDtypeStruct(export.symbolic_shape("b, 3"), x.dtype)
+        return [export.export(jax.jit(lambda y: y * y.shape[0]))(spec).call(x)]
+    return scaled
+
+
 SAMPLES: Samples = {
     "pure_callback": [
         Sample(((2, 3),), around=_pure(method), dtypes=_ANY, grad=False, reason=_FOREIGN)
@@ -85,6 +93,8 @@ SAMPLES: Samples = {
     "check": [Sample(((2, 3),), around=_checked, dtypes=_ANY[:4])],
     "call_exported": [Sample(((2, 3),), around=_exported, dtypes=_ANY[:4], runs=False,
                              grad=False, reason="its derivative is a custom rule around it")],
+    "dim_as_value": [Sample(((2, 3),), around=_sized, dtypes=("f",), runs=False, grad=False,
+                            reason="its derivative is a custom rule around it")],
     "call": [Sample(((2, 3),), around=_called(call_p), dtypes=("f", "c", "i"))],
     "closed_call": [Sample(((2, 3),), around=_called(closed_call_p), dtypes=("f", "c", "i"))],
 }

@@ -47,11 +47,30 @@ def _partitioned(bind):
     return lambda x: f(x)
 
 
+def _cast(in_spec, out_spec, **params):
+    def around(bind):
+        return jax.shard_map(bind, mesh=_mesh(AxisType.Explicit), in_specs=in_spec,
+                             out_specs=out_spec)
+    return Sample(((2, 3),), params=params or dict(axes=("x",)), around=around,
+                  dtypes=("f", "c", "i", "u"))
+
+
+_GATHER = dict(all_gather_dimension=0, axis_name=("x",), axis_size=1, tiled=True)
+
 SAMPLES: Samples = {
     "pvary": [Sample(((2, 3),), params=dict(axes=("x",)), around=_in_shard_map(P(), P("x")),
                      dtypes=_ANY)],
     "psum_invariant": [Sample(((2, 3),), params=dict(axes=("x",), axis_index_groups=None),
                               around=_in_shard_map(P("x"), P()), dtypes=("f", "c", "i", "u"))],
+    "preduced": [_cast(P(), P(reduced={"x"}))],
+    "reduced_vary_cast_p": [_cast(P(reduced={"x"}), P("x"))],
+    "vary_unreduced_cast_p": [_cast(P("x"), P(unreduced={"x"}))],
+    "unreduced_psum": [_cast(P(unreduced={"x"}), P())],
+    "unreduced_reduce_scatter": [_cast(
+        P(unreduced={"x"}), P("x"), axis_name=("x",), axis_size=1, scatter_dimension=0,
+        tiled=True)],
+    "all_gather_invariant": [_cast(P("x"), P(), **_GATHER)],
+    "all_gather_reduced": [_cast(P("x"), P(reduced={"x"}), **_GATHER)],
     "shard_map": [Sample(((2, 3), (2, 3)), around=_mapped, dtypes=("f", "c"))],
     "sharding_constraint": [_constrained],
     "mesh_cast": [_to(AxisType.Auto)],

@@ -75,6 +75,15 @@ def test_derivatives(case):
         assert sample.reason
 
 
+TWICE = [c for c in INEXACT if (s := harness.pick(*c[:2])[1]).grad and s.order == 2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", TWICE, ids=names)
+def test_third_derivatives(case):
+    harness.check_derivatives(*harness.pick(*case[:2]), case[2], highest=3)
+
+
 @pytest.mark.parametrize("case", [c for c in COMMON if c[2] in ("float32", "int32")] , ids=names)
 def test_vmap(case):
     primitive, sample = harness.pick(*case[:2])

@@ -31,6 +31,11 @@ PRINTED = [
         "Array(1.+2.j, dtype=complex64, weak_type=True)",
         "(1+2j)",
     ),
+    (array(np.arange(15.0)), "Array([ 0.,  1.,  2.,  3.,  4.,  5.,  6.,  7.,  8.,  9., 10., 11., "
+     "12.,\n       13., 14.], dtype=float32)",
+     "[ 0.  1.  2.  3.  4.  5.  6.  7.  8.  9. 10. 11. 12. 13. 14.]"),
+    (array(np.full((1, 11), 0.5)), "Array([[0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, "
+     "0.5]],      dtype=float32)", "[[0.5 0.5 0.5 0.5 0.5 0.5 0.5 0.5 0.5 0.5 0.5]]"),
     (array(np.zeros((0, 3))), "Array([], shape=(0, 3), dtype=float32)", "[]"),
     (array([True, False]), "Array([ True, False], dtype=bool)", "[ True False]"),
     (array([0, 1, 2], np.int8), "Array([0, 1, 2], dtype=int8)", "[0 1 2]"),

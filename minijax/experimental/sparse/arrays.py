@@ -128,12 +128,12 @@ class Batched(JAXSparse):
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape; within and after `vmap`, of the arrays as they are there."""
-        extra = self.n_batch + self.n_sparse + self.n_dense - len(self._shape)
-        if extra <= 0:
-            return self._shape[-extra:]
-        n = self.n_batch
-        return (*np.broadcast_shapes(self.data.shape[:n], self.indices.shape[:n])[:extra],
-                *self._shape)
+        n, rest = self.n_batch, self.n_sparse + self.n_dense
+        given, tail = self._shape[:len(self._shape) - rest], self._shape[len(self._shape) - rest:]
+        given = (1,) * (n - len(given)) + given[len(given) - n:]
+        lead = [g if a == b == 1 else a if b == 1 else b
+                for g, a, b in zip(given, self.data.shape, self.indices.shape[:n])]
+        return (*lead, *tail)
 
     def split(self, shape: Sequence[int] | None = None) -> tuple[tuple, tuple, tuple]:
         """The sizes of batch, sparse and dense axes (of an array of another shape)."""
@@ -204,8 +204,8 @@ class COO(JAXSparse):
         self._cols_sorted = cols_sorted
 
 
-class CSR(JAXSparse):
-    """A matrix in compressed rows: CSR((data, indices, indptr), shape=shape)."""
+class Compressed(JAXSparse):
+    """What CSR and CSC have in common: a line is a row or a column."""
 
     fields = ("data", "indices", "indptr")
 
@@ -214,7 +214,11 @@ class CSR(JAXSparse):
         self.data, self.indices, self.indptr = map(jnp.asarray, args)
 
 
-class CSC(CSR):
+class CSR(Compressed):
+    """A matrix in compressed rows: CSR((data, indices, indptr), shape=shape)."""
+
+
+class CSC(Compressed):
     """A matrix in compressed columns: CSC((data, indices, indptr), shape=shape)."""
 
 

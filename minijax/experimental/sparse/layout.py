@@ -17,6 +17,7 @@ from minijax.experimental.sparse.arrays import BCOO
 from minijax.experimental.sparse.places import (beside, columns, gathered, grouped, inside, masked,
                                                 nse_of, places, scattered, stacked, taken, whole)
 from minijax.experimental.sparse.util import SparseEfficiencyError, SparseEfficiencyWarning
+from minijax.runtime.call import fused
 
 __all__ = [
     "bcoo_eliminate_zeros", "bcoo_extract", "bcoo_fromdense", "bcoo_sort_indices",
@@ -32,12 +33,25 @@ def bcoo_fromdense(mat: Any, *, nse: int | None = None, n_batch: int = 0, n_dens
                    index_dtype: Any = np.int32) -> BCOO:
     """The nonzero elements of `mat`, in `nse` places per batch (default: as many as needed)."""
     mat = jnp.asarray(mat)
-    batch, sizes = mat.shape[:n_batch], mat.shape[n_batch:mat.ndim - n_dense]
+    present = _present(mat, n_batch, n_dense)
+    nse = nse_of(present.sum(-1), nse, "bcoo_fromdense")
+    return _filled(mat, present, nse, n_batch, n_dense, np.dtype(index_dtype))
+
+
+@fused(static_argnums=(1, 2))
+def _present(mat: Array, n_batch: int, n_dense: int) -> Array:
+    """Which places have elements, as a mask of the shape (*batch, size of the sparse axes)."""
     present = mat != 0
     if n_dense:
         present = present.any(axis=tuple(range(mat.ndim - n_dense, mat.ndim)))
-    present = present.reshape(*batch, math.prod(sizes))
-    nse = nse_of(present.sum(-1), nse, "bcoo_fromdense")
+    sizes = mat.shape[n_batch:mat.ndim - n_dense]
+    return present.reshape(*mat.shape[:n_batch], math.prod(sizes))
+
+
+@fused(static_argnums=(2, 3, 4, 5))
+def _filled(mat: Array, present: Array, nse: int, n_batch: int, n_dense: int,
+            index_dtype: Any) -> BCOO:
+    batch, sizes = mat.shape[:n_batch], mat.shape[n_batch:mat.ndim - n_dense]
     # The flat place of each element, in order; that of padding is the size.
     count = jnp.cumsum(present, axis=-1, dtype=np.int32) - 1
     slot = jnp.where(present, count, nse)
@@ -61,6 +75,7 @@ def _unravelled(flat: Array, sizes: Sizes) -> list[Array]:
     return found[::-1]
 
 
+@fused(static_argnums=2)
 def extracted(indices: Array, mat: Array, n_batch: int) -> Array:
     """The elements of a dense array at the places of a sparse one; zeros for padding."""
     cols = places(indices, mat.shape[:n_batch])
@@ -86,6 +101,7 @@ def bcoo_extract(sparr: BCOO, arr: Any, *, assume_unique: bool | None = None) ->
     return sparr.like(data)
 
 
+@fused
 def _is_first(mat: BCOO) -> Array:
     """Which entries are the first with their index, as a mask of the shape (*batch, nse)."""
     indices = jnp.broadcast_to(mat.indices, (*mat.shape[:mat.n_batch], *mat.indices.shape[-2:]))
@@ -95,6 +111,7 @@ def _is_first(mat: BCOO) -> Array:
     return jnp.zeros(first.shape, bool).at[(*own, order)].set(first)
 
 
+@fused
 def bcoo_todense(mat: BCOO) -> Array:
     """The array with its zeros."""
     batch, _, dense = mat.split()
@@ -110,8 +127,11 @@ def bcoo_todense(mat: BCOO) -> Array:
 
 def bcoo_sort_indices(mat: BCOO) -> BCOO:
     """Indices in lexicographic order, padding last."""
-    if mat.indices_sorted:
-        return mat
+    return mat if mat.indices_sorted else _sorted(mat)
+
+
+@fused
+def _sorted(mat: BCOO) -> BCOO:
     n = mat.n_batch
     order = grouped(columns(mat.indices), jnp.zeros(mat.indices.shape[:-1], np.int32))[0]
     batch = np.broadcast_shapes(mat.data.shape[:n], mat.indices.shape[:n])
@@ -127,26 +147,47 @@ def bcoo_sum_duplicates(mat: BCOO, nse: int | None = None) -> BCOO:
 
 def bcoo_eliminate_zeros(mat: BCOO, nse: int | None = None) -> BCOO:
     """The same without the elements that are zero."""
+    return _merged(mat, nse, _nonzero(mat), "bcoo_eliminate_zeros")
+
+
+@fused
+def _nonzero(mat: BCOO) -> Array:
     present = (mat.data != 0).any(axis=tuple(range(mat.n_batch + 1, mat.data.ndim)))
-    present = present & inside(mat.indices, mat.split()[1])
-    return _merged(mat, nse, present, "bcoo_eliminate_zeros")
+    return present & inside(mat.indices, mat.split()[1])
 
 
 def _merged(mat: BCOO, nse: int | None, present: Array, name: str) -> BCOO:
-    batch, sizes, dense = mat.split()
+    mat, *group, counts = _grouped(mat, present)
+    return _put_together(mat, *group, nse_of(counts, nse, name))
+
+
+@fused
+def _grouped(mat: BCOO, present: Array) -> tuple:
+    """The array with its entries in order, which are present, their groups, and how many of those.
+
+    The indices of entries that are not present are outside of the array.
+    """
+    sizes = mat.split()[1]
     data, indices = whole(mat)
     present = jnp.broadcast_to(present, indices.shape[:-1])
-    cols = [jnp.where(present, col, size) for col, size in zip(columns(indices), sizes)]
+    cols = [jnp.where(present, col, size).astype(indices.dtype)
+            for col, size in zip(columns(indices), sizes)]
     order, first, slot = grouped(cols, present)
     present = taken(present, order)
-    nse = nse_of((first & present).sum(-1), nse, name)
-    own = places(indices[..., :0], indices.shape[:-2])
-    data = masked(taken(data, order), present)
-    merged = scattered((*data.shape[:len(batch)], nse, *dense), (*own, slot), data)
-    new = jnp.broadcast_to(np.array(sizes, indices.dtype), (*merged.shape[:len(batch)], nse,
-                                                            len(sizes)))
-    new = new.at[(*own, slot)].set(taken(stacked(cols, indices), order), mode="drop")
-    return BCOO((merged, new), shape=mat.shape, indices_sorted=True, unique_indices=True)
+    ordered = BCOO((taken(data, order), taken(stacked(cols, indices), order)), shape=mat.shape)
+    return ordered, present, slot, (first & present).sum(-1)
+
+
+@fused(static_argnums=3)
+def _put_together(mat: BCOO, present: Array, slot: Array, nse: int) -> BCOO:
+    _, sizes, dense = mat.split()
+    lead = mat.data.shape[:mat.n_batch]
+    own = places(mat.indices[..., :0], lead)
+    merged = scattered((*lead, nse, *dense), (*own, slot), masked(mat.data, present))
+    padding = [jnp.full((*lead, nse), size, mat.indices.dtype) for size in sizes]
+    indices = stacked(padding, jnp.zeros((*lead, nse, 0), mat.indices.dtype))
+    indices = indices.at[(*own, slot)].set(mat.indices, mode="drop")
+    return BCOO((merged, indices), shape=mat.shape, indices_sorted=True, unique_indices=True)
 
 
 # --- Other kinds of axes ------------------------------------------------------------------------
@@ -185,6 +226,7 @@ def bcoo_update_layout(mat: BCOO, *, n_batch: int | None = None, n_dense: int | 
     return mat
 
 
+@fused
 def _dense_to_sparse(mat: BCOO) -> BCOO:
     """The first dense axis as the last sparse one."""
     n, size = mat.n_batch, mat.data.shape[mat.n_batch + 1]
@@ -192,6 +234,7 @@ def _dense_to_sparse(mat: BCOO) -> BCOO:
     return _with_own_index(mat, data, mat.indices[..., :, None, :], size, last=True)
 
 
+@fused
 def _batch_to_sparse(mat: BCOO) -> BCOO:
     """The last batch axis as the first sparse one."""
     n, size = mat.n_batch - 1, mat.shape[mat.n_batch - 1]
@@ -215,6 +258,7 @@ def _with_own_index(mat: BCOO, data: Array, indices: Array, size: int, last: boo
                 unique_indices=mat.unique_indices)
 
 
+@fused
 def _sparse_to_dense(mat: BCOO) -> BCOO:
     """The last sparse axis as the first dense one."""
     size = mat.split()[1][-1]
@@ -226,6 +270,7 @@ def _sparse_to_dense(mat: BCOO) -> BCOO:
     return BCOO((data, mat.indices[..., :-1]), shape=mat.shape)
 
 
+@fused
 def _sparse_to_batch(mat: BCOO) -> BCOO:
     """The first sparse axis as the last batch one."""
     n, size = mat.n_batch, mat.split()[1][0]

@@ -149,7 +149,6 @@ def spsolve(data: Any, indices: Any, indptr: Any, b: Any, tol: float = 1e-6,
 
 
 def _solve_on_host(data: Any, indices: Any, indptr: Any, b: Any) -> np.ndarray:
-    import scipy.sparse
     import scipy.sparse.linalg
 
     data, indices, indptr, b = map(np.asarray, (data, indices, indptr, b))

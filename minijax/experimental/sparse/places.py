@@ -34,11 +34,10 @@ def stacked(cols: Sequence[Array], indices: Array) -> Array:
 
 def places(indices: Array, batch: Sequence[int]) -> list[Array]:
     """The index array of each batch and each sparse axis."""
-    n, nse = len(batch), indices.shape[-2]
+    shape = (*batch, indices.shape[-2])
     wide = np.dtype(np.int64 if indices.dtype.itemsize == 8 else np.int32)
-    own = [lax.broadcasted_iota(wide, (*[s if i == b else 1 for i, s in enumerate(batch)], nse), b)
-           for b in range(n)]
-    return own + [col.astype(wide) for col in columns(indices)]
+    own = [lax.broadcasted_iota(wide, shape, b) for b in range(len(batch))]
+    return own + [jnp.broadcast_to(col.astype(wide), shape) for col in columns(indices)]
 
 
 def whole(mat: BCOO) -> tuple[Array, Array]:

@@ -22,6 +22,7 @@ from minijax.experimental.sparse.layout import (bcoo_fromdense, bcoo_sum_duplica
 from minijax.experimental.sparse.places import (columns, gathered, grouped, inside, masked, places,
                                                 scattered, stacked, taken, whole)
 from minijax.experimental.sparse.shapes import bcoo_broadcast_in_dim, bcoo_transpose
+from minijax.runtime.call import fused
 
 __all__ = ["bcoo_conv_general_dilated", "bcoo_dot_general", "bcoo_dot_general_sampled",
            "bcoo_multiply_dense", "bcoo_multiply_sparse"]
@@ -32,6 +33,7 @@ Dims = tuple[int, ...]
 # --- Element by element -------------------------------------------------------------------------
 
 
+@fused
 def bcoo_multiply_dense(sp_mat: BCOO, v: Any) -> Array:
     """The elements of `sp_mat * v`, at the places of `sp_mat`."""
     v = jnp.asarray(v)
@@ -52,6 +54,7 @@ def bcoo_multiply_dense(sp_mat: BCOO, v: Any) -> Array:
     return data * (gathered(v, cols) if cols else v[None])
 
 
+@fused
 def bcoo_multiply_sparse(lhs: BCOO, rhs: BCOO) -> BCOO:
     """The product element by element, at the places of `lhs` (of `rhs` if that is larger)."""
     if lhs.ndim != rhs.ndim:
@@ -117,6 +120,7 @@ def bcoo_dot_general(lhs: Any, rhs: Any, *, dimension_numbers: Any, precision: A
     return jnp.transpose(swapped, order)
 
 
+@fused(static_argnums=(2, 3, 4, 5, 6))
 def _sparse_dense(lhs: BCOO, rhs: Array, lc: Dims, rc: Dims, lb: Dims, rb: Dims,
                   dtype: Any) -> Array:
     n, end = lhs.n_batch, lhs.n_batch + lhs.n_sparse
@@ -147,6 +151,7 @@ def _sparse_dense(lhs: BCOO, rhs: Array, lc: Dims, rc: Dims, lb: Dims, rb: Dims,
     return scattered((*shape, *parts.shape[len(entries):]), [cols[d] for d in to], parts)
 
 
+@fused(static_argnums=(2, 3, 4, 5, 6))
 def _sparse_sparse(lhs: BCOO, rhs: BCOO, lc: Dims, rc: Dims, lb: Dims, rb: Dims,
                    dtype: Any) -> BCOO:
     """Every entry of `lhs` with every one of `rhs`: those with equal contracted indices count."""
@@ -256,8 +261,8 @@ def bcoo_conv_general_dilated(lhs: Any, rhs: Any, *, window_strides: Sequence[in
     size = n + low + high - m + 1
     (x, x_at), (y, y_at) = _row(lhs), _row(rhs)
     dtype = preferred_element_type or jnp.promote_types(x.dtype, y.dtype)
-    data = (x.astype(dtype)[:, None] * y.astype(dtype)).reshape(-1)
-    at = (x_at[:, None] + low - y_at).reshape(-1)
+    data = (x.astype(dtype)[:, None] * y.astype(dtype)[None]).reshape(-1)
+    at = (x_at[:, None] + low - y_at[None]).reshape(-1)
     at = jnp.where((at >= 0) & (at < size), at, size)
     out = BCOO((data[None, None], at[None, None, :, None]), shape=(1, 1, size))
     return bcoo_sum_duplicates(out, size) if out.nse > size else out

@@ -20,6 +20,7 @@ from minijax.experimental.sparse.arrays import BCOO
 from minijax.experimental.sparse.layout import (_unravelled, bcoo_fromdense, bcoo_sum_duplicates,
                                                 bcoo_todense)
 from minijax.experimental.sparse.places import columns, inside, masked, stacked, whole
+from minijax.runtime.call import fused
 
 __all__ = [
     "bcoo_broadcast_in_dim", "bcoo_concatenate", "bcoo_dynamic_slice", "bcoo_gather",
@@ -105,7 +106,7 @@ def _repeated(mat: BCOO, axis: int, size: int) -> BCOO:
 
 def bcoo_squeeze(arr: BCOO, *, dimensions: Sequence[int]) -> BCOO:
     """Without some axes of size 1."""
-    gone = {d % max(arr.ndim, 1) for d in dimensions}
+    gone = frozenset(d % max(arr.ndim, 1) for d in dimensions)
     if any(arr.shape[d] != 1 for d in gone):
         raise ValueError(errors.describe(
             "cannot select an axis to squeeze out which has size not equal to one, got "
@@ -113,7 +114,8 @@ def bcoo_squeeze(arr: BCOO, *, dimensions: Sequence[int]) -> BCOO:
     return _without(arr, gone)
 
 
-def _without(mat: BCOO, gone: set[int]) -> BCOO:
+@fused(static_argnums=1)
+def _without(mat: BCOO, gone: frozenset[int]) -> BCOO:
     """Without axes: those in `data` and batch axes have size 1, sparse ones are just forgotten."""
     n, end = mat.n_batch, mat.n_batch + mat.n_sparse
     batch = tuple(d for d in gone if d < n)
@@ -131,10 +133,15 @@ def _without(mat: BCOO, gone: set[int]) -> BCOO:
 
 def bcoo_reduce_sum(mat: BCOO, *, axes: Sequence[int]) -> BCOO:
     """The sum over axes, as a sparse array of the others."""
-    n = mat.n_batch
     if any(not 0 <= a < mat.ndim for a in axes):
         raise ValueError(errors.describe(f"sum over axes {tuple(axes)} of an array of {mat.ndim}",
                                          fix="name axes from 0"))
+    return _summed(mat, tuple(map(int, axes)))
+
+
+@fused(static_argnums=1)
+def _summed(mat: BCOO, axes: tuple[int, ...]) -> BCOO:
+    n = mat.n_batch
     batch = [a for a in axes if a < n]
     if batch:  # the lists of all these batches become one
         data, indices = whole(mat)
@@ -148,7 +155,7 @@ def bcoo_reduce_sum(mat: BCOO, *, axes: Sequence[int]) -> BCOO:
             x = jnp.transpose(x, (*rest, *batch, *range(n, x.ndim)))
             merged.append(x.reshape(*lead, size * mat.nse, *x.shape[n + 1:]))
         mat = BCOO(tuple(merged), shape=[s for d, s in enumerate(mat.shape) if d not in batch])
-        axes = [a - len(batch) for a in axes if a >= n]
+        axes = tuple(a - len(batch) for a in axes if a >= n)
         n = mat.n_batch
     end = n + mat.n_sparse
     dense = tuple(a - end + n + 1 for a in axes if a >= end)
@@ -156,7 +163,7 @@ def bcoo_reduce_sum(mat: BCOO, *, axes: Sequence[int]) -> BCOO:
         data = mat.data.sum(dense, dtype=mat.dtype)
         mat = BCOO((data, mat.indices), shape=[
             s for d, s in enumerate(mat.shape) if d < end or d not in axes])
-    return _without(mat, {a for a in axes if a < end})
+    return _without(mat, frozenset(a for a in axes if a < end))
 
 
 def bcoo_reshape(mat: BCOO, *, new_sizes: Sizes, dimensions: Sequence[int] | None = None,
@@ -235,7 +242,7 @@ def bcoo_slice(mat: BCOO, *, start_indices: Sequence[int], limit_indices: Sequen
     n, end = mat.n_batch, mat.n_batch + mat.n_sparse
     data = mat.data[(*_batch_parts(mat.data, parts[:n]), slice(None), *parts[end:])]
     indices = mat.indices[_batch_parts(mat.indices, parts[:n])]
-    return _moved(mat, data, indices, shape, start[n:end], step[n:end])
+    return _moved(mat, data, indices, start[n:end], tuple(shape), tuple(step[n:end]))
 
 
 def _batch_parts(x: Array, parts: Sequence[slice]) -> tuple[slice, ...]:
@@ -244,12 +251,13 @@ def _batch_parts(x: Array, parts: Sequence[slice]) -> tuple[slice, ...]:
                  for p, size in zip(parts, x.shape))
 
 
-def _moved(mat: BCOO, data: Array, indices: Array, shape: Sizes, start: Sequence[Any],
-           step: Sequence[int]) -> BCOO:
+@fused(static_argnums=(4, 5))
+def _moved(mat: BCOO, data: Array, indices: Array, start: Sequence[Any], shape: tuple[int, ...],
+           step: tuple[int, ...]) -> BCOO:
     """The entries whose indices are start + step * i, at i; others become padding."""
     n = mat.n_batch
     sizes = shape[n:n + mat.n_sparse]
-    cols = [(col.astype(np.int32) - a) for col, a in zip(columns(indices), start)]
+    cols = [col.astype(np.int32) - a for col, a in zip(columns(indices), start)]
     present = inside(indices, mat.split()[1])
     for i, (col, s, size) in enumerate(zip(cols, step, sizes)):
         present = present & (col >= 0) & (col < s * size) & (col % s == 0)
@@ -286,8 +294,8 @@ def bcoo_dynamic_slice(mat: BCOO, start_indices: Sequence[Any],
         return x
 
     data, indices = part(mat.data, range(end, mat.ndim)), part(mat.indices, ())
-    return _moved(mat, data, indices, sizes, [c.astype(np.int32) for c in clipped[n:end]],
-                  [1] * mat.n_sparse)
+    return _moved(mat, data, indices, [c.astype(np.int32) for c in clipped[n:end]], sizes,
+                  (1,) * mat.n_sparse)
 
 
 def bcoo_gather(operand: BCOO, start_indices: Array, dimension_numbers: Any,

@@ -68,7 +68,7 @@ def _check_outputs(fun: Callable, outs: Sequence[Any], about: Any, name: str) ->
     for i, x in enumerate(outs):
         if isinstance(x, Tracer) or is_valid(x):
             if is_ref(aval_of(x)):
-                raise returned_ref(where_defined(fun), name, aval_of(x))
+                raise returned_ref(where_defined(fun), name, x)
             continue
         paths = about if isinstance(about, tuple) else (about,)
         shown = tree.treedef_tuple(paths) if len(paths) > 1 else paths[0]
@@ -95,6 +95,15 @@ def first_parameter(fun: Callable, default: str = "carry") -> str:
         return next(iter(inspect.signature(fun).parameters), default)
     except (TypeError, ValueError):
         return default
+
+
+def parameter_names(fun: Callable, count: int) -> list[str]:
+    """The names that a function gives its first arguments."""
+    try:
+        names = list(inspect.signature(fun).parameters)[:count]
+    except (TypeError, ValueError):
+        names = []
+    return names + [f"args[{i}]" for i in range(len(names), count)]
 
 
 # --- Rearranging jaxprs ------------------------------------------------------------------------
@@ -239,10 +248,20 @@ def _pcast_hints(component: Callable[[str], str], init_tree: Any, in_avals: Sequ
     """How to make initial values vary along the axes that the results vary along."""
     hints = []
     for path, before, after in zip(leaf_paths(init_tree), in_avals, out_avals):
-        missing = tuple(sorted(varying_axes(after) - varying_axes(before), key=str))
+        missing = missing_axes(before, after)
         if missing:
             hints.append(f"applying `jax.lax.pcast(..., {missing}, to='varying')`, to the initial "
                          f"carry value corresponding to the input carry {component(path)}")
+    return pcast_hint(hints)
+
+
+def missing_axes(one: Any, other: Any) -> tuple:
+    """The manual axes along which only the other type varies."""
+    return tuple(sorted(varying_axes(other) - varying_axes(one), key=str))
+
+
+def pcast_hint(hints: Sequence[str]) -> str:
+    """What might make types vary alike, as the end of a message."""
     if not hints:
         return ""
     if len(hints) == 1:

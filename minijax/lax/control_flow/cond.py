@@ -23,11 +23,12 @@ from minijax.core import (AxisData, Jaxpr, JaxprEqn, Literal, Primitive, ShapedA
                           ordered_io_effect, reached_outputs, to_concrete, trace_closed,
                           transpose_jaxpr, varying_axes, with_varying, zeros)
 from minijax.lax import identity, logic
-from minijax.lax.collectives import vary
-from minijax.lax.control_flow.common import (Body, difference, leaf_paths, listed, pad_inputs,
-                                             rearrange, same_type, structure_difference, trace_body,
+from minijax.lax.casts import vary
+from minijax.lax.control_flow.common import (Body, difference, leaf_paths, listed, missing_axes,
+                                             pad_inputs, parameter_names, pcast_hint, rearrange,
+                                             same_type, structure_difference, trace_body,
                                              type_name, where_defined)
-from minijax.passes.discharge import bind_program
+from minijax.passes.discharge import bind_program, check_distinct, holds_ref
 
 _missing: Any = object()
 
@@ -192,9 +193,12 @@ def _bind(index: Any, funs: Sequence[Callable], operands: tuple, names: tuple, w
           **params: Any) -> Any:
     leaves, in_tree = tree.flatten(operands)
     avals = tuple(aval_of(x) for x in leaves)
-    bodies = _varying_alike([trace_body(fun, in_tree, avals, what) for fun in funs], index)
+    _check_refs(funs[0], operands, leaves, (), what)
+    bodies = [trace_body(fun, in_tree, avals, what) for fun in funs]
     _check_same_outputs(what, funs, bodies, names)
+    bodies = _varying_as_index(bodies, index)
     consts, places = _common_consts([body.captured for body in bodies])
+    _check_refs(funs[0], operands, leaves, consts, what)
     joined = _join(bodies[0].jaxpr, tuple(body.jaxpr for body in bodies[1:]), places,
                    tuple(aval_of(x) for x in consts), avals)
     inputs = [*consts, *leaves]
@@ -207,20 +211,26 @@ def _bind(index: Any, funs: Sequence[Callable], operands: tuple, names: tuple, w
     return tree.unflatten(bodies[0].result, results)
 
 
-def _varying_alike(bodies: list[Body], index: Any) -> list[Body]:
-    """The branches with outputs that vary along the same axes, those of the predicate included."""
-    outs = [body.jaxpr.out_avals for body in bodies]
+def _check_refs(fun: Callable, operands: tuple, leaves: list, captured: Sequence[Any],
+                what: str) -> None:
+    """ValueError if a reference is given twice, or given and closed over."""
+    if any(map(holds_ref, leaves)):
+        names = parameter_names(fun, len(operands))
+        paths = [names[path[0].idx] + tree.keystr(path[1:])
+                 for path, _ in tree.leaves_with_path(operands)]
+        check_distinct(captured, leaves, paths, f"{where_defined(fun)} for {what}")
+
+
+def _varying_as_index(bodies: list[Body], index: Any) -> list[Body]:
+    """The branches with outputs that vary along the axes that the predicate varies over, too."""
     own = varying_axes(aval_of(index))
-    if not own and not any(a.placement for avals in outs for a in avals):
-        return bodies
-    wanted = tuple(own.union(*map(varying_axes, each)) for each in zip(*outs))
-    return [body._replace(jaxpr=_vary_outputs(body.jaxpr, wanted)) for body in bodies]
+    return bodies if not own else [
+        body._replace(jaxpr=_vary_outputs(body.jaxpr, own)) for body in bodies]
 
 
-def _make_varying(jaxpr: Jaxpr, wanted: tuple) -> Jaxpr:
+def _make_varying(jaxpr: Jaxpr, axes: frozenset) -> Jaxpr:
     return trace_closed(
-        lambda *xs: [vary(x, axes) for x, axes in
-                     zip(eval_jaxpr(jaxpr, jaxpr.consts, *xs), wanted)], jaxpr.in_avals)
+        lambda *xs: [vary(x, axes) for x in eval_jaxpr(jaxpr, jaxpr.consts, *xs)], jaxpr.in_avals)
 
 
 _vary_outputs = weak_cache(_make_varying)
@@ -294,16 +304,19 @@ def _branch_mismatch(what: str, one: tuple, other: tuple) -> TypeError:
         return TypeError(errors.describe(
             f"{what} branch outputs must have the same pytree structure, but they differ:\n\n"
             f"{where}\n\n{detail}\n", fix="return the same containers from all branches"))
-    lines = []
+    lines, hints = [], []
     pairs = zip(leaf_paths(body.result), body.jaxpr.out_avals, body2.jaxpr.out_avals)
     for path, a, b in pairs:
+        hints += [f"applying `jax.lax.pcast(..., {axes}, to='varying')` to the output of {at}"
+                  f"{_at(path)}" for at, axes in ((name, missing_axes(a, b)),
+                                                  (name2, missing_axes(b, a))) if axes]
         if not same_type(a, b):
             lines.append(
                 f"the output of {name}{_at(path)} has type {type_name(a)} but the corresponding "
                 f"output of {name2} has type {type_name(b)}, so {difference(a, b)}")
     return TypeError(errors.describe(
         f"{what} branches must have equal output types but they differ.\n\n{where}\n\n"
-        f"{listed(lines)}\n",
+        f"{listed(lines)}\n" + pcast_hint(hints),
         fix="convert the outputs to one type, e.g. with .astype, and one shape"))
 
 

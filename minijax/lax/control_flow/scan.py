@@ -19,16 +19,16 @@ from minijax.base import config, errors, tree
 from minijax.base.util import merge, partition, split_list, trace_cache, weak_cache
 from minijax.core import (AxisData, DropVar, Jaxpr, JaxprEqn, Literal, Primitive, ShapedArray,
                           Var, Zero, add_tangents, aval_of, batch_jaxpr, batched_aval,
-                          check_control_flow, cut, dce_jaxpr, eval_jaxpr, instantiate, is_linear,
-                          jvp_jaxpr, linearize_jaxpr, materialize, merge_tangents,
-                          reached_outputs, trace_closed, transpose_jaxpr, unbatched_aval,
-                          uses_refs, zeros)
+                          check_control_flow, cotangent_aval, cut, dce_jaxpr, eval_jaxpr,
+                          instantiate, instantiate_cotangent, is_linear, jvp_jaxpr,
+                          linearize_jaxpr, materialize, merge_tangents, reached_outputs,
+                          trace_closed, transpose_jaxpr, unbatched_aval, zeros)
 from minijax.core.dce import sweep
 from minijax.lax import identity, shapes, slicing
 from minijax.lax.control_flow.common import (Body, check_carry, first_parameter, interleave,
                                              leading_size, promote_weak, rearrange, trace_body,
                                              type_name)
-from minijax.passes.discharge import bind_program, check_distinct
+from minijax.passes.discharge import bind_program, check_distinct, holds_ref
 
 Carry = TypeVar("Carry")
 X = TypeVar("X")
@@ -55,10 +55,15 @@ def scan(f: Callable[[Carry, X], tuple[Carry, Y]], init: Carry, xs: X | None = N
     if config.disable_jit_state.value:
         return _scan_in_python(f, init, xs_leaves, xs_tree, length, reverse)
     x_avals = [_slice_aval(aval_of(x)) for x in xs_leaves]
+    names: list = []
+    if any(map(holds_ref, [*init_leaves, *xs_leaves])):
+        first = first_parameter(f)
+        names = [first + tree.keystr(path) for path, _ in tree.leaves_with_path(init)]
+        names += ["xs"] * len(xs_leaves)
+        check_distinct((), [*init_leaves, *xs_leaves], names, "the body of scan")
     body, init_leaves = trace_scan(f, init_leaves, init_tree, x_avals, xs_tree)
-    if uses_refs(body.jaxpr):
-        given = [first_parameter(f)] * len(init_leaves) + ["xs"] * len(xs_leaves)
-        check_distinct(body.captured, [*init_leaves, *xs_leaves], given, "the body of scan")
+    if names:
+        check_distinct(body.captured, [*init_leaves, *xs_leaves], names, "the body of scan")
     outs = bind_scan(body, init_leaves, xs_leaves, reverse=bool(reverse), length=length,
                            unroll=unroll_factor(unroll, length))
     carry, ys = outs[:len(init_leaves)], outs[len(init_leaves):]
@@ -405,10 +410,10 @@ def _transpose_body(jaxpr: Jaxpr, num_consts: int, num_carry: int, linear: tuple
     out_carry, out_ys = loop.outputs(jaxpr.out_avals)
     sums = [a for a, lin in zip(c_avals, lin_c) if lin]
     groups = [[a for a, lin in zip(c_avals, lin_c) if not lin],
-              [a for a, nz in zip(sums, consts_nz) if nz],
-              [a for a, nz in zip(out_carry, carry) if nz],
+              [cotangent_aval(a) for a, nz in zip(sums, consts_nz) if nz],
+              [cotangent_aval(a) for a, nz in zip(out_carry, carry) if nz],
               [a for a, lin in zip(x_avals, lin_x) if not lin],
-              [a for a, nz in zip(out_ys, ys) if nz]]
+              [cotangent_aval(a) for a, nz in zip(out_ys, ys) if nz]]
     sizes = [len(g) for g in groups[:-1]]
 
     def body(*args: Any) -> list:
@@ -416,7 +421,7 @@ def _transpose_body(jaxpr: Jaxpr, num_consts: int, num_carry: int, linear: tuple
         found = eval_jaxpr(transposed, transposed.consts, *known_c, *known_x, *ct_carry, *ct_ys)
         n = len(totals)
         rest = iter(found[n:])
-        back = [(next(rest) if own else zeros(a)) for own, nz, a in
+        back = [(next(rest) if own else zeros(cotangent_aval(a))) for own, nz, a in
                 zip(carry_nz, carry, carry_avals) if nz]
         return [*map(add_tangents, totals, found[:n]), *back, *rest]
 
@@ -441,9 +446,9 @@ def _transpose(cts: Sequence[Any], *args: Any, jaxpr: Jaxpr, num_consts: int, nu
     consts, carry, xs = loop.inputs(args)
     known_c = [x for x, lin in zip(consts, lin_c) if not lin]
     known_x = [x for x, lin in zip(xs, lin_x) if not lin]
-    sums = [zeros(x.aval.strip_weak_type())
+    sums = [zeros(cotangent_aval(x.aval.strip_weak_type()))
             for x, nz in zip([x for x in consts if is_linear(x)], back.consts) if nz]
-    ct_carry = [instantiate(c) for c, nz in zip(ct_carry, back.carry) if nz]
+    ct_carry = [instantiate_cotangent(c) for c, nz in zip(ct_carry, back.carry) if nz]
     ct_ys = [c for c in ct_ys if type(c) is not Zero]
     params = {**params, "reverse": not params["reverse"]}
     results = iter(scan_p.bind(

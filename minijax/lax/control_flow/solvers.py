@@ -48,9 +48,9 @@ def custom_linear_solve(matvec: Callable, b: Any, solve: Callable[[Callable, Any
     strong = [a.strip_weak_type() for a in avals]
     in_tree = tree.treedef_tuple((structure,))
     applied = trace_body(matvec, in_tree, strong, "custom_linear_solve")
+    _check_structure("matvec()", "b", applied.result, structure)
     _check_shapes("matvec", "b", applied.jaxpr.out_avals, avals)
-    solved = _trace_solver(solve, matvec, structure, avals, has_aux)
-    _check_shapes("solve", "b", solved.jaxpr.out_avals[:len(avals)], avals)
+    solved = _trace_solver("solve", solve, matvec, structure, avals, has_aux)
     back = back_solved = None
     if symmetric:
         back = applied
@@ -58,7 +58,8 @@ def custom_linear_solve(matvec: Callable, b: Any, solve: Callable[[Callable, Any
         back = trace_body(_transposed(applied, structure), in_tree, strong, "custom_linear_solve")
     if back is not None:
         inverse = matvec if symmetric else _transposed(applied, structure)
-        back_solved = _trace_solver(transpose_solve, inverse, structure, avals, has_aux)
+        back_solved = _trace_solver("transpose_solve", transpose_solve, inverse, structure, avals,
+                                    has_aux)
     bodies = LinearSolve(applied, back, solved, back_solved)
     present = [body for body in bodies if body is not None]
     outs = linear_solve_p.bind(
@@ -69,20 +70,29 @@ def custom_linear_solve(matvec: Callable, b: Any, solve: Callable[[Callable, Any
     return (x, tree.unflatten(solved.result, outs[len(leaves):])) if has_aux else x
 
 
-def _trace_solver(solve: Callable, operator: Callable, structure: Any, avals: Sequence[Any],
-                  has_aux: bool) -> Body:
-    def flatten(value: Any) -> tuple[list, Any]:
-        x, aux = value if has_aux else (value, None)
-        outs, out_tree = tree.flatten(x)
-        if out_tree != structure:
-            raise TypeError(errors.describe(
-                "solve() output pytree structure must match b, got "
-                f"{out_tree} and {structure}.", fix="return x with the structure of b"))
-        aux_leaves, aux_tree = tree.flatten(aux)
-        return [*outs, *aux_leaves], aux_tree
+def _trace_solver(name: str, solve: Callable, operator: Callable, structure: Any,
+                  avals: Sequence[Any], has_aux: bool) -> Body:
+    body = trace_body(lambda b: solve(operator, b), tree.treedef_tuple((structure,)), avals,
+                      "custom_linear_solve",
+                      lambda value: _split_aux(f"{name}()", "b", value, structure, has_aux))
+    _check_shapes(name, "b", body.jaxpr.out_avals[:len(avals)], avals)
+    return body
 
-    return trace_body(lambda b: solve(operator, b), tree.treedef_tuple((structure,)), avals,
-                      "custom_linear_solve", flatten)
+
+def _split_aux(what: str, other: str, value: Any, structure: Any, has_aux: bool) -> tuple:
+    """The leaves of a solution and of what comes with it, and the structure of the latter."""
+    x, aux = value if has_aux else (value, None)
+    outs, out_tree = tree.flatten(x)
+    _check_structure(what, other, out_tree, structure)
+    aux_leaves, aux_tree = tree.flatten(aux)
+    return [*outs, *aux_leaves], aux_tree
+
+
+def _check_structure(what: str, other: str, found: Any, structure: Any) -> None:
+    if found != structure:
+        raise TypeError(errors.describe(
+            f"{what} output pytree structure must match {other}, got {found} and {structure}.",
+            fix=f"return the structure of {other}"))
 
 
 def _transposed(matvec: Body, structure: Any) -> Callable:
@@ -199,14 +209,15 @@ def custom_root(f: Callable, initial_guess: Any, solve: Callable[[Callable, Any]
     avals = [aval_of(x) for x in guess]
     in_tree = tree.treedef_tuple((structure,))
     function = trace_body(f, in_tree, avals, "custom_root")
-    _check_structure("f()", function.result, structure)
+    _check_structure("f()", "initial_guess", function.result, structure)
     solver = trace_body(lambda x: solve(f, x), in_tree, avals, "custom_root",
-                        lambda value: _root_and_aux(value, structure, has_aux))
+                        lambda value: _split_aux("solve()", "initial_guess", value, structure,
+                                                    has_aux))
     roots = solver.jaxpr.out_avals[:len(guess)]
     tangent = trace_body(lambda x, y: tangent_solve(_derivative(f, x, structure), y),
                          tree.treedef_tuple((structure, structure)), [*roots, *roots],
                          "custom_root")
-    _check_structure("tangent_solve()", tangent.result, structure)
+    _check_structure("tangent_solve()", "initial_guess", tangent.result, structure)
     bodies = (function, solver, tangent)
     outs = custom_root_p.bind(
         *[x for body in bodies for x in body.captured], *guess,
@@ -214,21 +225,6 @@ def custom_root(f: Callable, initial_guess: Any, solve: Callable[[Callable, Any]
         jaxprs=tuple(body.jaxpr for body in bodies))
     x = tree.unflatten(structure, outs[:len(guess)])
     return (x, tree.unflatten(solver.result, outs[len(guess):])) if has_aux else x
-
-
-def _root_and_aux(value: Any, structure: Any, has_aux: bool) -> tuple[list, Any]:
-    x, aux = value if has_aux else (value, None)
-    outs, out_tree = tree.flatten(x)
-    _check_structure("solve()", out_tree, structure)
-    aux_leaves, aux_tree = tree.flatten(aux)
-    return [*outs, *aux_leaves], aux_tree
-
-
-def _check_structure(what: str, found: Any, structure: Any) -> None:
-    if found != structure:
-        raise TypeError(errors.describe(
-            f"{what} output pytree structure must match initial_guess, got {found} and "
-            f"{structure}.", fix="return the structure of initial_guess"))
 
 
 def _derivative(f: Callable, x: Any, structure: Any) -> Callable:

@@ -168,3 +168,11 @@ def test_constants_stay_split():
     big = jax.device_put(np.tile(X, (64, 8)), jax.NamedSharding(AUTO, P("x")))
     text = jax.jit(lambda: big.sum() + table.sum()).lower().as_text()
     assert '%arg0: tensor<512x32xf32> {sdy.sharding = #sdy.sharding<@mesh, [{"x"}, {}]>}' in text
+
+
+def test_out_sharding_of_a_ragged_product():
+    rows, matrices, sizes = np.ones((8, 4), np.float32), jnp.ones((2, 4, 3)), jnp.array([4, 4])
+    with jax.set_mesh(MESH):
+        f = lambda x: lax.ragged_dot(x, matrices, sizes, out_sharding=P("x", None))  # noqa: E731
+        assert "f32[8@x,3] = ragged_dot_general" in str(jax.make_jaxpr(f)(rows))
+        assert_close(jax.jit(f)(rows), np.full((8, 3), 4.0, np.float32))

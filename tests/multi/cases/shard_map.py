@@ -166,7 +166,7 @@ def test_jaxpr_and_program():
     (lambda: mapped(lambda x: x, P("x"), P("x"))(np.ones(7)), ValueError,
      "but 4 does not evenly divide 7"),
     (lambda: mapped(lambda x: x, P("x", "y"), P("x"))(np.ones(8)), ValueError,
-     "which has length 2, but it has rank 1"),
+     "which has length 2, but args[0] has shape float32[8], which has rank 1"),
     (lambda: mapped(lambda x: x, P("z"), P("x"))(X), ValueError, "but in_specs refers to 'z'"),
     (lambda: mapped(lambda x: x, P("x"), P())(X), ValueError,
      "only varying across mesh axes {} and not {x}, but it was inferred to be possibly varying"),

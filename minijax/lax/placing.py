@@ -1,0 +1,228 @@
+"""What an operation does to the placements of its operands, for all operations alike.
+
+Types of results say of each manual axis (see casts.py) and of each explicit mesh axis what those of
+the operands say. Sums whose terms are on different devices (unreduced axes) go through operations
+that are linear in them; a value that counts as reduced makes others so, or gives way to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from minijax.base import errors
+from minijax.core import (ManualAxisType, MixedAxes, ShardingTypeError, Where, bare,
+                          manual_type, sharding_of, with_manual, with_sharding)
+from minijax.lax.casts import manual_casts
+from minijax.sharding.spec import axes_of
+
+_NONE: frozenset = frozenset()
+
+
+def _infer(primitive: Any, avals: Sequence[Any], params: dict) -> tuple[tuple, frozenset]:
+    """The result types and effects of an operation on operands with placements."""
+    out, effects = primitive.shape(*map(bare, avals), **params), ()
+    if primitive.effectful:
+        out, effects = out
+    outs = list(out) if primitive.multiple_results else [out]
+    if primitive.place is not None:
+        outs = primitive.place(avals, outs, **params)
+    else:
+        manual = _joined(primitive.name, avals)
+        outs = [with_manual(o, manual) if hasattr(o, "placement") else o for o in outs]
+    if primitive.split is not None:
+        outs = list(map(with_sharding, outs, primitive.split(avals, outs, **params)))
+    elif any(map(sharding_of, avals)):
+        if primitive.pointwise:
+            outs = [with_sharding(o, _elementwise(primitive.name, avals, o)) for o in outs]
+        else:
+            sums_of(primitive.name, avals)
+    return tuple(outs), frozenset(effects)
+
+
+Where.infer = staticmethod(_infer)
+
+
+# --- Manual axes --------------------------------------------------------------------------------
+
+
+def _joined(name: str, avals: Sequence[Any]) -> ManualAxisType:
+    """What holds of the results; MixedAxes if the operands do not agree."""
+    found = {manual_type(a) for a in avals if hasattr(a, "placement")}
+    if len(found) <= 1 and not any(m.unreduced for m in found):
+        return found.pop() if found else ManualAxisType()
+    varying = frozenset().union(*[m.varying for m in found])
+    wanted = [_varying_over(a, varying) for a in avals]
+    if any(a is not w for a, w in zip(avals, wanted)):
+        raise MixedAxes(wanted)
+    kinds = [_Kind(m.unreduced, m.reduced, m.varying, a) for m, a in
+             ((manual_type(a), a) for a in avals)]
+    return ManualAxisType(varying, *_sums(
+        name, kinds, lambda aval, reduced: with_manual(
+            aval, ManualAxisType(varying, manual_type(aval).unreduced, reduced))))
+
+
+def _varying_over(aval: Any, varying: frozenset) -> Any:
+    """The type with these axes varying, but for those along which it is a sum."""
+    if not hasattr(aval, "placement"):
+        return aval
+    found = manual_type(aval)
+    return with_manual(aval, ManualAxisType(
+        found.varying | (varying - found.unreduced), found.unreduced, found.reduced - varying))
+
+
+# --- Sums ---------------------------------------------------------------------------------------
+
+
+class _Kind(NamedTuple):
+    """What the rules below need to know of an operand: `split` are the axes it differs along."""
+
+    unreduced: frozenset
+    reduced: frozenset
+    split: frozenset
+    aval: Any
+
+
+def sums_of(name: str, avals: Sequence[Any]) -> tuple[frozenset, frozenset]:
+    """The explicit axes that a result is unreduced and reduced along."""
+    kinds = []
+    for aval in avals:
+        spec = getattr(sharding_of(aval), "spec", None)
+        kinds.append(_Kind(_NONE, _NONE, _NONE, aval) if spec is None else _Kind(
+            spec.unreduced, spec.reduced, frozenset(a for e in axes_of(spec) for a in e), aval))
+    if not any(k.unreduced or k.reduced for k in kinds):
+        return _NONE, _NONE
+    some = next(sharding_of(a) for a in avals if sharding_of(a) is not None)
+
+    def reduced_too(aval: Any, reduced: frozenset) -> Any:
+        spec = type(some.spec)(reduced=reduced)
+        return with_sharding(aval, some.update(spec=spec))
+    return _sums(name, kinds, reduced_too)
+
+
+def _sums(name: str, kinds: Sequence[_Kind], reduced_too: Callable) -> tuple[frozenset, frozenset]:
+    if name == "select_n":  # the predicate only chooses
+        kinds = kinds[1:]
+    elif name in _FIRST:  # other operands say where
+        kinds = kinds[:1]
+    unreduced = _unreduced(name, kinds) if any(k.unreduced for k in kinds) else _NONE
+    return unreduced, _reduced(name, kinds, unreduced, reduced_too)
+
+
+_LINEAR = frozenset((
+    "add", "add_any", "all_gather", "all_to_all", "broadcast_in_dim", "concatenate",
+    "convert_element_type", "copy", "copy_p", "cumsum", "device_put", "dynamic_slice",
+    "dynamic_update_slice", "fft", "gather", "imag", "mesh_cast", "neg", "optimization_barrier",
+    "pad", "ppermute", "real", "reduce_sum", "reshape", "reshard", "rev", "scatter-add",
+    "select_n", "sharding_constraint", "slice", "split", "squeeze", "stack", "sub", "tile",
+    "transpose", "unstack"))
+_FIRST = frozenset(("dynamic_slice", "gather", "pad", "scatter-add", "scatter"))
+
+
+def _unreduced(name: str, kinds: Sequence[_Kind]) -> frozenset:
+    """The axes along which the result is a sum whose terms are on different devices."""
+    if name == "dot_general":
+        raise ShardingTypeError(errors.describe(
+            "lhs or rhs passed to dot_general cannot be unreduced. Got "
+            + " and ".join(f"{side}={k.aval!r}" for side, k in zip(("lhs", "rhs"), kinds)),
+            fix="jax.reshard(x, P()) sums it"))
+    if name == "mul" or name == "div" and not kinds[1].unreduced:
+        return _unreduced_product(*kinds)
+    if name not in _LINEAR:
+        raise NotImplementedError(errors.describe(
+            f"unreduced rule for {name} is not implemented",
+            because="an operand is a sum whose terms are still on different devices",
+            fix="jax.reshard(x, P()) sums it"))
+    found = {k.unreduced for k in kinds}
+    if len(found) == 1:
+        return found.pop()
+    if all(found):
+        raise ShardingTypeError(errors.describe(
+            f"lhs and rhs to `{name}` must be unreduced along the same mesh axes. Got "
+            + ", ".join(str(set(axes)) for axes in found), fix="jax.reshard(x, P()) sums it"))
+    one, other = ("lhs", "rhs") if kinds[0].unreduced else ("rhs", "lhs")
+    raise ShardingTypeError(errors.describe(
+        f"{one} is unreduced while {other} is not. `{name}` operation does not allow this because "
+        f"there will be implicit communication. Please reduce {one} via `reshard` before calling "
+        f"`{name}`.", fix="jax.reshard(x, P())"))
+
+
+def _unreduced_product(lhs: _Kind, rhs: _Kind) -> frozenset:
+    if lhs.unreduced and rhs.unreduced:
+        raise ShardingTypeError(errors.describe(
+            "lhs and rhs to `mul` cannot be unreduced since mul is bilinear. Got "
+            f"lhs={lhs.unreduced}, rhs={rhs.unreduced}", fix="jax.reshard(x, P()) sums one"))
+    names = ("LHS", "RHS") if lhs.unreduced else ("RHS", "LHS")
+    one, other = (lhs, rhs) if lhs.unreduced else (rhs, lhs)
+    if not one.unreduced <= other.reduced:
+        raise ShardingTypeError(errors.describe(
+            f"{names[1]} should be reduced along the same axes {names[0]} is unreduced on. Got "
+            f"lhs={lhs.aval} and rhs={rhs.aval}", fix="jax.reshard(x, P()) sums it"))
+    return one.unreduced
+
+
+def _reduced(name: str, kinds: Sequence[_Kind], unreduced: frozenset,
+             reduced_too: Callable) -> frozenset:
+    """The axes along which cotangents of the result are sums; they must be those of all operands.
+
+    Operands of rank 0 that say nothing are made to agree: MixedAxes.
+    """
+    wanted = frozenset().union(*[k.reduced for k in kinds]) - unreduced
+    if not wanted or name == "dot_general":
+        return _NONE
+    others = [k for k in kinds if k.reduced - unreduced != wanted]
+    scalars = [k.aval for k in others if not k.reduced and not k.aval.ndim]
+    for kind in others:
+        if kind.reduced - unreduced:
+            raise ShardingTypeError(errors.describe(
+                "All inputs should be reduced across the same mesh axes. Got specs: "
+                f"{ {k.reduced for k in kinds} }", fix="jax.reshard(x, P(reduced=...))"))
+        if kind.split & wanted:
+            raise ShardingTypeError(errors.describe(
+                "Inputs cannot be sharded/varying on the same axes that another input is reduced "
+                "on. Reshard the input which is reduced to be sharded on the mesh axes it is "
+                "reduced on via `jax.sharding.reshard(inp, jax.P(...))`. Got input type: "
+                f"{kind.aval} and reduced spec: {wanted}", fix="jax.reshard(x, P(...))"))
+        if kind.aval.ndim:
+            raise ShardingTypeError(errors.describe(
+                "Inputs cannot be replicated on the same axes that another input is reduced on. "
+                f"Got input type: {kind.aval} and reduced spec: {wanted}",
+                fix="jax.reshard(x, P(reduced=...))"))
+    if scalars and name in _POINTWISE_PAIRS:
+        raise MixedAxes([reduced_too(k.aval, wanted) if k.aval in scalars else k.aval
+                         for k in kinds])
+    return wanted
+
+
+_POINTWISE_PAIRS = frozenset(("mul", "div"))
+
+
+# --- Explicit axes ------------------------------------------------------------------------------
+
+
+def _elementwise(name: str, avals: Sequence[Any], out: Any) -> Any:
+    """The sharding of a result that takes element i from element i of each operand."""
+    unreduced, reduced = sums_of(name, avals)
+    entries: list = [None] * out.ndim
+    first = None
+    for aval in avals:
+        sharding = sharding_of(aval)
+        if sharding is None:
+            continue
+        first = first or sharding
+        if aval.ndim != out.ndim:
+            continue
+        for i, entry in enumerate(sharding.spec.partitions):
+            if entry is None or aval.shape[i] != out.shape[i]:
+                continue
+            if entries[i] not in (None, entry):
+                specs = ", ".join(str(tuple(sharding_of(a).spec.partitions)) for a in avals
+                                  if sharding_of(a) is not None)
+                raise ShardingTypeError(errors.describe(
+                    f"{name} got incompatible shardings for broadcasting: {specs}.",
+                    fix="jax.reshard(x, sharding) one of the operands"))
+            entries[i] = entry
+    if first is None:
+        return None
+    spec = type(first.spec)(*entries, unreduced=unreduced, reduced=reduced)
+    return first.update(spec=spec)
