@@ -255,6 +255,7 @@ class DynamicContext(Context):
 
     def finish(self) -> None:
         """Put `?` in the place of stand-ins in all types."""
+        super().finish()
         self.module.operation.attributes["jax.uses_shape_polymorphism"] = ir.BoolAttr.get(True)
         for function in self.module.body.operations:
             if "function_type" in function.attributes:
@@ -339,16 +340,15 @@ def _dynamic_slice(ctx: DynamicContext, operands: Any, results: Any, symbolic: A
     if not symbolic:
         return _append(ctx, "dynamic_slice", operands, results, slice_sizes=slice_sizes)
     x, *given = operands
-    starts, ends = [], []
+    starts = []
     for start, size, whole in zip(given, slice_sizes, ctx.shape_of(x)):
         first = Number(ctx, ctx.convert(start, _SIZE))
         first = first.operate("min", first, ctx.number(whole) - size)
-        first = first.operate("max", first, 0)
-        starts.append(first)
-        ends.append(first + size)
-    vectors = [ctx.concatenate([ctx.reshape(n.value, (1,)) for n in numbers], 0)
-               for numbers in (starts, ends)]
-    return _append(ctx, "real_dynamic_slice", [x, *vectors, ctx.vector([1] * len(starts))],
+        starts.append(first.operate("max", first, 0))
+    # From the sum of starts and sizes the compiler learns the shape of the result.
+    begin = ctx.concatenate([ctx.reshape(n.value, (1,)) for n in starts], 0)
+    end = ctx.same("stablehlo.add", begin, ctx.vector(slice_sizes))
+    return _append(ctx, "real_dynamic_slice", [x, begin, end, ctx.vector([1] * len(starts))],
                    results)
 
 

@@ -122,6 +122,7 @@ class Context(TokenEmitter):
 
     def finish(self) -> None:
         """Whatever is to be done when the module has all of its operations."""
+        self.add_meshes()
 
     # --- jaxprs -----------------------------------------------------------------------------
 
@@ -298,8 +299,7 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
     the jaxpr of an equation without a rule, or None. `code_to_filename(code)` says which frames of
     `eqn.source` become locations. Operations are named `scope` (default: `name`),
     `show_scope(eqn.scope)`, primitive. A token for each of `ordered_effects` comes before all
-    arguments and results. With `manual_mesh` all of it is inside a manual region of that mesh.
-    `context` makes the Context.
+    arguments and results. All is in a manual region of `manual_mesh`. `context` makes the Context.
     """
     ctx = context(platform, expand, code_to_filename, show_scope)
     ctx.set_devices(devices, spmd, manual_mesh)
@@ -335,7 +335,6 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
         made.attributes["res_attrs"] = _attributes_per_value(ctx, len(tokens), [
             _result_attributes(i, result_names, results[i], out_modes[i])
             for i in range(len(tokens), len(outputs))])
-        ctx.add_meshes()
         ctx.finish()
         ctx.module.operation.verify()
     return Lowered(ctx.module, donations.aliases, donations.unused, ctx.host_callbacks)

@@ -327,7 +327,7 @@ def _saved_results(eqn: JaxprEqn, policy: Callable) -> list[Var]:
 
 
 def _made_by_saved(jaxpr: Jaxpr, policy: Callable) -> list[bool | None]:
-    """For each result whether what makes it is saved; None for one that is a constant."""
+    """For each result whether what makes it is saved; None for an input or a constant."""
     jaxpr = _inline_jits(jaxpr)
     saved: set[Var] = set()
     constant: set[Var] = set(jaxpr.constvars)
@@ -335,6 +335,7 @@ def _made_by_saved(jaxpr: Jaxpr, policy: Callable) -> list[bool | None]:
         saved.update(_saved_results(eqn, policy))
         if all(type(v) is Literal or v in constant for v in eqn.invars):
             constant.update(eqn.outvars)
+    constant.update(jaxpr.invars)
     return [True if v in saved else None if type(v) is Literal or v in constant else False
             for v in jaxpr.outvars]
 

@@ -11,6 +11,8 @@ import operator
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from minijax.base.errors import InconclusiveDimensionOperation, TracerIntegerConversionError
 
 
@@ -72,7 +74,7 @@ def below(x: Any, y: Any) -> bool:
 def symbolic_shape_or_none(sizes: Any) -> tuple | None:
     """The shape if some of its sizes are symbolic and the others integers that may be sizes."""
     sizes = (sizes,) if isinstance(sizes, SymbolicDim) else sizes
-    if not isinstance(sizes, (tuple, list)) or constant(*sizes):
+    if not isinstance(sizes, (tuple, list, np.ndarray)) or constant(*sizes):
         return None
     sizes = indices(sizes)
     return sizes if all([not below(n, 0) for n in sizes]) else None

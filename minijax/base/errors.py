@@ -315,6 +315,16 @@ def _roots(var: Any, eqns: Iterable[Any]) -> set[int]:
     return needed
 
 
+def unavailable(values: Iterable[Any]) -> str:
+    """A sentence on the arguments that keep a value from being known, or no text."""
+    names = [name for x in values for name in argument_names(x)]
+    if not names:
+        return ""
+    one = f"the value of the argument {names[0]}"
+    return ("\nThis concrete value was not available in Python because it depends on "
+            + (one if len(names) == 1 else f"the values of the arguments {_listed(names)}") + ".")
+
+
 def where_from(tracer: Any) -> str:
     """How a value came into a traced function: as an argument, made there, or from outside."""
     trace, var = getattr(tracer, "_trace", None), getattr(tracer, "atom", None)

@@ -17,7 +17,7 @@ import numpy as np
 
 from minijax import lax
 from minijax.api.jit import jit
-from minijax.base import dtypes, errors
+from minijax.base import dims, dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axes
 from minijax.core import aval_of
@@ -65,7 +65,7 @@ def resize(image: Array, shape: Sequence[int], method: str | ResizeMethod,
     method: a `ResizeMethod` or its name. antialias: widen the kernel when an axis shrinks.
     precision: that of the sums of pixels. Integers become floats, except by "nearest".
     """
-    shape = tuple(map(operator.index, shape))
+    shape = dims.indices(shape)
     return _resize(image, shape, _method(method), bool(antialias), precision)
 
 

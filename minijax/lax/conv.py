@@ -25,7 +25,7 @@ from minijax.core import (Primitive, ShapedArray, aval_of, convert_element_type,
                           is_linear, move_axis, unbatched_aval, zeros)
 from minijax.lax import logic, shapes
 from minijax.lax.dot import PrecisionLike, canonicalize_precision, dot_general
-from minijax.lax.rules import ArrayLike, check_same_dtypes
+from minijax.lax.rules import ArrayLike, check_same_dtypes, remembered
 from minijax.lax.window import dilated, padtype_to_pads
 
 
@@ -195,7 +195,8 @@ def _transposed_pads(kernel: Sequence[int], strides: Sequence[int],
     return padding
 
 
-def _explicit(lhs_shape: tuple, rhs_shape: tuple, window_strides: Sequence[int],
+@remembered(1024)
+def _geometry(lhs_shape: tuple, rhs_shape: tuple, window_strides: Sequence[int],
               padding: str | Sequence[tuple[int, int]], lhs_dilation: Sequence[int] | None,
               rhs_dilation: Sequence[int] | None, dimension_numbers: Any) -> tuple:
     """Strides, pads, dilations and layout in the form that params have."""
@@ -208,17 +209,6 @@ def _explicit(lhs_shape: tuple, rhs_shape: tuple, window_strides: Sequence[int],
         padding = _pads(padding, lhs_shape, rhs_shape, strides, base, spread, dnums)
     pads = tuple([(index(low), index(high)) for low, high in padding])
     return strides, pads, base, spread, dnums
-
-
-_cached_geometry = lru_cache(maxsize=1024)(_explicit)
-
-
-def _geometry(*given: Any) -> tuple:
-    try:
-        return _cached_geometry(*given)
-    except TypeError:  # lists have no hash; errors are raised again
-        pass
-    return _explicit(*given)
 
 
 def _pads(padding: str, lhs_shape: tuple, rhs_shape: tuple, strides: tuple, base: tuple,

@@ -28,7 +28,7 @@ from minijax.core import (Primitive, ShapedArray, Zero, aval_of, convert_element
 from minijax.core.primitive import Deferred
 from minijax.lax import elementwise, logic, shapes
 from minijax.lax.computation import binary_jaxpr, trace_computation
-from minijax.lax.rules import fill_like
+from minijax.lax.rules import fill_like, remembered
 
 
 class GatherDimensionNumbers(NamedTuple):
@@ -463,7 +463,8 @@ gather_p = Primitive("gather", shape=_gather_shape, jvp=_gather_jvp, transpose=_
 # --- scatter: type, batching -------------------------------------------------------------------
 
 
-def _check_scatter_now(operand: ShapedArray, indices: ShapedArray, updates: ShapedArray,
+@remembered(4096)
+def _check_scatter(operand: ShapedArray, indices: ShapedArray, updates: ShapedArray,
                        dnums: ScatterDimensionNumbers) -> ShapedArray:
     if operand.dtype != updates.dtype:
         _fail("lax.scatter requires arguments to have the same dtypes, got "
@@ -493,17 +494,11 @@ def _check_scatter_now(operand: ShapedArray, indices: ShapedArray, updates: Shap
     return ShapedArray(operand.shape, operand.dtype, operand.weak_type)
 
 
-_check_scatter_cached = lru_cache(maxsize=4096)(_check_scatter_now)
-
-
 def _scatter_shape(operand: ShapedArray, indices: ShapedArray, updates: ShapedArray, *,
                    update_jaxpr: Any, update_consts: tuple, dimension_numbers: Any,
                    indices_are_sorted: bool, unique_indices: bool, mode: Any) -> ShapedArray:
-    try:  # `infer` caches no results of operations with inner jaxprs
-        return _check_scatter_cached(operand, indices, updates, dimension_numbers)
-    except TypeError:  # also raised for dimension numbers given as lists, which have no hash
-        pass
-    return _check_scatter_now(operand, indices, updates, dimension_numbers)
+    # `infer` caches no results of operations with inner jaxprs
+    return _check_scatter(operand, indices, updates, dimension_numbers)
 
 
 def _check_updates(operand: ShapedArray, indices: ShapedArray, updates: ShapedArray,

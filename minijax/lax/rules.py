@@ -11,7 +11,7 @@ equal rank with sizes 1; anything else is the user's mistake and named as such. 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,22 @@ _ABSTRACT = {
     "floating": np.floating, "complexfloating": np.complexfloating, "bool": np.bool_,
     "float32": np.float32, "float64": np.float64, "extended": dtypes.extended,
 }
+
+
+def remembered(count: int) -> Callable:
+    """`lru_cache` for functions of shapes, which may be lists; lists have no hash."""
+    def decorate(fun: Callable) -> Callable:
+        cached = lru_cache(maxsize=count)(fun)
+
+        @wraps(fun)
+        def call(*given: Any) -> Any:
+            try:
+                return cached(*given)
+            except TypeError:  # perhaps of `fun` itself, which then raises it again
+                pass
+            return fun(*given)
+        return call
+    return decorate
 
 
 def accepts(dtype: Any, kinds: Sequence[str]) -> bool:

@@ -27,7 +27,8 @@ from minijax.core import (Primitive, ShapedArray, Tracer, aval_of, broadcast_in_
 from minijax.lax import elementwise, placement
 from minijax.lax.identity import stage
 from minijax.lax.logic import select_n
-from minijax.lax.rules import NUMBER, ArrayLike, check_dtype, check_same_dtypes
+from minijax.lax.rules import (NUMBER, ArrayLike, check_dtype, check_same_dtypes,
+                               remembered)
 from minijax.lax.types import check_conversion
 
 Shape = Sequence[int]
@@ -173,7 +174,9 @@ def _indices(shape: Sequence[int]) -> tuple[int, ...]:
     return sizes
 
 
-def _broadcast_now(*shapes: Sequence[int]) -> tuple[int, ...]:
+@remembered(4096)
+def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
+    """The shape to which NumPy broadcasts arrays of the given shapes; ValueError if none."""
     sizes = [_indices(s) for s in shapes]
     rank = max([len(s) for s in sizes], default=0)
     padded = [(1,) * (rank - len(s)) + s for s in sizes]
@@ -183,18 +186,6 @@ def _broadcast_now(*shapes: Sequence[int]) -> tuple[int, ...]:
             f"Incompatible shapes for broadcasting: shapes={sizes}",
             fix="axes are matched from the last; sizes must be equal or 1"))
     return result
-
-
-_broadcast_cached = lru_cache(maxsize=4096)(_broadcast_now)
-
-
-def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
-    """The shape to which NumPy broadcasts arrays of the given shapes; ValueError if none."""
-    try:
-        return _broadcast_cached(*shapes)
-    except TypeError:  # also raised for lists, which have no hash
-        pass
-    return _broadcast_now(*shapes)
 
 
 def shape_as_value(shape: Sequence[int]) -> Array:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +25,7 @@ from minijax.core.primitive import Deferred
 from minijax.lax import elementwise, logic, reduction, shapes
 from minijax.lax.reduction import (apply_elementwise, highest, lowest, monoid, reduce_max_p,
                                    reduce_min_p, reduce_sum_p, reducer_jaxpr)
-from minijax.lax.rules import ANY, check_dtype, fill_like, scalar_like
+from minijax.lax.rules import ANY, check_dtype, fill_like, remembered, scalar_like
 from minijax.lax.slicing import slice as lax_slice
 
 
@@ -84,7 +83,8 @@ def padtype_to_pads(in_shape: Sequence[int], window_shape: Sequence[int],
     return pads
 
 
-def _explicit(shape: Sequence[int], window_dimensions: Sequence[int],
+@remembered(1024)
+def _geometry(shape: Sequence[int], window_dimensions: Sequence[int],
               window_strides: Sequence[int] | None, padding: Any,
               base_dilation: Sequence[int] | None,
               window_dilation: Sequence[int] | None) -> Window:
@@ -104,17 +104,6 @@ def _explicit(shape: Sequence[int], window_dimensions: Sequence[int],
                                   padding)
     pads = tuple([(index(low), index(high)) for low, high in padding])
     return Window(window, strides, pads, base, spread)
-
-
-_cached_geometry = lru_cache(maxsize=1024)(_explicit)
-
-
-def _geometry(*given: Any) -> Window:
-    try:
-        return _cached_geometry(*given)
-    except TypeError:  # lists have no hash; errors are raised again
-        pass
-    return _explicit(*given)
 
 
 def reduce_window(operand: Any, init_value: Any, computation: Callable,

@@ -56,6 +56,8 @@ def array(object: Any, dtype: DTypeLike | None = None, *args: Any, copy: bool = 
     device = out_sharding if device is None else device
     if isinstance(object, (Array, Tracer)):
         return _from_array(object, dtype, copy, ndmin, device)
+    if copy and isinstance(object, np.ma.MaskedArray):
+        object = object.data  # as a copy made by NumPy has no mask
     value, weak = _host_value(object, dtype)
     if isinstance(value, (Array, Tracer)):
         return _from_array(value, dtype, False, ndmin, device)
@@ -292,13 +294,15 @@ def full(shape: Any, fill_value: ArrayLike, dtype: DTypeLike | None = None, *,
 def zeros_like(a: Any, dtype: DTypeLike | None = None, shape: Any = None, *,
                device: Place = None, out_sharding: Sharding | None = None) -> Array:
     """Zeros with the shape and dtype of a, unless others are given."""
-    return _filled_like("zeros_like", a, 0, dtype, shape, out_sharding if device is None else device)
+    device = out_sharding if device is None else device
+    return _filled_like("zeros_like", a, 0, dtype, shape, device)
 
 
 def ones_like(a: Any, dtype: DTypeLike | None = None, shape: Any = None, *,
               device: Place = None, out_sharding: Sharding | None = None) -> Array:
     """Ones with the shape and dtype of a, unless others are given."""
-    return _filled_like("ones_like", a, 1, dtype, shape, out_sharding if device is None else device)
+    device = out_sharding if device is None else device
+    return _filled_like("ones_like", a, 1, dtype, shape, device)
 
 
 def empty_like(prototype: Any, dtype: DTypeLike | None = None, shape: Any = None, *,
@@ -362,7 +366,7 @@ def shape_tuple(shape: Any, context: str = "") -> tuple[int, ...]:
         shown = shape if isinstance(shape, tuple) else (shape,)
         raise TypeError(errors.describe(
             f"Shapes must be 1D sequences of concrete values of integer type, got {shown}."
-            + (f" {context}" if context else ""),
+            + (f" {context}" if context else "") + errors.unavailable(shown),
             fix="under jit, make the argument that the shape comes from static, "
                 "e.g. jax.jit(f, static_argnums=0)")) from None
     if shape and min(shape) < 0:
@@ -402,6 +406,8 @@ def _full(name: str, shape: Any, value: Any, dtype: Any, weak: bool, device: Pla
         return dtype.full(shape, value)
     if isinstance(value, (Array, Tracer)) or hasattr(value, "__jax_array__"):
         return _from_array(_broadcast_fill(value, shape, dtype, weak), None, False, 0, device)
+    if type(value) is int and dtype is not None:
+        value = np.array(value).astype(dtype)  # it may be too large for an int32
     host, own_weak = _host_value(value, None)
     if dtype is None:
         dtype, weak = host.dtype, own_weak
@@ -443,7 +449,8 @@ def arange(start: ArrayLike, stop: ArrayLike | None = None, step: ArrayLike | No
             "iota does not accept dtype bool. Accepted dtypes are subtypes of integer, floating, "
             "complexfloating.", fix="jnp.arange(n) and a comparison"))
     if state.trace.staging:
-        return _staged_range(aval, line)
+        out = _staged_range(aval, line)
+        return out if device is None else place.device_put(out, device)
     return _put(_host_range(aval, line), aval, device, True)
 
 
@@ -464,8 +471,7 @@ def _range_line(start: Any, stop: Any, step: Any, dtype: Any) -> tuple[ShapedArr
                              "supported starting in JAX v0.10.0.")
     first, last, by = given.get("start", 0), given["stop"], given.get("step", 1)
     size = max(int(np.ceil((last - first) / by)), 0) if by else _zero_step()
-    simple = "start" not in given and "step" not in given
-    return ShapedArray((size,), dtype), None if simple else (first, by)
+    return ShapedArray((size,), dtype), None if (first, by) == (0, 1) else (first, by)
 
 
 def _symbolic_range(given: dict[str, Any], dtype: Any) -> tuple[ShapedArray, Any]:

@@ -312,6 +312,9 @@ def _step(first: tuple, second: tuple, others: Sequence[tuple],
     return _Step(i, a_summed, j, b_summed, contraction(a_left, b_left, labels)), labels
 
 
+_TYPICAL = 64  # a guess for symbolic sizes
+
+
 def _path(inputs: Sequence[tuple], output: list, sizes: dict[Label, int],
           optimize: Any) -> Sequence[tuple[int, ...]]:
     """Which values to contract in what order; results go to the end of the list."""
@@ -325,4 +328,5 @@ def _path(inputs: Sequence[tuple], output: list, sizes: dict[Label, int],
     if not callable(optimize):
         paths = importlib.import_module("opt_einsum.paths")
         optimize = paths.get_path_fn("optimal" if optimize is True else optimize)
+    sizes = {label: n if isinstance(n, int) else _TYPICAL for label, n in sizes.items()}
     return optimize(sets, frozenset(output), sizes, None)

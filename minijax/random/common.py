@@ -140,7 +140,7 @@ def aligned(x: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
     """A parameter at `dtype`, a scalar or of the rank of `shape`, with sizes 1 where it repeats."""
     x = lax.convert_element_type(x, dtype)
     own = aval_of(x).shape
-    if not own or len(own) == len(shape):
+    if not own or len(own) >= len(shape):
         return x
     lead = len(shape) - len(own)
     return lax.broadcast_in_dim(x, (1,) * lead + own, tuple(range(lead, len(shape))))

@@ -517,9 +517,10 @@ def key_data(keys: Array) -> Array:
 
 
 def key_impl(keys: Array) -> Any:
-    """The name of the generator of the keys."""
+    """The name of the generator of the keys, or itself if it is not known by a name."""
     keys, _ = as_key("key_impl", keys, batched=True)
-    return aval_of(keys).dtype._impl.name
+    impl = aval_of(keys).dtype._impl
+    return impl.name if _IMPLS.get(impl.name) is impl else impl
 
 
 def clone(key: Array) -> Array:

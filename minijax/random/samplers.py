@@ -54,7 +54,8 @@ def uniform_body(key: Any, minval: Any, maxval: Any, shape: tuple, dtype: Any) -
     maxval = aligned(maxval, dtype, shape)
     for bound in (minval, maxval):
         own = aval_of(bound).shape
-        if own and lax.broadcast_shapes(own, shape) != shape:
+        # Beside the shape (), bounds of one element give the result their own shape.
+        if own and lax.broadcast_shapes(own, shape) != shape and (shape or set(own) != {1}):
             raise ValueError(errors.describe(
                 f"uniform got bounds of shape {own}, which do not broadcast to shape {shape}",
                 fix="give a shape that the bounds broadcast to"))

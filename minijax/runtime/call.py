@@ -10,7 +10,6 @@ outside of any trace that records, so a remembered call never needs Python again
 """
 
 import functools
-import gc
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -23,6 +22,7 @@ from minijax.core import (
     is_valid, jit_p, jit_params, returned_ref, staging_flag, state, trace_to_jaxpr, uses_refs)
 from minijax.passes import key_reuse
 from minijax.passes.discharge import Plain, bind_program, check_distinct, plain
+from minijax.passes.leaks import Watched
 from minijax.runtime import arguments, backend, explain, place, special, where
 from minijax.runtime.arguments import CallDebug, Resolved
 from minijax.runtime.compile import Executable, Placement, compile_jaxpr
@@ -121,10 +121,8 @@ def _trace(fun: Callable, options: Options, signature: Any, count: int, avals: t
     _check_allowed(fun)
     if config.explain_cache_misses.value:
         explain.explain(fun, (options, signature, count, avals, axes), _traces.cache_keys())
-    traces: list[weakref.ref] = []
 
     def flat(*leaves: Any) -> list:
-        traces.append(weakref.ref(state.trace))
         args, kwargs = arguments.rebuild(signature, count, static, leaves)
         out = fun(*args, **kwargs)
         if out is NotImplemented:
@@ -135,9 +133,9 @@ def _trace(fun: Callable, options: Options, signature: Any, count: int, avals: t
 
     with monitoring.measured("/jax/core/compile/jaxpr_trace_duration", f"tracing {name} for jit",
                              fun_name=name):
-        jaxpr, captured = trace_to_jaxpr(flat, avals, debug)
-    if config.check_tracer_leaks.value:
-        _check_leaks(traces[0])
+        watched = Watched(flat)
+        jaxpr, captured = trace_to_jaxpr(watched, avals, debug)
+    watched.check()
     donated = arguments.donated_leaves(signature, count, static, given)
     ins, in_layouts = _parts(_flat_in_shardings(options, signature, len(captured)))
     outs, out_layouts = _parts(
@@ -163,17 +161,6 @@ def _check_allowed(fun: Callable) -> None:
         raise RuntimeError(
             f"re-tracing function {arguments.where_defined(fun)} for `jit`, but 'no_tracing' is "
             "set")
-
-
-def _check_leaks(trace: weakref.ref) -> None:
-    """Raise when something still refers to a trace that is over, by way of its tracers."""
-    gc.collect()
-    alive = trace()
-    if alive is None:
-        return
-    leaked = [x for x in gc.get_objects() if isinstance(x, Tracer) and x._trace is alive]
-    shown = "\n".join(str(errors.UnexpectedTracerError(x)) for x in leaked)
-    raise Exception(f"Leaked trace {alive}. Leaked tracer(s):\n\n{shown}")
 
 
 _traces = util.trace_cache(_trace, maxsize=8192)

@@ -53,8 +53,6 @@ def map_coordinates(input: ArrayLike, coordinates: Sequence[ArrayLike], order: i
 @fused(static_argnums=(3, 4))
 def _map_coordinates(image: Any, coordinates: list, cval: Any, order: int, mode: str) -> Any:
     image = promotion.as_array(promotion.operand("map_coordinates", image))
-    coordinates = [promotion.as_array(promotion.operand("map_coordinates", c))
-                   for c in coordinates]
     if len(coordinates) != image.ndim:
         raise ValueError(errors.describe(
             "coordinates must be a sequence of length input.ndim, but "
@@ -67,6 +65,7 @@ def _map_coordinates(image: Any, coordinates: list, cval: Any, order: int, mode:
         raise NotImplementedError(errors.describe(
             "jax.scipy.ndimage.map_coordinates currently requires order<=1", fix="order=1"))
     cval = promotion.convert(cval, image.dtype)
+    coordinates = map(promotion.as_array, promotion.arguments("map_coordinates", *coordinates))
     axes = [_nodes(c, order) for c in coordinates]
     total = []
     for corner in itertools.product(*axes):
@@ -83,8 +82,8 @@ def _map_coordinates(image: Any, coordinates: list, cval: Any, order: int, mode:
                 value = value.astype(wide) * weight.astype(wide)
         total.append(value)
     out = functools.reduce(jnp.add, total)
-    if image.dtype.kind in "iu":
-        out = jnp.round(out)
+    if image.dtype.kind in "iu" and out.dtype.kind == "f":
+        out = lax.round(out)  # halves away from 0, as in SciPy
     return out.astype(image.dtype)
 
 

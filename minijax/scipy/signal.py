@@ -307,7 +307,8 @@ def csd(x: Array, y: ArrayLike | None, fs: ArrayLike = 1.0, window: Any = "hann"
         detrend: Any = "constant", return_onesided: bool = True, scaling: str = "density",
         axis: int = -1, average: str = "mean") -> tuple[Array, Array]:
     """(frequencies, cross spectral density of x and y) by Welch's method; y None means x."""
-    same = y is None or y is x
+    alone = y is None
+    same = alone or y is x
     x = _signal("csd", x, axis)
     y = x if same else _signal("csd", y, axis)
     x, y = promotion.promote(x, y)
@@ -331,7 +332,7 @@ def csd(x: Array, y: ArrayLike | None, fs: ArrayLike = 1.0, window: Any = "hann"
         if nfft % 2 == 0:
             twice[-1] = 1
         product = product * twice.reshape((1,) * (product.ndim - 1) + (-1,)).astype(product.dtype)
-    product = jnp.real(product) if same else product
+    product = jnp.real(product) if alone else product
     out = _averaged(product, average)
     return (_frequencies(nfft, fs, onesided, real),
             jnp.moveaxis(out, -1, canonicalize_axis(axis, out.ndim)))

@@ -9,6 +9,7 @@ import pytest
 import minijax as jax
 from minijax import lax
 from minijax.base import config, errors
+from minijax.extend.core import Primitive
 
 
 def array(*values):
@@ -456,3 +457,43 @@ def test_log_compiles(caplog):
     text = "\n".join(r.message for r in caplog.records)
     assert "Compiling jit(<lambda>) with global shapes and types" in text
     assert "Finished XLA compilation of jit(<lambda>) in" in text
+
+
+@pytest.mark.parametrize("program", [
+    lambda f: lax.scan(lambda c, x: (f(c), x), 1.0, jnp.arange(3.0)),
+    lambda f: lax.while_loop(lambda c: c < 3, f, 0.0),
+    lambda f: lax.cond(True, f, lambda x: x, 1.0),
+    lambda f: jax.checkpoint(f)(1.0),
+    lambda f: jax.vmap(f)(jnp.arange(3.0)),
+])
+def test_leaks_out_of_loops_branches_and_vmap(program):
+    kept = []
+
+    def leak(x):
+        kept.append(x * 2)
+        return x + 1
+
+    with config.checking_leaks():
+        program(lambda x: x + 1)
+        with pytest.raises(Exception, match="Leaked trace"):
+            program(leak)
+    program(leak)
+
+
+def test_a_primitive_without_rules():
+    empty = Primitive("empty")
+    with pytest.raises(NotImplementedError, match="Evaluation rule for 'empty' not implemented"):
+        empty.bind(1.0)
+    with pytest.raises(NotImplementedError, match="Abstract evaluation for 'empty'"):
+        jax.jit(empty.bind)(1.0)
+
+
+def test_what_is_missing_for_a_shape():
+    with pytest.raises(TypeError, match="depends on the values of the arguments n and m"):
+        jax.jit(lambda n, m: jnp.zeros((2, n + m)))(1, 2)
+
+
+def test_devices_are_counted_before_they_exist():
+    jax.devices()
+    with pytest.raises(RuntimeError, match="jax_num_cpu_devices config should be updated before"):
+        jax.config.update("jax_num_cpu_devices", 17)

@@ -47,7 +47,9 @@ def test_operations(found, wanted):
     close(found(), wanted)
 
 
-@pytest.mark.parametrize("n_batch, n_dense", [(0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (0, 3)])
+@pytest.mark.parametrize("n_batch, n_dense", [
+    (0, 0), (1, 0), (0, 1), pytest.param(1, 1, marks=pytest.mark.slow),
+    pytest.param(2, 0, marks=pytest.mark.slow), pytest.param(0, 3, marks=pytest.mark.slow)])
 def test_layouts(n_batch, n_dense):
     c = BCOO.fromdense(C, n_batch=n_batch, n_dense=n_dense)
     assert (c.n_batch, c.n_dense, c.n_sparse) == (n_batch, n_dense, 3 - n_batch - n_dense)

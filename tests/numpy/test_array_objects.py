@@ -7,6 +7,7 @@ calls are compared with the same calls on arrays.
 import numpy as np
 import pytest
 
+import minijax as jax
 import minijax.numpy as jnp
 
 
@@ -52,3 +53,41 @@ def test_as_the_array(name):
     as_tuple = (lambda out: out if isinstance(out, tuple) else (out,))
     for ours, theirs in zip(as_tuple(found), as_tuple(expected), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+class _Variable:
+    """Stands for an array and forwards its attributes, as variables of libraries do."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __jax_array__(self):
+        return self.value
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.value, dtype)
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.value, name)
+
+
+jax.tree_util.register_pytree_node(_Variable, lambda v: ((v.value,), None),
+                                   lambda _, children: _Variable(*children))
+
+
+@pytest.mark.parametrize("f", [
+    jnp.sin, lambda v: jnp.dot(jnp.ones((2, 2)), v), lambda v: jnp.add(jnp.ones((2, 2)), v),
+    lambda v: jnp.where(jnp.eye(2, dtype=bool), v, v), jnp.sum, lambda v: jnp.stack([v, v]),
+    lambda v: jnp.einsum("ij,jk", v, v), lambda v: jnp.maximum(v, 0.5), jax.nn.softmax,
+    lambda v: jnp.linalg.norm(v), lambda v: jnp.ones(2) * v])
+def test_variables_that_hold_mapped_and_differentiated_values(f):
+    x = jnp.linspace(0.1, 0.9, 12).reshape(3, 2, 2)
+    expected = np.stack([f(row) for row in x])
+    for batch in (jax.vmap(lambda row: f(_Variable(row))), jax.vmap(jax.jit(
+            lambda row: f(_Variable(row))))):
+        np.testing.assert_allclose(batch(x), expected, rtol=2e-6)
+    out, tangent = jax.jvp(lambda row: f(_Variable(row)), (x[0],), (x[1],))
+    np.testing.assert_allclose(out, expected[0], rtol=2e-6)
+    np.testing.assert_allclose(tangent, jax.jvp(f, (x[0],), (x[1],))[1], rtol=2e-6)

@@ -48,6 +48,23 @@ def test_staged_constants_are_operations():
     assert names(lambda: jnp.array(2.0) + jnp.array(3.0)) == ["add"]
 
 
+def test_ranges_are_few_operations():
+    def names(*args, **options):
+        made = jax.make_jaxpr(lambda: jnp.arange(*args, **options))()
+        return [e.primitive.name for e in made.eqns]
+
+    assert names(5) == names(0, 5) == names(0, 5, 1) == ["iota"]
+    assert names(1, 5) == ["iota", "add"]
+    assert names(5, device=jax.devices()[0]) == ["iota", "device_put"]
+
+
+def test_masks_of_numpy_arrays():
+    masked = np.ma.array([1, 2], mask=[True, False])
+    np.testing.assert_array_equal(jnp.array(masked), [1, 2])
+    with pytest.raises(ValueError, match="masked arrays are not supported"):
+        jnp.asarray(masked)
+
+
 def test_array_copies():
     host = np.arange(64.0, dtype=np.float32)
     x = jnp.array(host)

@@ -153,3 +153,14 @@ def test_batches_of_keys_and_parameters():
         together = jax.vmap(some)(keys, a)
         single = [some(k, x) for k, x in zip(keys, a)]
         np.testing.assert_allclose(together, single, rtol=1e-5)
+
+
+def test_bounds_of_one_element_give_a_scalar_draw_their_shape():
+    key = jax.random.key(0)
+    out = jax.random.uniform(key, (), minval=jnp.full((1,), 2.0), maxval=jnp.full((1,), 3.0))
+    assert out.shape == (1,)
+    np.testing.assert_array_equal(out[0], jax.random.uniform(key, (), minval=2.0, maxval=3.0))
+    with pytest.raises(ValueError, match=r"bounds of shape \(2,\), .* to shape \(\)"):
+        jax.random.uniform(key, (), minval=jnp.zeros(2))
+    with pytest.raises(ValueError, match=r"bounds of shape \(1, 3\), .* to shape \(3,\)"):
+        jax.random.uniform(key, (3,), minval=jnp.zeros((1, 3)))

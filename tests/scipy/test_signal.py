@@ -71,6 +71,8 @@ def test_power_spectra(options):
     options = {"nperseg": 8, **options}
     close(signal.welch(x, **options), scipy.signal.welch(x, **options))
     close(signal.csd(x, y, **options), scipy.signal.csd(x, y, **options))
+    assert jnp.iscomplexobj(signal.csd(x, x, **options)[1])  # whatever the values of y are
+    assert jnp.isrealobj(signal.csd(x, None, **options)[1])
 
 
 @pytest.mark.parametrize("complex_", [False, True])

@@ -13,7 +13,7 @@ from minijax.base.jaxlib import Array
 from minijax.core import AxisData, Primitive, aval_of, batch, get_aval, jvp
 from minijax.core import state as trace_state
 from minijax.experimental.sparse.arrays import BCOO, BCSR, COO, CSC, CSR, JAXSparse, is_sparse
-from minijax.experimental.sparse.bcoo import bcoo_update_layout
+from minijax.experimental.sparse.bcoo import bcoo_fromdense, bcoo_update_layout
 
 __all__ = ["empty", "eye", "todense", "todense_p"]
 
@@ -89,22 +89,18 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None, index_dtype
 def _eye_batched(data: Array, indices: np.ndarray, shape: tuple[int, int], n_batch: int = 0,
                  n_dense: int = 0) -> BCOO:
     """Each row has one element at most, so batches and dense axes need few places."""
-    made = BCOO((data, indices), shape=shape, indices_sorted=True, unique_indices=True)
+    if n_batch + n_dense == 2:
+        dense = jnp.zeros(shape, data.dtype).at[tuple(indices.T)].set(data)
+        return bcoo_fromdense(dense, nse=min(1, len(indices)), n_batch=n_batch, n_dense=n_dense,
+                              index_dtype=indices.dtype)
+    known = dict(shape=shape, indices_sorted=True, unique_indices=True)
     if not n_batch:
-        return bcoo_update_layout(made, n_dense=n_dense, on_inefficient=None)
-    nse = min(1, len(indices))
-    row, col = indices.T
-    some = np.zeros((shape[0], nse), bool)
-    some[row] = True
-    where = np.full((shape[0], nse, 1), shape[1], indices.dtype)
-    where[row] = col[:, None, None]
-    values = jnp.asarray(some, data.dtype)
-    by_row = BCOO((values, where), shape=shape, indices_sorted=True, unique_indices=True)
-    if n_batch == 1:
-        return bcoo_update_layout(by_row, n_dense=n_dense, on_inefficient=None)
-    dense = by_row.todense()[..., None][..., :nse]
-    return BCOO((dense, np.zeros((*shape, nse, 0), indices.dtype)), shape=shape,
-                indices_sorted=True, unique_indices=True)
+        return bcoo_update_layout(BCOO((data, indices), **known), n_dense=n_dense,
+                                  on_inefficient=None)
+    nse, (row, col) = min(1, len(indices)), indices.T
+    places = np.full((shape[0], nse, 1), shape[1], indices.dtype)
+    places[row] = col[:, None, None]
+    return BCOO((jnp.zeros((shape[0], nse), data.dtype).at[row].set(1), places), **known)
 
 
 def todense(arr: Any) -> Array:

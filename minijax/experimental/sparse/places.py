@@ -41,9 +41,8 @@ def places(indices: Array, batch: Sequence[int]) -> list[Array]:
 
 
 def whole(mat: BCOO) -> tuple[Array, Array]:
-    """Data and indices with the batch axes of both."""
-    n = mat.n_batch
-    batch = np.broadcast_shapes(mat.data.shape[:n], mat.indices.shape[:n])
+    """Data and indices of all batches."""
+    n, batch = mat.n_batch, mat.shape[:mat.n_batch]
     return (jnp.broadcast_to(mat.data, (*batch, *mat.data.shape[n:])),
             jnp.broadcast_to(mat.indices, (*batch, *mat.indices.shape[n:])))
 

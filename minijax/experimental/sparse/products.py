@@ -70,10 +70,10 @@ def bcoo_multiply_sparse(lhs: BCOO, rhs: BCOO) -> BCOO:
     both = [d for d, size in enumerate(rhs.split()[1]) if size == sizes[d]]
 
     def picked(mat: BCOO) -> tuple[Array, Array]:
-        data = jnp.broadcast_to(mat.data, (*batch, *mat.data.shape[len(batch):]))
-        indices = mat.indices[..., np.array(both, int)]
-        return (masked(data, inside(mat.indices, mat.split()[1])),
-                jnp.broadcast_to(indices, (*batch, *indices.shape[-2:])))
+        data, indices = whole(mat)
+        data = jnp.broadcast_to(data, (*batch, *data.shape[len(batch):]))
+        indices = jnp.broadcast_to(indices, (*batch, *indices.shape[-2:]))
+        return masked(data, inside(indices, mat.split()[1])), indices[..., np.array(both, int)]
 
     (x, at_x), (y, at_y) = picked(lhs), picked(rhs)
     # Number the different places of both; the sum of what rhs has at each goes to lhs.

@@ -144,14 +144,11 @@ def _summed(mat: BCOO, axes: tuple[int, ...]) -> BCOO:
     n = mat.n_batch
     batch = [a for a in axes if a < n]
     if batch:  # the lists of all these batches become one
-        data, indices = whole(mat)
-        mat = mat.like(data)
         rest = [d for d in range(n) if d not in batch]
         size = math.prod(mat.shape[d] for d in batch)
         lead = [mat.shape[d] for d in rest]
         merged = []
-        for x in (jnp.broadcast_to(data, (*mat.shape[:n], *data.shape[n:])),
-                  jnp.broadcast_to(indices, (*mat.shape[:n], *indices.shape[n:]))):
+        for x in whole(mat):
             x = jnp.transpose(x, (*rest, *batch, *range(n, x.ndim)))
             merged.append(x.reshape(*lead, size * mat.nse, *x.shape[n + 1:]))
         mat = BCOO(tuple(merged), shape=[s for d, s in enumerate(mat.shape) if d not in batch])
@@ -341,16 +338,9 @@ def bcoo_concatenate(operands: Sequence[BCOO], *, dimension: int) -> BCOO:
                  lax.concatenate([i for _, i in moved], n)), shape=shape)
 
 
-def _full(mat: BCOO) -> tuple[Array, Array]:
-    """Data and indices with all batches."""
-    n = mat.n_batch
-    return tuple(jnp.broadcast_to(x, (*mat.shape[:n], *x.shape[n:]))
-                 for x in (mat.data, mat.indices))
-
-
 def _padded(mat: BCOO, nse: int) -> BCOO:
     """`mat` with all batches, and padding up to `nse` entries."""
-    data, indices = _full(mat)
+    data, indices = whole(mat)
     n, more = mat.n_batch, nse - mat.nse
     rest = np.broadcast_to(np.array(mat.split()[1], indices.dtype),
                            (*mat.shape[:n], more, mat.n_sparse))
@@ -361,7 +351,7 @@ def _padded(mat: BCOO, nse: int) -> BCOO:
 
 def _shifted(mat: BCOO, axis: int, shift: int, sizes: Sizes) -> tuple[Array, Array]:
     """Data and indices in an array of other sparse sizes, along an axis further on."""
-    data, indices = _full(mat)
+    data, indices = whole(mat)
     present = inside(indices, mat.split()[1])
     cols = [jnp.where(present, col + (shift if i == axis else 0), size).astype(indices.dtype)
             for i, (col, size) in enumerate(zip(columns(indices), sizes))]

@@ -19,6 +19,7 @@ from minijax.core import (Jaxpr, Primitive, ShapedArray, Trace, Tracer, aval_of,
 from minijax.experimental.sparse import bcoo, bcsr
 from minijax.experimental.sparse.arrays import BCOO, BCSR, Batched, is_sparse
 from minijax.experimental.sparse.coo import as_bcoo
+from minijax.experimental.sparse.places import whole
 
 __all__ = ["SparseTrace", "SparseTracer", "sparsify"]
 
@@ -169,10 +170,8 @@ def _add(x: Any, y: Any, **_: Any) -> Any:
         raise NotImplementedError(errors.describe(
             "Addition between sparse matrices with different batch/dense dimensions.",
             fix="x.update_layout(n_batch=y.n_batch, n_dense=y.n_dense)"))
-    n, batch = x.n_batch, x.shape[:x.n_batch]
-    data, indices = [[jnp.broadcast_to(a, (*batch, *a.shape[n:])) for a in pair]
-                     for pair in ((x.data, y.data), (x.indices, y.indices))]
-    return BCOO((lax.concatenate(data, n), lax.concatenate(indices, n)), shape=x.shape)
+    return BCOO([lax.concatenate(pair, x.n_batch) for pair in zip(whole(x), whole(y))],
+                shape=x.shape)
 
 
 def _sub(x: Any, y: Any, **params: Any) -> Any:

@@ -18,6 +18,7 @@ from minijax.base.util import fun_name, trace_cache, weak_cache
 from minijax.core import (DebugInfo, Jaxpr, Literal, Tracer, Var, aval_of, convert_element_type,
                           is_ref, is_valid, returned_ref, state, trace_to_jaxpr, varying_axes,
                           visible_axes)
+from minijax.passes.leaks import Watched
 
 
 class Body(NamedTuple):
@@ -54,7 +55,9 @@ def trace_body(fun: Callable, in_tree: Any, in_avals: Sequence[Any], name: str,
         result.append(about)
         return outs
 
-    jaxpr, captured = trace_to_jaxpr(flat, in_avals, DebugInfo(fun_name(fun)))
+    watched = Watched(flat)
+    jaxpr, captured = trace_to_jaxpr(watched, in_avals, DebugInfo(fun_name(fun)))
+    watched.check()
     body = Body(jaxpr, captured, result[0])
     if not any(isinstance(x, Tracer) for x in captured):
         found.append(body)
