@@ -14,7 +14,7 @@ import numpy as np
 from lowering.build import Value
 from lowering.module import Context
 from lowering.rules import rule
-from lowering.sharding import manual_region
+from lowering.sharding import constrained, manual_region
 
 INDEX = np.dtype(np.int32)
 
@@ -110,6 +110,43 @@ def _axis_index(ctx: Context, axes: Any) -> Value:
     found = ctx.op("stablehlo.dynamic_slice", (ctx.const(places, INDEX, places.shape), number),
                    (ctx.tensor((1,), INDEX),), slice_sizes=(1,))
     return ctx.reshape(found, ())
+
+
+@rule("reshard")
+def reshard(ctx: Context, x: Value, *, dst_sharding: Any, **_: Any) -> Value:
+    where = getattr(ctx.in_avals[0], "placement", None)
+    have = getattr(getattr(where, "sharding", None), "spec", None)
+    taken = set() if have is None else {*have.unreduced}.union(
+        *[entry if isinstance(entry, tuple) else (entry,) for entry in have.partitions])
+    wanted = getattr(getattr(dst_sharding, "spec", None), "unreduced", ())
+    new = tuple(a for a in wanted if a not in taken)
+    if ctx.spmd is None or ctx.manual or not new:
+        return constrained(ctx, x, dst_sharding)
+    return _one_term(ctx, x, dst_sharding, new)
+
+
+def _one_term(ctx: Context, x: Value, sharding: Any, axes: tuple) -> Value:
+    """`x`, equal along the axes, as a sum along them: one device has it, the others have zeros.
+
+    Left to the compiler, each device could keep its copy of a constant as a term.
+    """
+    mesh, spec = sharding.mesh, sharding.spec
+    source = spec.update(unreduced=spec.unreduced.difference(axes))
+    x = constrained(ctx, x, sharding.update(spec=source))
+    sizes = dict(mesh.shape_tuple)
+    shape = list(ctx.shape_of(x))
+    for i, entry in enumerate(spec.partitions):
+        for name in entry if isinstance(entry, tuple) else (entry,):
+            shape[i] //= sizes.get(name, 1)
+
+    def body(local: Value) -> list[Value]:
+        first = ctx.compare("EQ", _axis_index(ctx, axes), ctx.const(0, INDEX))
+        here = ctx.broadcast(first, ctx.shape_of(local))
+        return [ctx.select(here, local, ctx.const_like(0, local))]
+
+    result, = manual_region(ctx, mesh, [x], [ctx.tensor(tuple(shape), ctx.dtype_of(x))], [x.type],
+                            [source], [spec], mesh.axis_names, body)
+    return result
 
 
 @rule("pbroadcast")

@@ -13,6 +13,7 @@ from lowering.build import Value
 from lowering.module import INLINE_EQUATIONS, Context
 from lowering.reduction import reduce_with
 from lowering.rules import rule
+from lowering.sharding import on_terms
 
 COUNTER = "int32"
 
@@ -116,18 +117,20 @@ def scan(ctx: Context, *args: Value, jaxpr: Any, length: int, reverse: bool, num
     consts, carry = args[:num_consts], list(args[num_consts:num_consts + num_carry])
     xs, outs = args[num_consts + num_carry:], ctx.outs
     stacks = [ctx.const(0, v.aval.dtype, v.aval.shape) for v in ctx.eqn.outvars[num_carry:]]
+    elements = jaxpr.invars[num_consts + num_carry:]
     unroll = max(1, min(int(unroll), length))
     outlined = unroll > 1 and len(jaxpr.eqns) > INLINE_EQUATIONS
 
     def step(i: Value, carry: Sequence[Value], stacks: Sequence[Value]) -> tuple[list, list]:
         at = ctx.same("stablehlo.subtract", ctx.const(length - 1, COUNTER), i) if reverse else i
-        operands = (*consts, *carry, *(_row(ctx, x, at) for x in xs))
+        operands = (*consts, *carry, *(_row(ctx, x, at, v.aval) for x, v in zip(xs, elements)))
         if outlined:
             results = ctx.outline(jaxpr, operands, "scan_body")
         else:
             results = ctx.call(jaxpr, operands, "while/body/")
         rows = results[num_carry:]
-        return results[:num_carry], [_put(ctx, s, y, at) for s, y in zip(stacks, rows)]
+        return results[:num_carry], [_put(ctx, s, y, at, v.aval) for s, y, v in
+                                     zip(stacks, rows, jaxpr.outvars[num_carry:])]
 
     def body(i: Value, *state: Value) -> list[Value]:
         carry, stacks = state[:num_carry], state[num_carry:]
@@ -160,17 +163,22 @@ def _starts(ctx: Context, at: Value, rank: int) -> list[Value]:
     return [at] + [ctx.const(0, COUNTER)] * (rank - 1)
 
 
-def _row(ctx: Context, x: Value, at: Value) -> Value:
-    """`x[at]` along the leading axis."""
-    shape, dtype = ctx.shape_of(x), ctx.dtype_of(x)
-    sizes = (1, *shape[1:])
-    row = ctx.op("stablehlo.dynamic_slice", (x, *_starts(ctx, at, len(shape))),
-                 (ctx.tensor(sizes, dtype),), slice_sizes=sizes)
-    return ctx.reshape(row, shape[1:])
+def _row(ctx: Context, x: Value, at: Value, aval: Any) -> Value:
+    """`x[at]` along the leading axis, of the given type."""
+    def row(x: Value, at: Value) -> Value:
+        shape, dtype = ctx.shape_of(x), ctx.dtype_of(x)
+        sizes = (1, *shape[1:])
+        found = ctx.op("stablehlo.dynamic_slice", (x, *_starts(ctx, at, len(shape))),
+                       (ctx.tensor(sizes, dtype),), slice_sizes=sizes)
+        return ctx.reshape(found, shape[1:])
+    return on_terms(ctx, aval, row, (x,), at, ctx.tensor(ctx.shape_of(x)[1:], ctx.dtype_of(x)))
 
 
-def _put(ctx: Context, stack: Value, row: Value, at: Value) -> Value:
-    """`stack` with `stack[at] = row`."""
-    shape = ctx.shape_of(stack)
-    row = ctx.reshape(row, (1, *shape[1:]))
-    return ctx.same("stablehlo.dynamic_update_slice", stack, row, *_starts(ctx, at, len(shape)))
+def _put(ctx: Context, stack: Value, row: Value, at: Value, aval: Any) -> Value:
+    """`stack` with `stack[at] = row`, which is of the given type."""
+    def put(stack: Value, row: Value, at: Value) -> Value:
+        shape = ctx.shape_of(stack)
+        row = ctx.reshape(row, (1, *shape[1:]))
+        return ctx.same("stablehlo.dynamic_update_slice", stack, row,
+                        *_starts(ctx, at, len(shape)))
+    return on_terms(ctx, aval, put, (stack, row), at, stack.type)

@@ -8,6 +8,7 @@ from typing import Any
 from lowering.build import Value
 from lowering.module import Context
 from lowering.rules import rule
+from lowering.sharding import as_terms
 
 
 @rule("iota")
@@ -60,7 +61,8 @@ def split(ctx: Context, x: Value, *, sizes: tuple[int, ...], axis: int) -> list[
 @rule("stack")
 def stack(ctx: Context, *xs: Value, axis: int) -> Value:
     shape = ctx.in_avals[0].shape
-    rows = [ctx.reshape(x, (*shape[:axis], 1, *shape[axis:])) for x in xs]
+    rows = [as_terms(ctx, ctx.reshape(x, (*shape[:axis], 1, *shape[axis:])), ctx.out_avals[0])
+            for x in xs]
     return ctx.concatenate(rows, axis)
 
 
@@ -71,7 +73,8 @@ def unstack(ctx: Context, x: Value, *, axis: int) -> list[Value]:
     for i in range(shape[axis]):
         low, high = [0] * len(shape), list(shape)
         low[axis], high[axis] = i, i + 1
-        parts.append(ctx.reshape(ctx.slice(x, low, high), shape[:axis] + shape[axis + 1:]))
+        part = as_terms(ctx, ctx.slice(x, low, high), ctx.in_avals[0])
+        parts.append(ctx.reshape(part, shape[:axis] + shape[axis + 1:]))
     return parts
 
 

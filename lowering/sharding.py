@@ -20,17 +20,56 @@ def sharding_constraint(ctx: Context, x: Value, *, sharding: Any, unconstrained_
     return constrained(ctx, x, sharding, unconstrained_dims)
 
 
-@rule("reshard")
-def reshard(ctx: Context, x: Value, *, dst_sharding: Any, **_: Any) -> Value:
-    return constrained(ctx, x, dst_sharding)
-
-
 def constrained(ctx: Context, x: Value, sharding: Any, free: Sequence[int] = ()) -> Value:
     """`x` with the demand that it be split as `sharding` says, but for the dimensions `free`."""
     if ctx.spmd is None:
         return x
     text = ctx.spmd.text(sharding, len(ctx.shape_of(x)), free)
     return x if text is None else ctx.same("sdy.sharding_constraint", x, sharding=text)
+
+
+def as_terms(ctx: Context, x: Value, aval: Any) -> Value:
+    """`x`, made on the way to or from a value of this type: a sum of terms where that is one.
+
+    `x` may have one more axis in front. Between two operations that say so, the compiler would
+    sum, and then take the sum for a term.
+    """
+    sharding = getattr(getattr(aval, "placement", None), "sharding", None)
+    if sharding is None or not sharding.spec.unreduced:
+        return x
+    front = (None,) * (len(ctx.shape_of(x)) - len(aval.shape))
+    spec = sharding.spec.update((*front, *sharding.spec.partitions))
+    return constrained(ctx, x, sharding.update(spec=spec))
+
+
+def on_terms(ctx: Context, aval: Any, fun: Callable[..., Value], terms: Sequence[Value],
+             index: Value, out: Type) -> Value:
+    """`fun(*terms, index)`, of the type `out`, run by each device on its terms of sums.
+
+    For operations that the compiler would run on sums. `aval` is the type of the terms, which may
+    have one more axis in front; the index is equal everywhere.
+    """
+    sharding = getattr(getattr(aval, "placement", None), "sharding", None)
+    if ctx.spmd is None or ctx.manual or sharding is None or not sharding.spec.unreduced:
+        return fun(*terms, index)
+    sizes = dict(sharding.mesh.shape_tuple)
+
+    def spec(kind: Type) -> Any:
+        front = (None,) * (_rank(kind) - len(aval.shape))
+        return sharding.spec.update((*front, *sharding.spec.partitions))
+
+    def local(x: Value) -> Type:
+        shape = list(ctx.shape_of(x))
+        for i, entry in enumerate(spec(x.type).partitions):
+            for name in entry if isinstance(entry, tuple) else (entry,):
+                shape[i] //= sizes.get(name, 1)
+        return ctx.tensor(tuple(shape), ctx.dtype_of(x))
+
+    result, = manual_region(
+        ctx, sharding.mesh, [*terms, index], [*map(local, terms), index.type], [out],
+        [*[spec(x.type) for x in terms], ()], [spec(out)], sharding.mesh.axis_names,
+        lambda *xs: [fun(*xs)])
+    return result
 
 
 @rule("shard_map")

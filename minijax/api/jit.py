@@ -17,7 +17,7 @@ from typing import Any
 
 from minijax.api.misc import ShapeDtypeStruct
 from minijax.base import errors, jaxlib, source
-from minijax.core import UNSPECIFIED, ShapedArray
+from minijax.core import UNSPECIFIED, ShapedArray, sharding_of
 from minijax.runtime import arguments, call, stages
 from minijax.runtime.call import Options
 
@@ -151,6 +151,8 @@ copyreg.pickle(jaxlib.PjitFunction, _reduce)
 
 
 def _struct_of(aval: ShapedArray, sharding: Any) -> ShapeDtypeStruct:
+    if sharding is None:
+        sharding = sharding_of(aval)
     return ShapeDtypeStruct(aval.shape, aval.dtype, sharding=sharding, weak_type=aval.weak_type,
                             manual_axis_type=aval.mat if any(aval.mat) else None)
 

@@ -16,6 +16,7 @@ from minijax.api.flatten import boundary, check_callable, wraps
 from minijax.base import dtypes, errors, jaxlib
 from minijax.runtime import arguments, backend, stages
 from minijax.runtime.call import Options, weakly_keyable
+from minijax.sharding.layout import Format, Layout
 from minijax.sharding.named import typed
 
 __all__ = ["ShapeDtypeStruct", "ensure_compile_time_eval", "eval_shape", "make_jaxpr",
@@ -32,6 +33,10 @@ class ShapeDtypeStruct:
         if dtype is None:
             raise ValueError(errors.describe("ShapeDtypeStruct: dtype must be specified.",
                                              fix="jax.ShapeDtypeStruct((3,), 'float32')"))
+        if isinstance(sharding, Format) and sharding.layout is Layout.AUTO:
+            raise TypeError(errors.describe(
+                "`Layout.AUTO` cannot be used in place of a device-local layout in a "
+                f"`ShapeDtypeStruct`. Got {sharding}", fix="the layout of a compiled function"))
         self.shape = tuple(shape)
         self.dtype = dtype if isinstance(dtype, dtypes.ExtendedDType) else np.dtype(dtype)
         self.sharding = sharding

@@ -115,7 +115,8 @@ class PrivateModule(ModuleType):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{_PACKAGE}.{name}", __doc__)
-        vars(self).update(__path__=[], _own=name, _names=NAMES.get(name, {}), **vars(jaxlib.standin(f"jax._src.{name}")))
+        vars(self).update(__path__=[], _own=name, _names=NAMES.get(name, {}),
+                          **vars(jaxlib.standin(f"jax._src.{name}")))
 
     def _home(self, name: str) -> tuple[object, str]:
         public = None if name.startswith("_") else PUBLIC.get(self._own)

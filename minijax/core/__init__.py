@@ -1,7 +1,6 @@
 """The tracing core: types, programs, traces, and the transformations of programs.
 
-It knows no operation but the six that transformations themselves need (structural.py), and
-nothing of devices: `EvalTrace.run` and `jit_p.impl` are set by the runtime.
+It knows no operation but the six that transformations themselves need (structural.py).
 """
 
 from importlib import import_module
@@ -24,21 +23,21 @@ from minijax.core.jit import UNSPECIFIED, inline_jaxpr, jit_p, jit_params, merge
 from minijax.core.jvp import JVPTrace, JVPTracer, jvp, jvp_jaxpr
 from minijax.core.linearize import (LinearTrace, Linearized, forward_residuals, linearize,
                                     linearize_jaxpr)
-from minijax.core.placement import (ManualAxisType, MixedAxes, Placement, ShardingTypeError, Where,
-                                    bare, cotangent_aval, dual, manual_type, over_batch,
-                                    placement, resplit, sharding_of, varying_axes, with_manual, with_sharding,
-                                    with_varying)
+from minijax.core.placement import (ManualAxisType, MixedAxes, Placement, ShardingTypeError,
+                                    Where, bare, cotangent_aval, dual, manual_type, over_batch,
+                                    placement, resplit, sharding_of, varying_axes, with_manual,
+                                    with_sharding, with_varying)
 from minijax.core.primitive import Primitive, infer, missing_rule
 from minijax.core.reach import cut, reach_call, reached_outputs
 from minijax.core.refs import AbstractRef, Ref, RefEffect, is_ref, returned_ref, uses_refs
 from minijax.core.stage import JaxprTrace, JaxprTracer, close, trace_closed, trace_to_jaxpr
 from minijax.core.structural import (add_any_p, add_tangents, align, broadcast_in_dim,
-                                     broadcast_in_dim_p, convert_element_type,
-                                     conform, convert_element_type_p, each_operand, front_axis,
+                                     broadcast_in_dim_p, convert_element_type, conform,
+                                     convert_element_type_p, each_operand, front_axis,
                                      instantiate, instantiate_cotangent, linear, materialize,
-                                     move_axis, nondifferentiable, pointwise, reduce_axes, reduce_sum,
-                                     reduce_sum_p, reshape, reshape_p, transpose, transpose_p,
-                                     zeros)
+                                     move_axis, nondifferentiable, pointwise, reduce_axes,
+                                     reduce_sum, reduce_sum_p, reshape, reshape_p, transpose,
+                                     transpose_p, zeros)
 from minijax.core.trace import (AxisTrace, EvalTrace, Trace, Tracer, ancestors, aval_of,
                                 check_escaped, entered, eval_trace, is_concrete, is_tracer,
                                 staging_flag, state, to_concrete, visible_axes)

@@ -54,9 +54,7 @@ class Primitive:
     """
 
     call_primitive = map_primitive = False  # libraries ask; see extend/core.py
-
     exact_params = False  # the type of the result may differ for 0, 0.0 and False; a user's may
-
     pointwise = False  # element i of the result depends on element i of each operand
 
     def __init__(self, name: str, *, shape: Callable | None = None,
@@ -65,16 +63,18 @@ class Primitive:
                  **rules: Any):
         self.name = name
         self.shape = shape
-        self.multiple_results = multiple_results
+        self.multiple_results = multiple_results or getattr(self, "multiple_results", False)
         self.effectful = effectful
         self.axes = axes
         unknown = set(rules) - set(_RULES)
         if unknown:
             raise TypeError(f"primitive {name}: unknown rules {sorted(unknown)}")
         for rule in _RULES:
-            value = rules.get(rule)
+            value = rules.get(rule, getattr(self, "impl", None) if rule == "impl" else None)
             setattr(self, rule, value.make(self) if type(value) is Deferred else value)
         self._types: dict[tuple, tuple] = {}
+        if type(self).abstract_eval is not Primitive.abstract_eval:  # a method of a subclass
+            self.def_effectful_abstract_eval(self.abstract_eval)
         declared.add(self)
 
     def bind(self, *args: Any, **params: Any) -> Any:

@@ -61,8 +61,7 @@ class JaxprTrace(Trace):
         self.inputs: list[JaxprTracer] = []  # in the order of `debug.arg_names`, for messages
 
     def value_of(self, x: JaxprTracer) -> Any:
-        """The value of a variable if that is known while tracing, else None."""
-        return None
+        return None  # a subclass may know the value of a variable
 
     def new_input(self, aval: Any) -> JaxprTracer:
         return JaxprTracer(self, aval, Var(aval))

@@ -276,7 +276,9 @@ def _reshape_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *, new_si
 
 reshape_p = Primitive(
     "reshape", shape=_reshape_shape, jvp=linear, vmap=_reshape_vmap,
-    transpose=lambda ct, x, **_: reshape(ct, x.aval.shape))
+    transpose=lambda ct, x, **_: reshape_p.bind(
+        ct, new_sizes=x.aval.shape, dimensions=None,
+        sharding=x.aval.placement and cotangent_aval(x.aval).placement.sharding))
 
 
 def reshape(x: Any, shape: tuple[int, ...]) -> Any:

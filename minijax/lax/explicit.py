@@ -18,15 +18,16 @@ from minijax.base.jaxlib import NamedSharding
 from minijax.core import (Primitive, ShapedArray, ShardingTypeError, Where, add_any_p, aval_of,
                           broadcast_in_dim_p, convert_element_type_p, dual, linear, manual_type,
                           reduce_sum_p, reshape_p, sharding_of, transpose_p)
-from minijax.lax import cumulative, logic, reduction, shapes, slicing
+from minijax.lax import cumulative, logic, reduction, shapes, slicing, sorting, window
 from minijax.lax.casts import manual_casts
+from minijax.lax.conv import conv_general_dilated_p
 from minijax.lax.dot import dot_general_p
-from minijax.lax.placement import sharding_constraint_p
+from minijax.lax.placement import sharding_constraint_p, with_sharding_constraint
 from minijax.lax.placing import sums_of
 from minijax.lax.ragged import ragged_dot_general_p
 from minijax.sharding import AxisType, PartitionSpec
 from minijax.sharding.context import get_abstract_mesh, named, use_abstract_mesh
-from minijax.sharding.named import make, typed
+from minijax.sharding.named import make, padded, typed
 from minijax.sharding.spec import axes_of
 
 __all__ = ["auto_axes", "explicit_axes", "reshard"]
@@ -59,12 +60,11 @@ def _split(name: str, rule: Callable) -> Callable:
         if not any(map(sharding_of, avals)):
             return [None] * len(outs)
         unreduced, reduced = sums_of(name, avals)
-        found = rule(avals, outs, **params)
-        if found is None and (unreduced or reduced):
-            found = _with(avals, [None] * outs[0].ndim)
-        if found is not None:
-            found = found.update(spec=found.spec.update(unreduced=unreduced, reduced=reduced))
-        return [found] * len(outs)
+        found = [rule(avals, [out], **params) for out in outs]
+        if unreduced or reduced:
+            found = [s or _with(avals, [None] * out.ndim) for s, out in zip(found, outs)]
+        return [s and s.update(spec=s.spec.update(unreduced=unreduced, reduced=reduced))
+                for s in found]
     return split
 
 
@@ -127,8 +127,66 @@ def _first_operand(avals: Sequence[Any], outs: Sequence[Any], **_: Any) -> Any:
 
 
 def _concatenate(avals: Sequence[Any], outs: Sequence[Any], *, dimension: int) -> Any:
-    entries = {_entries(a) for a in avals}
-    return _divided(avals, entries.pop(), outs[0].shape) if len(entries) == 1 else None
+    entries: list = [None] * outs[0].ndim
+    for aval in avals:
+        for i, entry in enumerate(_entries(aval)):
+            if entry is not None and entries[i] not in (None, entry):
+                raise ShardingTypeError(errors.describe(
+                    "All operands should have the same sharding. Got shardings "
+                    + ", ".join(str(a.sharding.spec) for a in avals),
+                    fix="jax.reshard(x, sharding) the operands"))
+            entries[i] = entry or entries[i]
+    return _divided(avals, entries, outs[0].shape)
+
+
+def _whole_along(name: str, entries: Sequence[Any], axis: int, text: str) -> None:
+    if entries[axis] is not None:
+        raise ShardingTypeError(errors.describe(
+            f"{text}. Got {tuple(entries)} and axis {axis} in {name}",
+            fix="jax.reshard(x, sharding) first"))
+
+
+def _cumulate(avals: Sequence[Any], outs: Sequence[Any], *, axis: int, **_: Any) -> Any:
+    _whole_along("cumulative operation", _entries(avals[0]), axis,
+                 "Input should be unsharded over the axis being reduced")
+    return sharding_of(avals[0])
+
+
+def _sort(avals: Sequence[Any], outs: Sequence[Any], *, dimension: int, **_: Any) -> Any:
+    found = next(a for a in avals if sharding_of(a) is not None)
+    _whole_along("sort", _entries(found), dimension,
+                 "Arguments to sort must be unsharded along the sorting dimension")
+    return sharding_of(found)
+
+
+def _stack(avals: Sequence[Any], outs: Sequence[Any], *, axis: int) -> Any:
+    entries = _entries(next(a for a in avals if sharding_of(a) is not None))
+    return _with(avals, (*entries[:axis], None, *entries[axis:]))
+
+
+def _unstack(avals: Sequence[Any], outs: Sequence[Any], *, axis: int) -> Any:
+    entries = _entries(avals[0])
+    return _with(avals, entries[:axis] + entries[axis + 1:])
+
+
+def _top_k(avals: Sequence[Any], outs: Sequence[Any], **_: Any) -> Any:
+    return _with(avals, _entries(avals[0]))
+
+
+def _conv(avals: Sequence[Any], outs: Sequence[Any], *, dimension_numbers: Any, **_: Any) -> Any:
+    lhs, rhs = _entries(avals[0]), _entries(avals[1])
+    batch, feature, *spatial = dimension_numbers.lhs_spec
+    if lhs[feature] is not None:
+        raise ShardingTypeError(errors.describe(
+            "Please specify the output sharding via `out_sharding` parameter of "
+            f"`conv_general_dilated`: the features are split over {lhs[feature]}",
+            fix="jax.reshard(lhs, sharding) first"))
+    entries: list = [None] * outs[0].ndim
+    out_batch, out_feature, *out_spatial = dimension_numbers.out_spec
+    entries[out_batch], entries[out_feature] = lhs[batch], rhs[dimension_numbers.rhs_spec[0]]
+    for i, j in zip(spatial, out_spatial):
+        entries[j] = lhs[i]
+    return _divided(avals, entries, outs[0].shape)
 
 
 def _reshape(avals: Sequence[Any], outs: Sequence[Any], *, new_sizes: tuple, dimensions: Any = None,
@@ -142,7 +200,7 @@ def _reshape(avals: Sequence[Any], outs: Sequence[Any], *, new_sizes: tuple, dim
         for i in ins:
             if entries[i]:
                 if not whole:
-                    return None
+                    raise _ambiguous_reshape(avals[0], new_sizes)
                 axes += entries[i]
             whole = whole and old[i] == math.prod(sizes[a] for a in entries[i])
         for j in news:
@@ -153,8 +211,15 @@ def _reshape(avals: Sequence[Any], outs: Sequence[Any], *, new_sizes: tuple, dim
             if math.prod(sizes[a] for a in taken) != new_sizes[j]:
                 break
         if axes:
-            return None
+            raise _ambiguous_reshape(avals[0], new_sizes)
     return _with(avals, result)
+
+
+def _ambiguous_reshape(aval: Any, new_sizes: tuple) -> ShardingTypeError:
+    return ShardingTypeError(errors.describe(
+        "This reshape is not supported. Please specify the sharding of the output via the "
+        f"`sharding` argument of jax.lax.reshape. Got operand {aval} and new sizes {new_sizes}",
+        fix="jnp.reshape(x, shape, out_sharding=P(...))"))
 
 
 def _factor_groups(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list, list]]:
@@ -186,6 +251,14 @@ def _dot_general(avals: Sequence[Any], outs: Sequence[Any], *, dimension_numbers
                  **_: Any) -> Any:
     (lhs_sum, rhs_sum), (lhs_batch, rhs_batch) = dimension_numbers
     lhs, rhs = _entries(avals[0]), _entries(avals[1])
+    for what, pairs in (("lhs batch dimensions and rhs batch dimensions to have the consistent",
+                         (lhs_batch, rhs_batch)),
+                        ("contracting dimensions to have consistent", (lhs_sum, rhs_sum))):
+        specs = tuple(lhs[i] for i in pairs[0]), tuple(rhs[i] for i in pairs[1])
+        if any(a != b for a, b in zip(*specs) if a is not None and b is not None):
+            raise ShardingTypeError(errors.describe(
+                f"dot_general requires {what} sharding, got {specs[0]} and {specs[1]}.",
+                fix="jax.reshard(x, sharding) one operand"))
     summed = tuple(lhs[i] for i in lhs_sum), tuple(rhs[i] for i in rhs_sum)
     if any(a is not None and b is not None for a, b in zip(*summed)):
         raise ShardingTypeError(errors.describe(
@@ -214,11 +287,15 @@ def _attach() -> None:
         _transpose: [transpose_p], _broadcast: [broadcast_in_dim_p], _squeeze: [shapes.squeeze_p],
         _reshape: [reshape_p], _dot_general: [dot_general_p],
         _concatenate: [shapes.concatenate_p],
-        _kept_dims: [slicing.slice_p, slicing.dynamic_slice_p, shapes.pad_p],
+        _kept_dims: [shapes.split_p, slicing.slice_p, slicing.dynamic_slice_p, shapes.pad_p,
+                     window.reduce_window_sum_p, window.reduce_window_max_p,
+                     window.reduce_window_min_p],
+        _cumulate: [cumulative.cumsum_p, cumulative.cumprod_p, cumulative.cummax_p,
+                    cumulative.cummin_p, cumulative.cumlogsumexp_p],
+        _stack: [shapes.stack_p], _unstack: [shapes.unstack_p], _sort: [sorting.sort_p],
+        _top_k: [sorting.top_k_p], _conv: [conv_general_dilated_p],
         _first_operand: [
-            add_any_p, convert_element_type_p, shapes.rev_p, cumulative.cumsum_p,
-            cumulative.cumprod_p, cumulative.cummax_p, cumulative.cummin_p,
-            slicing.dynamic_update_slice_p],
+            add_any_p, convert_element_type_p, shapes.rev_p, slicing.dynamic_update_slice_p],
         _reduce: [
             reduce_sum_p, reduction.reduce_max_p, reduction.reduce_min_p, reduction.reduce_prod_p,
             reduction.reduce_and_p, reduction.reduce_or_p, reduction.argmax_p,
@@ -269,6 +346,40 @@ def reshard(xs: Any, out_shardings: Any) -> Any:
     given = tree.broadcast_prefix(out_shardings, xs, is_leaf=lambda s: s is None)
     return treedef.unflatten([
         x if s is None else _reshard(x, s) for x, s in zip(leaves, given, strict=True)])
+
+
+def split_as(x: Any, out_sharding: Any, what: str) -> Any:
+    """A result split as `out_sharding` asks: by its type over explicit axes, else as a demand."""
+    sharding = named(out_sharding, what)
+    if isinstance(sharding, NamedSharding) and not sharding.mesh.empty:
+        if sharding.mesh.explicit_axes:
+            return _reshard(x, padded(sharding, aval_of(x).ndim))
+        return with_sharding_constraint(x, sharding)
+    return x
+
+
+def whole(x: Any) -> Any:
+    """`x` with all of it on each device, where its type says that it is split."""
+    sharding = sharding_of(aval_of(x))
+    if sharding is None or not any(sharding.spec.partitions):
+        return x
+    return reshard_p.bind(x, dst_sharding=_with([aval_of(x)], [None] * aval_of(x).ndim))
+
+
+def check_same_sums(x: Any, out_sharding: Any, what: str) -> None:
+    """ValueError if the sharding asked for would sum terms, or count a value as reduced."""
+    asked = getattr(out_sharding, "spec", out_sharding)
+    own = getattr(sharding_of(aval_of(x)), "spec", PartitionSpec())
+    for kind in ("unreduced", "reduced"):
+        has, wants = getattr(own, kind), getattr(asked, kind, frozenset())
+        if has and has != wants:
+            raise ValueError(errors.describe(
+                f"out_sharding passed to {what} must be {kind} over the same mesh axes as operand, "
+                f"{set(has)}, but it is {asked}", fix="jax.reshard(x, sharding) first"))
+        if wants and not has:
+            raise ValueError(errors.describe(
+                f"out_sharding passed to {what} cannot contain {kind} axes, but it is {asked}",
+                fix="jax.reshard(result, sharding)"))
 
 
 def _reshard(x: Any, given: Any) -> Any:
@@ -330,14 +441,15 @@ def auto_axes(f: Callable | None = None, /, *, axes: Any = None, out_sharding: A
         return lambda f: auto_axes(f, axes=axes, out_sharding=out_sharding)
 
     def run(*args: Any, **kwargs: Any) -> Any:
+        asked = kwargs.pop("out_sharding", None) if out_sharding is None else out_sharding
         mesh = _retyped(args, kwargs, axes, AxisType.Auto)
-        if out_sharding is None:
+        if asked is None:
             raise TypeError(errors.describe("Missing required keyword argument: 'out_sharding'",
                                             fix="auto_axes(f, out_sharding=P('x'))"))
         given = tree.map(lambda x: _mesh_cast(x, mesh), (args, kwargs))
         with use_abstract_mesh(mesh):
             out = f(*given[0], **given[1])
-        return reshard(out, out_sharding)
+        return reshard(out, asked)
     return run
 
 
@@ -349,13 +461,14 @@ def explicit_axes(f: Callable | None = None, /, *, axes: Any = None,
 
     def run(*args: Any, **kwargs: Any) -> Any:
         outer = get_abstract_mesh()
+        asked = kwargs.pop("in_sharding", None) if in_sharding is None else in_sharding
         mesh = _retyped(args, kwargs, axes, AxisType.Explicit)
-        if in_sharding is None:
+        if asked is None:
             raise TypeError(errors.describe("Missing required keyword argument: 'in_sharding'",
                                             fix="explicit_axes(f, in_sharding=P('x'))"))
         with use_abstract_mesh(mesh):
-            given = reshard(args, in_sharding if isinstance(in_sharding, (tuple, list))
-                            else (in_sharding,) * len(args))
+            given = reshard(args, asked if isinstance(asked, (tuple, list))
+                            else (asked,) * len(args))
             out = f(*given, **kwargs)
         return tree.map(lambda x: _mesh_cast(x, outer), out)
     return run

@@ -60,8 +60,9 @@ def _fft_type(value: FftType | str) -> FftType:
         return FftType[value.upper()]
     if isinstance(value, FftType):
         return value
-    raise (ValueError if isinstance(value, str) else TypeError)(errors.describe(f"Unknown FFT type '{value}'",
-                                     fix="one of 'fft', 'ifft', 'rfft', 'irfft'"))
+    kind, what = (ValueError, "type") if isinstance(value, str) else (TypeError, "type value")
+    raise kind(errors.describe(f"Unknown FFT {what} '{value}'",
+                               fix="one of 'fft', 'ifft', 'rfft', 'irfft'"))
 
 
 def _fft_shape(x: ShapedArray, *, fft_type: FftType, fft_lengths: tuple) -> ShapedArray:
@@ -70,7 +71,11 @@ def _fft_shape(x: ShapedArray, *, fft_type: FftType, fft_lengths: tuple) -> Shap
     half = (*fft_lengths[:-1], last // 2 + 1)
     wanted = half if fft_type == FftType.IRFFT else fft_lengths
     fail = None
-    if x.ndim < n:
+    if fft_type == FftType.RFFT and x.dtype not in (np.float32, np.float64):
+        fail = f"RFFT input must be float32 or float64, got {x.dtype.name}"
+    elif fft_type != FftType.RFFT and not dtypes.issubdtype(x.dtype, np.complexfloating):
+        fail = f"{fft_type.name} input must be complex, got {x.dtype.name}"
+    elif x.ndim < n:
         fail = (f"FFT input shape {x.shape} must have at least as many input dimensions as "
                 f"fft_lengths {fft_lengths}.")
     elif x.shape[x.ndim - n:] != wanted:
@@ -79,10 +84,6 @@ def _fft_shape(x: ShapedArray, *, fft_type: FftType, fft_lengths: tuple) -> Shap
             what = f"all except the last fft_length, got {fft_lengths=}"
         name = fft_type.name.replace("IFFT", "FFT")
         fail = f"{name} input shape {x.shape} minor dimensions must be equal to {what}"
-    elif fft_type == FftType.RFFT and x.dtype not in (np.float32, np.float64):
-        fail = f"RFFT input must be float32 or float64, got {x.dtype.name}"
-    elif fft_type != FftType.RFFT and not dtypes.issubdtype(x.dtype, np.complexfloating):
-        fail = f"{fft_type.name} input must be complex, got {x.dtype.name}"
     if fail:
         raise ValueError(errors.describe(fail, fix="pad or cut the axes to the lengths first"))
     outer = x.shape[:x.ndim - n]

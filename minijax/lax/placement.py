@@ -15,6 +15,7 @@ from minijax.sharding import PartitionSpec
 from minijax.sharding.context import NO_MESH, get_abstract_mesh, named
 from minijax.sharding.layout import Format
 from minijax.sharding.named import typed
+from minijax.sharding.single import SingleDeviceSharding
 from minijax.sharding.spec import axes_of
 
 __all__ = ["with_sharding_constraint"]
@@ -43,6 +44,12 @@ def like(x: Any, other: Any) -> Any:
         return x
     return sharding_constraint_p.bind(x, sharding=sharding, layout=None, context_mesh=NO_MESH,
                                       unconstrained_dims=frozenset())
+
+
+def committed_device(x: Any) -> Any:
+    """The sharding of an array that was committed to one device, outside of traces; else None."""
+    sharding = None if state.trace.staging or is_tracer(x) else getattr(x, "_sharding", None)
+    return sharding if isinstance(sharding, SingleDeviceSharding) and x._committed else None
 
 
 def _constrain(x: Any, given: Any) -> Any:

@@ -111,10 +111,10 @@ def _sums(name: str, kinds: Sequence[_Kind], reduced_too: Callable) -> tuple[fro
 
 _LINEAR = frozenset((
     "add", "add_any", "all_gather", "all_to_all", "broadcast_in_dim", "concatenate",
-    "convert_element_type", "copy", "copy_p", "cumsum", "device_put", "dynamic_slice",
+    "convert_element_type", "copy", "copy_p", "device_put", "dynamic_slice",
     "dynamic_update_slice", "fft", "gather", "imag", "mesh_cast", "neg", "optimization_barrier",
     "pad", "ppermute", "real", "reduce_sum", "reshape", "reshard", "rev", "scatter-add",
-    "select_n", "sharding_constraint", "slice", "split", "squeeze", "stack", "sub", "tile",
+    "select_n", "sharding_constraint", "slice", "split", "squeeze", "stack", "sub",
     "transpose", "unstack"))
 _FIRST = frozenset(("dynamic_slice", "gather", "pad", "scatter-add", "scatter"))
 

@@ -21,9 +21,9 @@ from minijax.base import dims, dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axis
 from minijax.core import (Primitive, ShapedArray, Tracer, aval_of, broadcast_in_dim_p,
-                          convert_element_type_p, get_aval, instantiate, is_linear, is_valid,
-                          linear, materialize, nondifferentiable, reduce_sum, reshape_p, structural,
-                          transpose_p, zeros)
+                          convert_element_type_p, get_aval, instantiate_cotangent, is_linear,
+                          is_valid, linear, materialize, nondifferentiable, reduce_sum, reshape_p,
+                          structural, transpose_p, zeros)
 from minijax.lax import elementwise, placement
 from minijax.lax.identity import stage
 from minijax.lax.logic import select_n
@@ -190,7 +190,11 @@ def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
 
 def shape_as_value(shape: Sequence[int]) -> Array:
     """The sizes in `shape` as a vector of integers."""
-    return stage(np.array(shape, np.int32))
+    if dims.constant(*shape):
+        return stage(np.array(shape, np.int32))
+    sizes = [np.int32(n) if dims.constant(n) else n.__jax_array__() for n in shape]
+    sizes = [structural.convert_element_type(n, np.dtype(np.int32)) for n in sizes]
+    return concatenate([reshape(n, (1,)) for n in sizes], 0)
 
 
 # --- One array, another shape ------------------------------------------------------------------
@@ -418,7 +422,7 @@ def _split_shape(x: ShapedArray, *, sizes: tuple, axis: int) -> list:
 
 
 def _split_transpose(cts: Sequence[Any], x: Any, *, sizes: tuple, axis: int) -> Any:
-    return concatenate([instantiate(ct) for ct in cts], axis)
+    return concatenate([instantiate_cotangent(ct) for ct in cts], axis)
 
 
 # The mapped axis is called `mapped` where a parameter of the primitive is called `axis`.
@@ -476,7 +480,7 @@ def _unstack_shape(x: ShapedArray, *, axis: int) -> list:
 
 
 def _unstack_transpose(cts: Sequence[Any], x: Any, *, axis: int) -> Any:
-    return stack([instantiate(ct) for ct in cts], axis)
+    return stack([instantiate_cotangent(ct) for ct in cts], axis)
 
 
 def _unstack_vmap(mapped: Any, args: Sequence[Any], dims: Sequence[int], *, axis: int) -> tuple:
@@ -622,8 +626,9 @@ def full_like(x: Any, fill_value: ArrayLike, dtype: Any = None, shape: Shape | N
     shape = aval.shape if shape is None else shape
     if isinstance(dtype, dtypes.ExtendedDType):
         return dtype.full(tuple(shape), fill_value)
-    out = full(shape, _converted(fill_value, dtype, weak), sharding=sharding)
-    if sharding is None and tuple(shape) == aval.shape and is_valid(x):
+    device = placement.committed_device(x) if sharding is None else sharding
+    out = full(shape, _converted(fill_value, dtype, weak), sharding=device)
+    if device is None and tuple(shape) == aval.shape and is_valid(x):
         return placement.like(out, x)
     return out
 

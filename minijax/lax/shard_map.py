@@ -278,6 +278,11 @@ def _transposed(jaxpr: Jaxpr, linear: tuple, ct_nonzero: tuple, frame: _Frame, i
 _transposed = trace_cache(_transposed)
 
 
+def _whole_spec(spec: PartitionSpec, ndim: int) -> PartitionSpec:
+    """The spec with an entry for each dimension."""
+    return spec.update((*spec.partitions, *[None] * (ndim - len(spec.partitions))))
+
+
 def _transpose(cts: Sequence[Any], *args: Any, jaxpr: Jaxpr, in_specs: tuple, out_specs: tuple,
                **params: Any) -> list:
     linear = tuple(type(x) is Linear for x in args)
@@ -289,7 +294,8 @@ def _transpose(cts: Sequence[Any], *args: Any, jaxpr: Jaxpr, in_specs: tuple, ou
     results = iter(frame.bind(
         [*_picked(args, known), *_picked(cts, nonzero)], inner,
         [*_picked(in_specs, known), *map(dual, _picked(out_specs, nonzero))],
-        map(dual, _picked(_picked(in_specs, linear), out_nonzero))))
+        _picked([_whole_spec(dual(spec), x.aval.ndim) for spec, x, lin in
+                 zip(in_specs, args, linear) if lin], out_nonzero)))
     flags = iter(out_nonzero)
     return [(next(results) if next(flags) else Zero(x.aval)) if lin else None
             for x, lin in zip(args, linear)]

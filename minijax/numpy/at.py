@@ -22,6 +22,7 @@ from minijax.base import config, dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.core import (AbstractRef, Tracer, eval_trace, get_aval, is_concrete, refs, state,
                           structural)
+from minijax.lax.explicit import split_as
 from minijax.numpy import indexing, promotion, ufuncs
 from minijax.runtime.call import fused
 
@@ -68,21 +69,14 @@ def _updater(op: str, doc: str) -> Callable[..., Any]:
     def update(self: "_IndexUpdateRef", values: Any, *, indices_are_sorted: bool = False,
                unique_indices: bool = False, mode: Any = None, out_sharding: Any = None,
                wrap_negative_indices: bool = True) -> Any:
-        if out_sharding is not None:
-            _no_sharding(op)
-        return _update(self.array, self.index, values, op, indices_are_sorted, unique_indices,
-                       mode, wrap_negative_indices)
+        out = _update(self.array, self.index, values, op, indices_are_sorted, unique_indices,
+                      mode, wrap_negative_indices)
+        return out if out_sharding is None else split_as(out, out_sharding, f"at[...].{op}")
 
     update.__name__ = op
     update.__qualname__ = f"_IndexUpdateRef.{op}"
     update.__doc__ = doc
     return update
-
-
-def _no_sharding(name: str) -> None:
-    raise NotImplementedError(errors.describe(
-        f"at[...].{name} with out_sharding is only possible for explicitly sharded arrays",
-        fix="jax.lax.with_sharding_constraint(result, sharding)"))
 
 
 class _IndexUpdateRef:
@@ -106,13 +100,12 @@ class _IndexUpdateRef:
             mode: Any = None, fill_value: Any = None, out_sharding: Any = None,
             wrap_negative_indices: bool = True) -> Any:
         """`x[index]`; with mode "fill", elements outside are `fill_value` (NaN, or an extreme)."""
-        if out_sharding is not None:
-            _no_sharding("get")
         if isinstance(fill_value, Array):
             fill_value = fill_value.item()
-        return indexing.lookup(self.array, self.index, mode=mode, fill_value=fill_value,
-                               indices_are_sorted=indices_are_sorted,
-                               unique_indices=unique_indices, wrap=wrap_negative_indices)
+        out = indexing.lookup(self.array, self.index, mode=mode, fill_value=fill_value,
+                              indices_are_sorted=indices_are_sorted,
+                              unique_indices=unique_indices, wrap=wrap_negative_indices)
+        return out if out_sharding is None else split_as(out, out_sharding, "at[...].get")
 
     set = _updater("set", "A copy with `x[index] = values`.")
     add = _updater("add", "A copy with `x[index] += values`, once for every naming of a position.")

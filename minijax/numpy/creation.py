@@ -27,6 +27,9 @@ from minijax.numpy.promotion import (
     COMPLEX, as_array, broadcast, check_array_like, convert, operand, shape_of)
 from minijax.runtime import place
 from minijax.runtime.call import fused
+from minijax.sharding import PartitionSpec
+from minijax.sharding.context import get_mesh
+from minijax.sharding.named import make, padded
 
 Place = Device | Sharding | None
 Shape = int | Sequence[int]
@@ -81,14 +84,19 @@ def copy(a: ArrayLike, order: str | None = None) -> Array:
     return array(a, copy=True, order=order)
 
 
-def _put(value: np.ndarray, aval: ShapedArray, device: Place, owned: bool = False) -> Array:
+def _put(value: np.ndarray, aval: ShapedArray, device: Place, owned: bool = False,
+         range_: bool = False) -> Array:
     sharding = place.target_sharding(device)
+    if sharding is None and not state.trace.staging and not get_mesh().empty:
+        sharding = make(get_mesh(), PartitionSpec())  # values are where programs run
+    if owned or device is not None:
+        sharding = padded(sharding, value.ndim)
     try:
         return place.from_numpy(value, aval, sharding, sharding is not None, owned)
     except JaxRuntimeError:
-        if not owned:
+        if not range_:
             raise
-        # A transfer guard forbids implicit transfers; what is made here is none in user terms.
+        # A transfer guard forbids implicit transfers; positions are none in user terms.
         guards = _jax.guard_lib.thread_local_state()
         guards.explicit_device_put = True
         try:
@@ -451,7 +459,7 @@ def arange(start: ArrayLike, stop: ArrayLike | None = None, step: ArrayLike | No
     if state.trace.staging:
         out = _staged_range(aval, line)
         return out if device is None else place.device_put(out, device)
-    return _put(_host_range(aval, line), aval, device, True)
+    return _put(_host_range(aval, line), aval, device, True, True)
 
 
 def _range_line(start: Any, stop: Any, step: Any, dtype: Any) -> tuple[ShapedArray, Any]:

@@ -20,11 +20,14 @@ from minijax.base.dims import constant, index, indices
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axes, canonicalize_axis
 from minijax.core import Tracer, structural
+from minijax.lax.explicit import check_same_sums, split_as
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.creation import shape_tuple
 from minijax.numpy.promotion import as_array, broadcast, indexed_axes, operand
 from minijax.numpy.reductions import static_axis
 from minijax.runtime.call import fused
+from minijax.sharding.context import NO_MESH, named
+from minijax.sharding.named import padded
 
 Axes = int | Sequence[int]
 
@@ -40,7 +43,16 @@ def reshape(a: ArrayLike, shape: Any, order: str = "C", *, copy: bool | None = N
 
     TypeError when the number of elements does not fit.
     """
-    return _reshape(a, _sizes(shape), order, bool(copy))
+    if out_sharding is None:
+        return _reshape(a, _sizes(shape), order, bool(copy))
+    check_same_sums(a, out_sharding, "reshape")
+    asked = named(out_sharding, "reshape")
+    if order == "C" and getattr(asked, "mesh", NO_MESH).explicit_axes:
+        a = as_array(operand("reshape", a))
+        sizes = _known_sizes(a.shape, _sizes(shape))
+        return structural.reshape_p.bind(a, new_sizes=sizes, dimensions=None,
+                                         sharding=padded(asked, len(sizes)))
+    return split_as(_reshape(a, _sizes(shape), order, bool(copy)), asked, "reshape")
 
 
 def _sizes(shape: Any) -> tuple[int, ...]:
@@ -119,7 +131,8 @@ def _ravel(a: ArrayLike, order: str = "C") -> Array:
 
 def ravel(a: ArrayLike, order: str = "C", *, out_sharding: Any = None) -> Array:
     """The elements of a in a vector; order "C" or "F"."""
-    return _ravel(a, order)
+    return _ravel(a, order) if out_sharding is None else reshape(
+        a, -1, order, out_sharding=out_sharding)
 
 
 # --- Order of axes -----------------------------------------------------------------------------

@@ -89,6 +89,8 @@ def as_array(x: Any) -> Any:
     """An operand as an array or tracer, also when it is a Python or NumPy number or array."""
     if isinstance(x, (Tracer, Array)):
         return x
+    if hasattr(x, "__jax_array__"):
+        return as_array(x.__jax_array__())
     lift = getattr(state.trace, "lift", None)
     if lift is None or getattr(x, "ndim", 0):
         return place.from_value(x)

@@ -22,6 +22,7 @@ from minijax.base.dtypes import DTypeLike
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axes, canonicalize_axis
 from minijax.core import structural
+from minijax.lax.explicit import whole
 from minijax.lax.rules import ArrayLike
 from minijax.numpy.promotion import (
     BOOL, COMPLEX, FLOATING, INEXACT, SIGNED, UNSIGNED, as_array, broadcast, convert, dtype_of,
@@ -502,7 +503,7 @@ def _argument(name: str, op: Callable, a: Any, axis: Any, keepdims: bool) -> Any
     a = as_array(operand(name, a))
     ndim = a.ndim
     if axis is None:
-        x, dims, at = structural.reshape(a, (a.size,)), tuple(range(ndim)), 0
+        x, dims, at = structural.reshape(whole(a), (a.size,)), tuple(range(ndim)), 0
     else:
         dims = indexed_axes(axis, ndim)
         x, at = a, dims[0]

@@ -17,8 +17,10 @@ from minijax.api.jit import jit
 from minijax.base import dtypes, errors
 from minijax.base.dims import symbolic_shape_or_none
 from minijax.core import aval_of
+from minijax.lax.explicit import split_as
 from minijax.random.keys import as_key, random_split_p
 from minijax.runtime.place import device_put
+from minijax.sharding import NamedSharding, PartitionSpec
 
 Shape = Sequence[int] | int
 
@@ -100,6 +102,8 @@ def placed(out: Any, out_sharding: Any) -> Any:
     """The result where `out_sharding` wants it."""
     if out_sharding is None or getattr(getattr(out_sharding, "mesh", None), "empty", False):
         return out  # the sharding in a type names no axes where there is no mesh
+    if isinstance(out_sharding, (NamedSharding, PartitionSpec)):
+        return split_as(out, out_sharding, "random sampler")
     return device_put(out, out_sharding)
 
 

@@ -13,6 +13,7 @@ from minijax.passes import structure
 from minijax.runtime import call, compile, layouts  # noqa: F401  (layouts sets a hook)
 from minijax.runtime.call import FlatOptions, make_flat
 from minijax.sharding import named
+from minijax.sharding.single import SingleDeviceSharding
 
 _LIMIT = 4096
 _LIMIT_WITH_JAXPRS = 256
@@ -59,7 +60,9 @@ def _make(primitive: Primitive, params: dict) -> Any:
 
 
 def _asked(params: dict) -> tuple:
-    """Where results of `shard_map` over all axes go: exactly where its specs say."""
+    """Where users said results go: on a device, or as the specs of `shard_map` say."""
+    if type(params.get("sharding")) is SingleDeviceSharding:
+        return (params["sharding"],)
     mesh = params.get("mesh")
     if "out_specs" not in params or params["newly_manual_axes"] != frozenset(mesh.axis_names):
         return ()

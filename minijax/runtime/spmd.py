@@ -18,7 +18,7 @@ from minijax.base import jaxlib, util
 from minijax.core import Jaxpr, JaxprEqn, jit_p, subjaxprs
 from minijax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 from minijax.sharding.context import physical_mesh
-from minijax.sharding.named import make
+from minijax.sharding.named import make, padded
 from minijax.sharding.spec import axes_of
 
 
@@ -140,7 +140,7 @@ def from_hlo(found: Any, ndim: int, meshes: Sequence[Mesh], devices: Sequence[An
         for mesh in meshes:
             spec = _spec_of(mesh, hlo, ndim)
             if spec is not None:
-                return make(mesh, spec)
+                return padded(make(mesh, spec), ndim)
     return jaxlib.GSPMDSharding(jaxlib.DeviceList(tuple(devices)), hlo)
 
 

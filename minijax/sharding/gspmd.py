@@ -31,8 +31,21 @@ def _devices_indices_map(
     return {device: found[device] for device in devices}
 
 
+def _get_replicated(devices: Any, *, memory_kind: str | None = None) -> GSPMDSharding:
+    """The sharding that puts all of an array on each of the devices."""
+    return GSPMDSharding(tuple(devices), jaxlib.xc.HloSharding.replicate(), memory_kind=memory_kind)
+
+
+def _rebuild(devices: tuple, proto: Any, memory_kind: str | None) -> GSPMDSharding:
+    hlo = jaxlib.xc.HloSharding.from_proto(proto)
+    return GSPMDSharding(devices, hlo, memory_kind=memory_kind)
+
+
 def _attach() -> None:
     cls = GSPMDSharding
+    cls.get_replicated = staticmethod(_get_replicated)
+    cls.__reduce__ = lambda self: (_rebuild, (
+        tuple(self._internal_device_list), self._hlo_sharding.to_proto(), self._memory_kind))
     cls.devices_indices_map = _devices_indices_map
     cls._to_xla_hlo_sharding = lambda self, num_dimensions: self._hlo_sharding
     cls.is_fully_replicated = property(lambda self: self._hlo_sharding.is_replicated())

@@ -344,6 +344,11 @@ class AbstractMesh(_Axes):
             abstract_device=self.abstract_device,
         )
 
+    def update_axis_types(self, axis_types: dict[Any, AxisType]) -> "AbstractMesh":
+        """A mesh with other types for some axes, by name."""
+        return self.update(axis_types=tuple(
+            axis_types.get(name, kind) for name, kind in zip(self.axis_names, self.axis_types)))
+
     def __reduce__(self) -> tuple:
         key = self.axis_sizes, self.axis_names, self.axis_types, self.abstract_device
         return _abstract_mesh, key

@@ -217,6 +217,15 @@ def make(
     return NamedSharding(mesh, spec, memory_kind=memory_kind)
 
 
+def padded(sharding: Any, ndim: int) -> Any:
+    """The sharding with an entry for each dimension, where its mesh has explicit axes."""
+    if not isinstance(sharding, NamedSharding) or not sharding.mesh.explicit_axes:
+        return sharding
+    entries = sharding.spec.partitions
+    spec = sharding.spec.update((*entries, *[None] * (ndim - len(entries))))
+    return sharding if spec == sharding.spec else sharding.update(spec=spec)
+
+
 def typed(sharding: Any, ndim: int) -> Any:
     """What a type says of a sharding: its entries over explicit axes, or None without such axes."""
     if not isinstance(sharding, NamedSharding) or not sharding.mesh.explicit_axes:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import minijax as jax
+import minijax.numpy as jnp
 from minijax import lax
 from minijax.base import config, errors
 from minijax.extend.core import Primitive

@@ -123,6 +123,10 @@ def test_sparsify_control_flow(use_tracer):
     close(run(lambda m: lax.fori_loop(0, 2, lambda i, v: (m @ v)[:4].sum() * v, X[:, 0]), m),
           lax.fori_loop(0, 2, lambda i, v: (A @ v)[:4].sum() * v, X[:, 0]))
     close(run(lambda m: sparse.todense(m) + 1, m), A + 1)
+    square = jax.custom_jvp(lambda x: x ** 2)
+    square.defjvp(lambda primals, tangents: (square(*primals), 3 * tangents[0] * primals[0]))
+    close(run(jax.jit(lambda m: square(m) * 2), m), 2 * A ** 2)
+    close(run(jax.grad(lambda m: square(m).sum()), m), 3 * A)
     with pytest.raises(TypeError, match="sparsified true_fun output must have same type"):
         run(lambda m: lax.cond(True, lambda m: m, lambda m: m @ X @ X.T, m), m)
 

@@ -37,6 +37,9 @@ UNARY = {
         x * x.shape[0], jnp.array(x.shape), x / x.size, 2.0 ** x.shape[0]),
     "loop": lambda x: lax.fori_loop(0, x.shape[0], lambda i, s: s + x[i], jnp.zeros(3)),
     "scan": lambda x: lax.scan(lambda s, r: (s + r, s), jnp.zeros(3), x),
+    "recurrence": lambda x: lax.scan(
+        lambda h, r: (jnp.tanh(h + r), h), jnp.zeros(x.shape[0]), x.T),
+    "contraction": lambda x: jnp.einsum("ti,si,sj->tj", x, x, x),
     "while and cond": lambda x: lax.while_loop(
         lambda s: s[0, 0] < 100,
         lambda s: lax.cond(s[0, 0] > 4, jnp.square, lambda s: s + 1, s), x),

@@ -216,3 +216,24 @@ def test_calls_are_equations_in_jaxprs_and_calls_elsewhere():
     assert call(3.0) == 9
     assert [e.primitive.name for e in jax.make_jaxpr(call)(3.0).eqns] == ["call"]
     np.testing.assert_allclose(jax.jit(jax.vmap(jax.grad(jax.jit(call))))(x), 2 * x)
+
+
+def test_a_primitive_whose_rules_are_methods_of_its_class():
+    class First(core.Primitive):
+        """Gives its first operands back."""
+
+        multiple_results = True
+
+        def __init__(self):
+            super().__init__("first")
+
+        def impl(self, *args, count):
+            return args[:count]
+
+        def abstract_eval(self, *avals, count):
+            return avals[:count], set()
+
+    first = First()
+    assert [float(x) for x in first.bind(1.0, 2.0, 3.0, count=2)] == [1.0, 2.0]
+    jaxpr = jax.make_jaxpr(lambda x, y: first.bind(x, y, count=1))(1.0, jnp.ones(3))
+    assert [v.aval.str_short() for v in jaxpr.jaxpr.outvars] == ["f32[]"]

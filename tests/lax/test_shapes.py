@@ -218,3 +218,9 @@ def test_full_of_a_traced_value_converts_it():
 def test_empty():
     x = lax.empty((2, 3), np.int32)
     assert x.shape == (2, 3) and x.dtype == I32
+
+
+def test_shape_as_value_of_sizes_that_are_no_numbers():
+    made = jax.export.export(jax.jit(lambda x: lax.shape_as_value(x.shape)))(
+        jax.ShapeDtypeStruct(jax.export.symbolic_shape("a, b, 3"), np.float32))
+    np.testing.assert_array_equal(made.call(np.ones((2, 5, 3), np.float32)), [2, 5, 3])

@@ -9,7 +9,6 @@ from minijax.experimental.compute_on import compute_on2
 from minijax.experimental.fused import fused
 from minijax.experimental.hijax import VJPHiPrimitive, instantiate_zeros
 from minijax.experimental.scheduling_groups import xla_metadata_call
-from minijax.experimental.sparse import todense_p
 from minijax.experimental.xla_metadata import set_xla_metadata
 
 from .sample import Sample, Samples

@@ -119,6 +119,13 @@ def test_pixels_between_pixels(order, mode):
     assert slope == 4
 
 
+@pytest.mark.parametrize("order", [0, 1])
+def test_halves_of_integer_images(order):
+    image, at = np.arange(-3, 3, dtype=np.int32), np.array([[0.5, 1.5, 2.5, 3.5]], np.float32)
+    expected = scipy.ndimage.map_coordinates(image, at, order=order)
+    np.testing.assert_array_equal(ndimage.map_coordinates(image, at, order), expected)
+
+
 @pytest.mark.parametrize("method", ["linear", "nearest"])
 def test_values_between_grid_points(method):
     x, y = np.array([0.0, 1, 3]), np.array([-1.0, 0, 2, 5])
@@ -156,6 +163,7 @@ def test_nearest_codes_and_integrals():
     (lambda x: signal.detrend(x, type="other"), ValueError, "Trend type must be"),
     (lambda x: ndimage.map_coordinates(x, [x, x], 2), NotImplementedError, "requires order<=1"),
     (lambda x: ndimage.map_coordinates(x, [x], 1), ValueError, "sequence of length input.ndim"),
+    (lambda x: ndimage.map_coordinates(x, [[x]] * 3, 1), ValueError, "sequence of length"),
     (lambda x: ndimage.map_coordinates(x, [x, x], 1, "grid-wrap"), NotImplementedError,
      "does not yet support mode"),
 ])

@@ -10,8 +10,7 @@ import numpy as np
 from minijax import numpy as jnp
 from minijax.base import errors, tree
 from minijax.base.jaxlib import Array
-from minijax.core import AxisData, Primitive, aval_of, batch, get_aval, jvp
-from minijax.core import state as trace_state
+from minijax.core import AxisData, Primitive, batch, jvp, state
 from minijax.experimental.sparse.arrays import BCOO, BCSR, COO, CSC, CSR, JAXSparse, is_sparse
 from minijax.experimental.sparse.bcoo import bcoo_fromdense, bcoo_update_layout
 
@@ -106,7 +105,7 @@ def _eye_batched(data: Array, indices: np.ndarray, shape: tuple[int, int], n_bat
 def todense(arr: Any) -> Array:
     """A sparse array with its zeros; a dense one as it is."""
     leaves, structure = tree.flatten(arr)
-    if is_sparse(arr) or trace_state.trace.parent is None:
+    if is_sparse(arr) or state.trace.parent is None:
         return _dense(*leaves, tree=structure)
     return todense_p.bind(*leaves, tree=structure)
 

@@ -11,8 +11,6 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from minijax import numpy as jnp
 from minijax.base import errors, tree
 from minijax.base.jaxlib import Array

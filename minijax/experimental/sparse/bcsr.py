@@ -14,7 +14,6 @@ from minijax.base.jaxlib import Array
 from minijax.experimental.sparse import bcoo
 from minijax.experimental.sparse.arrays import BCOO, BCSR, JAXSparse
 from minijax.experimental.sparse.layout import extracted
-from minijax.experimental.sparse.places import taken
 
 __all__ = ["BCSR", "bcsr_broadcast_in_dim", "bcsr_concatenate", "bcsr_dot_general",
            "bcsr_eliminate_zeros", "bcsr_extract", "bcsr_fromdense", "bcsr_sum_duplicates",

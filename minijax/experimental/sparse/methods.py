@@ -14,7 +14,7 @@ import numpy as np
 
 from minijax import numpy as jnp
 from minijax.experimental.sparse import api, bcoo, bcsr, coo, csr
-from minijax.experimental.sparse.arrays import BCOO, BCSR, COO, CSC, CSR, JAXSparse, is_sparse
+from minijax.experimental.sparse.arrays import BCOO, BCSR, COO, CSC, CSR, JAXSparse
 from minijax.experimental.sparse.transform import sparsify
 
 __all__: list[str] = []

@@ -15,7 +15,7 @@ from minijax import numpy as jnp
 from minijax.api.misc import eval_shape
 from minijax.base import errors, tree
 from minijax.core import (Jaxpr, Primitive, ShapedArray, Trace, Tracer, aval_of, close, entered,
-                          eval_jaxpr, state, subjaxprs, trace_to_jaxpr)
+                          eval_jaxpr, jaxpr_as_fun, state, subjaxprs, trace_to_jaxpr)
 from minijax.experimental.sparse import bcoo, bcsr
 from minijax.experimental.sparse.arrays import BCOO, BCSR, Batched, is_sparse
 from minijax.experimental.sparse.coo import as_bcoo
@@ -99,6 +99,9 @@ class SparseTrace(Trace):
         values = [self.value_of(x) for x in args]
         if not any(map(is_sparse, values)) and primitive.name != "todense":
             return self.parent.process_primitive(primitive, values, params)
+        if primitive.name in _CALLS:
+            with entered(self):
+                return list(_callee(params)(*args))
         outer = state.trace
         state.trace = self.parent
         try:
@@ -121,12 +124,16 @@ def _apply(primitive: Primitive, args: list, params: dict) -> Any:
             merge = bcsr.bcsr_sum_duplicates if type(x) is BCSR else bcoo.bcoo_sum_duplicates
             x = merge(x, x.nse)
         return x.like(primitive.bind(x.data, **params))
-    if name in _CALLS:
-        return _run_jaxpr(subjaxprs(params)[0], args)
     rule = _RULES.get(name)
     if rule is None:
         raise _no_rule(name, params)
     return rule(*[_as_bcoo(x) for x in args], **params)
+
+
+def _callee(params: dict) -> Callable:
+    """What an operation calls; outside of programs, a function takes the place of a jaxpr."""
+    found = subjaxprs(params)
+    return jaxpr_as_fun(found[0]) if found else params["call_jaxpr"]
 
 
 def _as_bcoo(x: Any) -> Any:
