@@ -18,6 +18,7 @@ from lowering import (  # noqa: F401  (importing a module registers its rules)
     exported,
     fft,
     gather,
+    layouts,
     linalg,
     linalg_cpu,
     random_bits,

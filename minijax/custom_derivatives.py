@@ -6,9 +6,10 @@ from minijax.api.custom_vjp import (
     custom_vjp_primal_tree_values, zero_from_primal,
 )
 from minijax.api.linear_call import linear_call
+from minijax.api.replaceable import remat_opt_p
 
 __all__ = [
     "CustomVJPPrimal", "SymbolicZero", "closure_convert", "custom_gradient", "custom_jvp",
     "custom_jvp_call_p", "custom_vjp", "custom_vjp_call_p", "custom_vjp_primal_tree_values",
-    "linear_call", "zero_from_primal",
+    "linear_call", "remat_opt_p", "zero_from_primal",
 ]

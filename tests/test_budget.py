@@ -15,8 +15,8 @@ TEST_FILES = sorted((ROOT / "tests").rglob("*.py")) + sorted((ROOT / "benchmarks
 # Code lines (no comments, docstrings, blank lines) that a package may have.
 CEILINGS = {"lowering": 3500, "minijax/base": 1830, "minijax/sharding": 1000,
             "minijax/distributed": 250, "minijax/core": 2200,
-            "minijax/passes": 1110, "minijax/lax": 9050, "minijax/runtime": 3400,
-            "minijax/api": 3400, "minijax/numpy": 8500, "minijax/random": 1800,
+            "minijax/passes": 1110, "minijax/lax": 9110, "minijax/runtime": 3400,
+            "minijax/api": 3650, "minijax/numpy": 8500, "minijax/random": 1800,
             "minijax/nn": 800, "minijax/image": 250, "minijax/scipy": 4000, "minijax/examples": 400,
             "minijax/extend": 500, "minijax/interpreters": 500, "minijax/compat": 410,
             "minijax/experimental": 3900, "minijax/example_libraries": 400,

@@ -24,8 +24,9 @@ ALLOWED = {
     "image": NUMPY | {"image"}, "distributed": BASE | {"runtime", "distributed"},
 }
 # Imports inside functions: modules that are slow to load and rarely needed.
-LAZY = {"opt_einsum", "lowering", "scipy", "scipy.sparse.linalg", "matplotlib",
-        "matplotlib.pyplot", "jaxlib.lapack", "jaxlib.mlir", "absl"}
+LAZY = {"opt_einsum", "rich", "rich.console", "rich.style", "rich.table", "rich.text",
+        "lowering", "scipy", "scipy.sparse.linalg", "matplotlib", "matplotlib.pyplot",
+        "jaxlib.lapack", "jaxlib.mlir", "absl"}
 FILES = sorted((ROOT / "minijax").rglob("*.py"))
 LOWERING = sorted((ROOT / "lowering").rglob("*.py"))
 

@@ -389,7 +389,7 @@ class VJP:
                 out.append(_as_cotangent(ct, aval))
             else:
                 if type(ct) is not Zero and aval.to_tangent_aval().dtype != dtypes.float0:
-                    place[...] += _as_cotangent(ct, aval)
+                    place.addupdate(_as_cotangent(ct, aval))
                 out.append(GradRef())
         return tree.unflatten(meta.in_tree, out)
 

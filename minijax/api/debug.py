@@ -212,8 +212,9 @@ def _print(options: tuple, fmt: str, *args: Any, **kwargs: Any) -> None:
 
 def _record() -> logging.LogRecord:
     frame = source.current_user_frame()
-    file, line, name = frame or ("", 0, "")
-    return logging.LogRecord(logger.name, logging.INFO, file, line, "", (), None, func=name)
+    frame = frame or source.Frame("", 0, "")
+    return logging.LogRecord(logger.name, logging.INFO, frame.file, frame.line, "", (), None,
+                             func=frame.function)
 
 
 def _printer(fmt: str, static_args: tuple, in_tree: Any, np_printoptions: tuple,

@@ -316,10 +316,12 @@ def _roots(var: Any, eqns: Iterable[Any]) -> set[int]:
 
 
 def unavailable(values: Iterable[Any]) -> str:
-    """A sentence on the arguments that keep a value from being known, or no text."""
+    """A sentence on what keeps a value from being known, or no text."""
     names = [name for x in values for name in argument_names(x)]
     if not names:
-        return ""
+        return "".join(f"\nThis {type(x).__name__} with object id {id(x)} stands for the elements "
+                       "of an array that is mapped."
+                       for x in values if hasattr(x, "_trace") and hasattr(x, "dim"))
     one = f"the value of the argument {names[0]}"
     return ("\nThis concrete value was not available in Python because it depends on "
             + (one if len(names) == 1 else f"the values of the arguments {_listed(names)}") + ".")

@@ -1,5 +1,15 @@
-"""`jax.experimental.pjit`: another name of `jax.jit`."""
+"""`jax.experimental.pjit`: `jax.jit` whose shardings may be positional arguments."""
 
-from minijax.api.jit import jit as pjit
+from collections.abc import Callable
+from typing import Any
+
+from minijax.api.jit import jit
+from minijax.core import UNSPECIFIED
 
 __all__ = ["pjit"]
+
+
+def pjit(fun: Callable, in_shardings: Any = UNSPECIFIED, out_shardings: Any = UNSPECIFIED,
+         **options: Any) -> Any:
+    """`jax.jit(fun, in_shardings=in_shardings, out_shardings=out_shardings, **options)`."""
+    return jit(fun, in_shardings=in_shardings, out_shardings=out_shardings, **options)

@@ -100,13 +100,13 @@ def lstm_ref(x: Array, h_0: Array, c_0: Array, W_ih: _Parts, W_hh: _Parts, b_ih:
             states.append(h)
             cells.append(c)
         outputs = jnp.concatenate(ahead, axis=-1)
-    inside = jnp.arange(x.shape[1]) < seq_lengths[:, None]
+    inside = jnp.arange(x.shape[1])[None] < seq_lengths[:, None]
     return jnp.where(inside[..., None], outputs, 0.), jnp.stack(states), jnp.stack(cells)
 
 
 def _reversed(x: Array, lengths: Array) -> Array:
     """Each sequence of the batch backwards; what comes after it, moved to the front of the rest."""
-    places = (lengths[:, None] - 1 - jnp.arange(x.shape[1])) % x.shape[1]
+    places = (lengths[:, None] - 1 - jnp.arange(x.shape[1])[None]) % x.shape[1]
     return jnp.take_along_axis(x, places[..., None], axis=1)
 
 
@@ -114,7 +114,7 @@ def _unit(x: Array, h: Array, c: Array, W_ih: Array, W_hh: Array, bias: Array,
           lengths: Array) -> tuple[Array, Array, Array]:
     def step(carry: tuple, element: Array) -> tuple:
         h, c = carry
-        gates = element @ W_ih.T + h @ W_hh.T + bias
+        gates = element @ W_ih.T + h @ W_hh.T + bias[None]
         entering, kept, new, leaving = jnp.split(gates, _GATES, axis=-1)
         c = nn.sigmoid(kept) * c + nn.sigmoid(entering) * jnp.tanh(new)
         h = nn.sigmoid(leaving) * jnp.tanh(c)

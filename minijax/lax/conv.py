@@ -22,11 +22,12 @@ from minijax.base import dtypes, errors
 from minijax.base.dims import index
 from minijax.base.jaxlib import Array
 from minijax.core import (Primitive, ShapedArray, aval_of, convert_element_type, each_operand,
-                          is_linear, move_axis, unbatched_aval, zeros)
+                          is_linear, move_axis, over_batch, unbatched_aval, zeros)
 from minijax.lax import logic, shapes
 from minijax.lax.dot import PrecisionLike, canonicalize_precision, dot_general
 from minijax.lax.rules import ArrayLike, check_same_dtypes, remembered
 from minijax.lax.window import dilated, padtype_to_pads
+from minijax.sharding.spec import axes_of
 
 
 class ConvDimensionNumbers(NamedTuple):
@@ -589,6 +590,9 @@ def _conv_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], **par
         return zeros(one.update(shape=(0, *one.shape))), 0
     (n_dim, c_dim), o_dim = dnums.lhs_spec[:2], dnums.rhs_spec[0]
     out_n, out_c = dnums.out_spec[:2]
+    asked = params.get("out_sharding")
+    if asked is not None:
+        params["out_sharding"] = _over_merged(asked, out_n if y_dim is None else out_c, axis)
     if y_dim is None:
         x = _merge_inside(x, x_dim, n_dim, batch_groups)
         out = conv_general_dilated_p.bind(x, y, **params)
@@ -613,6 +617,16 @@ def _conv_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], **par
         params["feature_group_count"] = groups * axis.size
     out = conv_general_dilated_p.bind(x, y, **params)
     return _split_dim(out, out_c, axis.size), out_c
+
+
+def _over_merged(asked: Any, dim: int, axis: Any) -> Any:
+    """The sharding asked for one element, for a batch whose axis is the outer part of `dim`."""
+    batched = over_batch(asked, dim, axis)
+    spec = getattr(batched, "spec", batched)
+    entries = spec.partitions
+    outer, inner = axes_of(entries[dim:dim + 2])
+    spec = spec.update((*entries[:dim], (*outer, *inner) or None, *entries[dim + 2:]))
+    return asked.update(spec=spec) if hasattr(asked, "spec") else spec
 
 
 def _merge_inside(x: Any, src: int, dst: int, groups: int) -> Any:

@@ -18,7 +18,7 @@ from minijax.base.jaxlib import NamedSharding
 from minijax.core import (Primitive, ShapedArray, ShardingTypeError, Where, add_any_p, aval_of,
                           broadcast_in_dim_p, convert_element_type_p, dual, linear, manual_type,
                           reduce_sum_p, reshape_p, sharding_of, transpose_p)
-from minijax.lax import cumulative, logic, reduction, shapes, slicing, sorting, window
+from minijax.lax import cumulative, logic, reduction, shapes, slicing, sorting, types, window
 from minijax.lax.casts import manual_casts
 from minijax.lax.conv import conv_general_dilated_p
 from minijax.lax.dot import dot_general_p
@@ -56,6 +56,8 @@ def _split(name: str, rule: Callable) -> Callable:
     def split(avals: Sequence[Any], outs: Sequence[Any], **params: Any) -> list:
         asked = _asked(avals, outs, params.get("out_sharding", params.get("sharding")))
         if asked is not None:
+            if asked[0] is not None and name in _TERMS:
+                _TERMS[name](avals, frozenset(asked[0].spec.unreduced), **params)
             return asked
         if not any(map(sharding_of, avals)):
             return [None] * len(outs)
@@ -66,6 +68,38 @@ def _split(name: str, rule: Callable) -> Callable:
         return [s and s.update(spec=s.spec.update(unreduced=unreduced, reduced=reduced))
                 for s in found]
     return split
+
+
+def _sum_terms(avals: Sequence[Any], unreduced: frozenset, *, axes: tuple, **_: Any) -> None:
+    """The terms of a sum that is left undone are the parts of dimensions summed over."""
+    (aval,) = avals
+    summed = {a for e in axes_of([_entries(aval)[i] for i in axes]) for a in e}
+    own = getattr(sharding_of(aval), "spec", PartitionSpec()).unreduced
+    if unreduced - summed - own:
+        raise ShardingTypeError(errors.describe(
+            "out_sharding's unreduced axes should be in operand's specs that were summed over. "
+            f"Got operand={aval!r}, axes={set(axes)}, unreduced_spec={set(unreduced)}",
+            fix="jax.reshard(x, sharding) the operand"))
+
+
+def _dot_terms(avals: Sequence[Any], unreduced: frozenset, *, dimension_numbers: tuple,
+               **_: Any) -> None:
+    lhs, rhs = (tuple(_entries(aval)[i] for i in dims)
+                for aval, dims in zip(avals, dimension_numbers[0]))
+    if unreduced and lhs != rhs:
+        raise ShardingTypeError(errors.describe(
+            "lhs and rhs contracting dims should be sharded identically when out_sharding provided "
+            "to dot_general mentions unreduced_axes. Got "
+            f"lhs_contracting_spec={lhs}, rhs_contracting_spec={rhs}",
+            fix="jax.reshard(x, sharding) one operand"))
+    if unreduced and unreduced != {a for e in axes_of(lhs) for a in e}:
+        raise ShardingTypeError(errors.describe(
+            "out_sharding's unreduced axes should be equal to the contracting specs. Got unreduced "
+            f"axes={set(unreduced)} and contracting spec={lhs}",
+            fix="P(..., unreduced=...) of those axes"))
+
+
+_TERMS = {"reduce_sum": _sum_terms, "dot_general": _dot_terms}  # may leave sums undone
 
 
 def _entries(aval: Any) -> tuple:
@@ -122,6 +156,22 @@ def _kept_dims(avals: Sequence[Any], outs: Sequence[Any], **_: Any) -> Any:
     return _divided(avals, _entries(avals[0]), outs[0].shape)
 
 
+def _cut(what: str) -> Callable:
+    """The rule of operations that give dimensions other sizes, which their parts must divide."""
+    def rule(avals: Sequence[Any], outs: Sequence[Any], **_: Any) -> Any:
+        entries, sizes = _entries(avals[0]), _sizes(avals)
+        for entry, axes, n in zip(entries, axes_of(entries), outs[0].shape):
+            parts = math.prod(sizes[a] for a in axes)
+            if n % parts:
+                raise ShardingTypeError(errors.describe(
+                    f"{what} on sharded dims where out dim ({n}) is not divisible by mesh axes "
+                    f"({parts}) with spec ({entry}) is not implemented. Got input type="
+                    f"{avals[0].str_short(True)} and output shape={outs[0].shape}",
+                    fix="jax.reshard(x, sharding) first"))
+        return _with(avals, entries)
+    return rule
+
+
 def _first_operand(avals: Sequence[Any], outs: Sequence[Any], **_: Any) -> Any:
     return sharding_of(avals[0])
 
@@ -144,6 +194,14 @@ def _whole_along(name: str, entries: Sequence[Any], axis: int, text: str) -> Non
         raise ShardingTypeError(errors.describe(
             f"{text}. Got {tuple(entries)} and axis {axis} in {name}",
             fix="jax.reshard(x, sharding) first"))
+
+
+def _bitcast(avals: Sequence[Any], outs: Sequence[Any], *, new_dtype: Any) -> Any:
+    entries, ndim = _entries(avals[0]), outs[0].ndim
+    if ndim < len(entries):
+        _whole_along("bitcast_convert_type", entries, ndim,
+                     "The dimension that is merged into elements should not be split")
+    return _with(avals, (*entries, None)[:ndim])
 
 
 def _cumulate(avals: Sequence[Any], outs: Sequence[Any], *, axis: int, **_: Any) -> Any:
@@ -194,7 +252,11 @@ def _reshape(avals: Sequence[Any], outs: Sequence[Any], *, new_sizes: tuple, dim
     """Entries go to the leading one of the dimensions that theirs becomes part of."""
     old, entries, sizes = avals[0].shape, axes_of(_entries(avals[0])), _sizes(avals)
     result: list = [None] * len(new_sizes)
-    for ins, news in _factor_groups(old, tuple(new_sizes)):
+    groups = _factor_groups(old, tuple(new_sizes))
+    changed = [(ins, news) for ins, news in groups if len(ins) > 1 or len(news) > 1]
+    if any(entries) and (len(changed) > 1 or changed and min(map(len, changed[0])) > 1):
+        raise _ambiguous_reshape(avals[0], new_sizes)
+    for ins, news in groups:
         axes: list = []
         whole = True  # the dimensions so far leave one element to each device
         for i in ins:
@@ -287,13 +349,15 @@ def _attach() -> None:
         _transpose: [transpose_p], _broadcast: [broadcast_in_dim_p], _squeeze: [shapes.squeeze_p],
         _reshape: [reshape_p], _dot_general: [dot_general_p],
         _concatenate: [shapes.concatenate_p],
-        _kept_dims: [shapes.split_p, slicing.slice_p, slicing.dynamic_slice_p, shapes.pad_p,
-                     window.reduce_window_sum_p, window.reduce_window_max_p,
+        _cut("split"): [shapes.split_p], _cut("slicing"): [slicing.slice_p],
+        _cut("dynamic_slice"): [slicing.dynamic_slice_p], _cut("padding"): [shapes.pad_p],
+        _kept_dims: [window.reduce_window_sum_p, window.reduce_window_max_p,
                      window.reduce_window_min_p],
         _cumulate: [cumulative.cumsum_p, cumulative.cumprod_p, cumulative.cummax_p,
                     cumulative.cummin_p, cumulative.cumlogsumexp_p],
         _stack: [shapes.stack_p], _unstack: [shapes.unstack_p], _sort: [sorting.sort_p],
         _top_k: [sorting.top_k_p], _conv: [conv_general_dilated_p],
+        _bitcast: [types.bitcast_convert_type_p],
         _first_operand: [
             add_any_p, convert_element_type_p, shapes.rev_p, slicing.dynamic_update_slice_p],
         _reduce: [
@@ -330,7 +394,8 @@ def explicit_split(leaves: Sequence[Any], dims: Sequence[int | None], spmd_name:
     if spmd_name not in (None, entry):
         raise ValueError(errors.describe(
             "Only one of spmd_axis_name or arrays sharded on `Explicit` mesh axis type is allowed. "
-            f"Got {spmd_name=} and arrays sharded on {entry}", fix="leave out spmd_axis_name"))
+            f"Got arrays sharded on {entry} and spmd_axis_name={spmd_name!r}",
+            fix="leave out spmd_axis_name"))
     return found[entry].update(spec=PartitionSpec(entry))
 
 

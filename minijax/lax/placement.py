@@ -116,7 +116,7 @@ def _vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *, sharding: Any,
     (x,), (dim,) = args, dims
     if isinstance(sharding, NamedSharding):
         entries = list(sharding.spec) + [None] * (aval_of(x).ndim - 1 - len(sharding.spec))
-        entries.insert(dim, axis.spmd_name)
+        entries.insert(dim, UNCONSTRAINED if axis.spmd_name is None else axis.spmd_name)
         sharding = sharding.update(spec=PartitionSpec(*entries))
     free = {i + (i >= dim) for i in unconstrained_dims}
     if axis.spmd_name is None:

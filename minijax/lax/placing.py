@@ -113,8 +113,8 @@ _LINEAR = frozenset((
     "add", "add_any", "all_gather", "all_to_all", "broadcast_in_dim", "concatenate",
     "convert_element_type", "copy", "copy_p", "device_put", "dynamic_slice",
     "dynamic_update_slice", "fft", "gather", "imag", "mesh_cast", "neg", "optimization_barrier",
-    "pad", "ppermute", "real", "reduce_sum", "reshape", "reshard", "rev", "scatter-add",
-    "select_n", "sharding_constraint", "slice", "split", "squeeze", "stack", "sub",
+    "pad", "ppermute", "real", "reduce_precision", "reduce_sum", "reshape", "reshard", "rev",
+    "scatter-add", "select_n", "sharding_constraint", "slice", "split", "squeeze", "stack", "sub",
     "transpose", "unstack"))
 _FIRST = frozenset(("dynamic_slice", "gather", "pad", "scatter-add", "scatter"))
 
@@ -205,6 +205,12 @@ def _elementwise(name: str, avals: Sequence[Any], out: Any) -> Any:
     unreduced, reduced = sums_of(name, avals)
     entries: list = [None] * out.ndim
     first = None
+    if name == "select_n":
+        cases = [s for s in map(sharding_of, avals[1:]) if s is not None]
+        if any(s.spec.partitions != cases[0].spec.partitions for s in cases):
+            raise ShardingTypeError(errors.describe(
+                f"select cases must have the same shardings, got {cases}",
+                fix="jax.reshard(x, sharding) one of the cases"))
     for aval in avals:
         sharding = sharding_of(aval)
         if sharding is None:

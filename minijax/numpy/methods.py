@@ -128,7 +128,7 @@ def _pow_traced(self: Any, other: Any) -> Any:
 def reshape(self: Array, *args: Any, order: str = "C", out_sharding: Any = None) -> Array:
     """The elements in another shape, given as one tuple or as several sizes, one of them -1."""
     shape = args[0] if len(args) == 1 and not isinstance(args[0], int) else args
-    return manipulation.reshape(self, shape, order)
+    return manipulation.reshape(self, shape, order, out_sharding=out_sharding)
 
 
 def transpose(self: Array, *args: Any) -> Array:
@@ -141,7 +141,7 @@ def transpose(self: Array, *args: Any) -> Array:
 
 def flatten(self: Array, order: str = "C", *, out_sharding: Any = None) -> Array:
     """The elements in a vector; order "C" or "F"."""
-    return manipulation._ravel(self, order)
+    return manipulation.ravel(self, order, out_sharding=out_sharding)
 
 
 def astype(self: Array, dtype: DTypeLike | None, copy: bool = False, device: Any = None) -> Array:

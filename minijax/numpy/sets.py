@@ -26,6 +26,8 @@ from minijax.runtime.call import fused
 _NEED_SIZE = ("The error arose for the first argument of jnp.{0}(). To make jnp.{0}() compatible "
               "with JIT and other transforms, you can specify a concrete value for the size "
               "argument, which will determine the output size.")
+_NEED_FILL = ("jnp.unique: for zero-sized input with nonzero size argument, fill_value must be "
+              "specified")
 
 
 class _UniqueAllResult(NamedTuple):
@@ -75,9 +77,7 @@ def unique(ar: ArrayLike, return_index: bool = False, return_inverse: bool = Fal
     elif size is None:
         size = int(_count_unique(ar, axis, equal_nan)) if 0 not in shape else 0
     elif fill_value is None and size and 0 in shape:
-        raise ValueError(errors.describe(
-            "jnp.unique: for zero-sized input with nonzero size argument, fill_value must be "
-            "specified", fix="fill_value=0"))
+        raise ValueError(errors.describe(_NEED_FILL, fix="fill_value=0"))
     return _chosen(_unique(ar, fill_value, (axis, equal_nan, operator.index(size))), wanted)
 
 
@@ -288,6 +288,8 @@ def _combined(name: str, arrays: tuple[Any, Any], size: int | None, fill_value: 
               **options: bool) -> Any:
     """The set operation `name`: NumPy's if the size is free, else one program."""
     arrays = promotion.arguments(name, *arrays)
+    if size and name == "union1d" and fill_value is None and not any(map(np.size, arrays)):
+        raise ValueError(errors.describe(_NEED_FILL, fix="fill_value=0"))
     if size is None:
         found = _on_host(name, arrays, options)
         if found is not None:

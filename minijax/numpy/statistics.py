@@ -132,6 +132,11 @@ def _check_quantile(a: Any, q: Any, weights: Any, method: str) -> None:
         raise ValueError(errors.describe(
             "method can only be 'linear', 'lower', 'higher', 'midpoint', 'nearest' or "
             "'inverted_cdf'", because=f"method={method!r}", fix="method='linear'"))
+    dtype = dtypes.dtype(promotion.operand("quantile", q, 1))
+    if not dtypes.issubdtype(dtype, np.floating):
+        raise TypeError(errors.describe(
+            f"floor does not accept dtype {dtype}. Accepted dtypes are subtypes of floating.",
+            because="the shares are numbers of [0, 1]", fix="jnp.quantile(x, 1.0)"))
     if np.ndim(q) > 1:
         raise ValueError(errors.describe(f"q must be have rank <= 1, got shape {np.shape(q)}",
                                          fix="q.ravel()"))

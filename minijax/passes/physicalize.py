@@ -14,7 +14,7 @@ from typing import Any
 from minijax.base.dtypes import ExtendedDType
 from minijax.base.util import trace_cache, weak_cache
 from minijax.core import (AxisData, Jaxpr, JaxprEqn, Literal, ShapedArray, Var, aval_of, batch,
-                          eval_jaxpr, materialize, state, subjaxprs, trace_closed)
+                          eval_jaxpr, materialize, resplit, state, subjaxprs, trace_closed)
 
 
 def is_extended(aval: Any) -> bool:
@@ -25,7 +25,12 @@ def physical_aval(aval: Any) -> Any:
     """The type of the words of an array of keys; other types as they are."""
     if not is_extended(aval):
         return aval
-    return ShapedArray((*aval.shape, *aval.dtype.word_shape), aval.dtype.word_dtype)
+    where = aval.placement
+    if where is not None and where.sharding is not None:
+        words = [None] * len(aval.dtype.word_shape)
+        where = where._replace(sharding=resplit(
+            where.sharding, (*where.sharding.spec.partitions, *words)))
+    return ShapedArray((*aval.shape, *aval.dtype.word_shape), aval.dtype.word_dtype, False, where)
 
 
 def _mentions_keys(jaxpr: Jaxpr) -> bool:

@@ -44,13 +44,14 @@ class Lanes:
         self.dim = dim
 
 
-def _mapped(axis: AxisData, ref: Any, dim: int | None, grow: bool) -> tuple[Any, int | None]:
+def _mapped(axis: AxisData, ref: Any, dim: int | None, grow: bool,
+            what: str = "a set/swap") -> tuple[Any, int | None]:
     """The reference behind an operand of a vmap rule and its dim, with a batch axis if `grow`."""
     lanes = ref if type(ref) is Lanes else Lanes(ref, dim)
     if grow and lanes.dim is None:
         if lanes is not ref:
             raise Exception(errors.describe(
-                "performing a set/swap operation with vmapped value on an unbatched array "
+                f"performing {what} operation with vmapped value on an unbatched array "
                 f"reference of type {aval_of(ref)}. Move the array reference to be an argument to "
                 "the vmapped function?", fix="jax.vmap(f)(ref_of_a_batch, x)"))
         value = get_p.bind(lanes.ref, indexer=everything)
@@ -250,7 +251,8 @@ def _add_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, indexer: Any) -
 
 def _add_vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *,
               indexer: Any) -> tuple:
-    ref, dim = _mapped(axis, args[0], dims[0], any(d is not None for d in dims[1:]))
+    grow = any(d is not None for d in dims[1:])
+    ref, dim = _mapped(axis, args[0], dims[0], grow, "an addupdate")
     if dim is None:
         return addupdate_p.bind(ref, *args[1:], indexer=indexer), []
     whole = get_p.bind(ref, indexer=everything)

@@ -19,8 +19,9 @@ import numpy as np
 from minijax import core, lax
 from minijax.api.jit import jit
 from minijax.base import config, dtypes, errors, tree
-from minijax.base.jaxlib import Array, ArrayImpl
-from minijax.core import Primitive, ShapedArray, aval_of, nondifferentiable, register_aval
+from minijax.base.jaxlib import Array, ArrayImpl, NamedSharding
+from minijax.core import (Primitive, ShapedArray, aval_of, nondifferentiable, register_aval,
+                          resplit, sharding_of, with_sharding)
 from minijax.numpy import methods
 from minijax.random import ciphers, rbg, threefry
 from minijax.runtime.array import Shard
@@ -119,6 +120,13 @@ def _make_aval(impl: PRNGImpl, shape: tuple[int, ...]) -> ShapedArray:
     return aval
 
 
+def _of_keys(sharding: Any, ndim: int) -> Any:
+    """How the keys are split whose words are split so."""
+    if isinstance(sharding, NamedSharding) and len(sharding.spec) > ndim:
+        return resplit(sharding, sharding.spec.partitions[:ndim])
+    return sharding
+
+
 class PRNGKeyArray(Array):
     """An array of random keys; `jax.random.key_data` shows the words."""
 
@@ -130,14 +138,17 @@ class PRNGKeyArray(Array):
         self._impl = impl
         self._base_array = words
         aval = _AVALS.get((impl, words.shape))
-        self.aval = _make_aval(impl, words.shape) if aval is None else aval
+        aval = _make_aval(impl, words.shape) if aval is None else aval
+        split = sharding_of(getattr(words, "aval", None))
+        self.aval = aval if split is None else with_sharding(
+            aval, resplit(split, split.spec.partitions[:aval.ndim]))
 
     shape = property(operator.attrgetter("aval.shape"))
     dtype = property(operator.attrgetter("aval.dtype"))
     ndim = property(operator.attrgetter("aval.ndim"))
     size = property(operator.attrgetter("aval.size"))
     weak_type = False
-    sharding = property(operator.attrgetter("_base_array.sharding"))
+    sharding = property(lambda self: _of_keys(self._base_array.sharding, self.ndim))
     committed = property(operator.attrgetter("_base_array.committed"))
     _committed = committed
     device = property(operator.attrgetter("_base_array.device"))

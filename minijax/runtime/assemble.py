@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minijax.base import jaxlib, tree
+from minijax.base import dtypes, jaxlib, tree
 from minijax.core import ShapedArray
 from minijax.runtime import place
 from minijax.sharding.layout import Format, Layout
@@ -40,6 +40,10 @@ def make_array_from_single_device_arrays(
             "If `dtype` is provided to `jax.make_array_from_single_device_arrays`, it must match "
             f"the dtype of the addressable shards. Got dtype={np.dtype(dtype)} and shards of "
             f"{arrays[0].dtype}")
+    if isinstance(dtype, dtypes.ExtendedDType):
+        parts = place.words(arrays)
+        inner = parts[0].shape[len(arrays[0].shape):]
+        return dtype.wrap(make_array_from_single_device_arrays((*shape, *inner), sharding, parts))
     weak_type = bool(arrays) and all(part.weak_type for part in arrays)
     aval = ShapedArray(tuple(shape), dtype, weak_type)
     if type(sharding) is not SingleDeviceSharding:
@@ -71,7 +75,9 @@ def make_array_from_callback(
         key = tuple((part.start, part.stop, part.step) for part in index)
         if key not in made:
             made[key] = data_callback(index)
-        value = made[key] if dtype is None else np.asarray(made[key], dtype)
+        value = made[key]
+        if dtype is not None and not isinstance(dtype, dtypes.ExtendedDType):
+            value = np.asarray(value, dtype)
         parts.append(place.put_leaf(value, single_device(device), None, layout))
     return make_array_from_single_device_arrays(shape, sharding, parts, dtype=dtype)
 

@@ -417,7 +417,8 @@ def _stand_in(x: Any) -> Any:
     if (isinstance(x, (ArrayImpl, Tracer, Ref, np.ndarray, np.generic)) or not hasattr(x, "shape")
             or getattr(x, "is_ref", False)):
         return x
-    return struct_of(_aval_of(x), getattr(x, "sharding", None))
+    committed = getattr(x, "committed", True)  # an array of keys may be free to move
+    return struct_of(_aval_of(x), getattr(x, "sharding", None) if committed else None)
 
 
 def _aval_of(x: Any) -> ShapedArray:

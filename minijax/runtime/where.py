@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from minijax.base import jaxlib, source
 from minijax.core import UNSPECIFIED, Jaxpr, sharding_of
+from minijax.passes.physicalize import physical_aval
 from minijax.runtime import backend, spmd
 from minijax.runtime.compile import Placement
 from minijax.sharding import AbstractMesh, Mesh, NamedSharding
@@ -164,6 +165,7 @@ def _check_shapes(wishes: Wishes, ins: Iterable[Any]) -> None:
     avals = [*wishes.jaxpr.in_avals, *wishes.jaxpr.out_avals]
     for sharding, aval in zip((*ins, *wishes.outs), avals, strict=True):
         if sharding is not UNSPECIFIED and hasattr(sharding, "check_compatible_aval"):
-            sharding.check_compatible_aval(aval.shape)
+            shape = physical_aval(aval).shape
+            sharding.check_compatible_aval(shape)
             if isinstance(sharding, NamedSharding):
-                sharding.shard_shape(aval.shape)
+                sharding.shard_shape(shape)

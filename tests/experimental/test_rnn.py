@@ -47,8 +47,9 @@ def test_lstm_ref(bidirectional):
     x = random.normal(size=(2, 4, 2)).astype(np.float32)
     h_0, c_0 = random.normal(size=(2, 2 * directions, 2, 3)).astype(np.float32)
     parts = rnn.unpack_lstm_weights(weights, **sizes)
-    y, h_n, c_n = rnn.lstm_ref(x, h_0, c_0, *parts, seq_lengths=jnp.array(lengths), dropout=0.0,
-                               **sizes)
+    with jax.numpy_rank_promotion("raise"):
+        y, h_n, c_n = rnn.lstm_ref(x, h_0, c_0, *parts, seq_lengths=jnp.array(lengths),
+                                   dropout=0.0, **sizes)
     W_ih, W_hh, b_ih, b_hh = parts
     for batch, length in enumerate(lengths):
         layer = x[batch, :length]

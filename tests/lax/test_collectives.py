@@ -101,7 +101,7 @@ def test_the_type_of_an_exchange_follows_the_axis():
     (lambda v: lax.pshuffle(v, "i", [0, 0, 1, 2]), ValueError, "does not represent a permutation"),
     (lambda v: lax.pbroadcast(v, "i", 4), ValueError, r"source must be in range\(4\)"),
     (lambda v: lax.psum(v, "k"), NameError, "Found an unbound axis name: k"),
-    (lambda v: lax.all_gather(v, "i", to="reduced"), ValueError, "Got unexpected `to` value"),
+    (lambda v: lax.all_gather(v, "i", to="nonsense"), ValueError, "Got unexpected `to` value"),
     (lambda v: lax.psum(v, "i", axis_index_groups=[[0, 1], [2, 3]]), NotImplementedError,
      "axis_index_groups not supported"),
 ])

@@ -94,6 +94,8 @@ def test_traced_bounds_are_refused():
         jax.jit(jnp.arange)(3)
     with pytest.raises(TypeError, match="Shapes must be 1D sequences of concrete values"):
         jax.jit(jnp.zeros)(3)
+    with pytest.raises(TypeError, match="This BatchTracer with object id"):
+        jax.vmap(lambda n: jnp.zeros((2, n)))(jnp.arange(3))
     with pytest.raises(TypeError, match=r"when you meant `jax.numpy.ones\(\(2, 3\)\)`"):
         jnp.ones(2, 3)
 

@@ -69,6 +69,14 @@ def test_sets_as_numpy(x, y):
     np.testing.assert_array_equal(jnp.isin(x, y), np.isin(x, y))
 
 
+def test_union_of_nothing_needs_a_value():
+    nothing = jnp.zeros(0)
+    with pytest.raises(ValueError, match="fill_value must be specified"):
+        jnp.union1d(nothing, nothing, size=4)
+    assert jnp.union1d(nothing, nothing, size=2, fill_value=3).tolist() == [3, 3]
+    assert jnp.union1d(nothing, nothing, size=0).shape == (0,)
+
+
 @hypothesis.settings(max_examples=30, deadline=None, derandomize=True)
 @hypothesis.given(vectors)
 def test_unique_as_numpy(x):

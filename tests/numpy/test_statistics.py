@@ -26,6 +26,14 @@ def test_quantile_as_numpy(method):
                                    np.quantile(x, q, axis=axis, method=method), rtol=1e-5)
 
 
+@pytest.mark.parametrize("q", [1, np.array([0, 1])])
+def test_shares_are_no_integers(q):
+    for fun in (jnp.quantile, jnp.nanquantile):
+        with pytest.raises(TypeError, match="floor does not accept dtype int"):
+            fun(jnp.arange(5.0), q)
+    assert jnp.percentile(jnp.arange(5.0), 100) == 4
+
+
 def test_histogram_under_jit():
     x = np.random.default_rng(0).normal(size=100).astype(np.float32)
     counts, edges = jax.jit(lambda x: jnp.histogram(x, bins=7))(x)

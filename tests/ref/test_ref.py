@@ -187,6 +187,8 @@ def test_values_that_a_reference_from_outside_cannot_hold():
     ref = jax.new_ref(jnp.zeros(3))
     with pytest.raises(Exception, match="vmapped value on an unbatched array reference"):
         jax.vmap(lambda x: ref.__setitem__(0, x))(jnp.arange(2.0))
+    with pytest.raises(Exception, match="performing an addupdate operation with vmapped value"):
+        jax.vmap(lambda x: jax.ref.addupdate(ref, 0, x))(jnp.arange(2.0))
     with pytest.raises(Exception, match="differentiated value on a non-differentiated array ref"):
         jax.grad(lambda x: (ref.__setitem__(0, x), x)[1])(1.0)
     jax.vmap(lambda x: ref.__setitem__(0, 2.0))(jnp.arange(2.0))
@@ -385,3 +387,16 @@ def test_ahead_of_time_with_the_type_of_a_reference():
     ref = jax.new_ref(jnp.zeros(3))
     jax.jit(f).lower(kind).compile()(ref)
     assert ref[...].tolist() == [1, 1, 1]
+
+
+def test_cotangents_are_added_without_reading():
+    total = jax.new_ref(jnp.ones(3))
+
+    def pull_back(x):
+        jax.vjp(jnp.sin, x)[1].with_refs(total)(jnp.ones(3))
+
+    program = jax.make_jaxpr(pull_back)(jnp.zeros(3))
+    names = [e.primitive.name for e in program.eqns]
+    assert names[-1] == "addupdate" and "get" not in names
+    pull_back(jnp.zeros(3))
+    assert total[...].tolist() == [2, 2, 2]

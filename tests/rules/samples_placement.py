@@ -7,6 +7,7 @@ import minijax.experimental.custom_partitioning as partitioning
 from minijax.lax import sin
 from minijax.sharding import AxisType
 from minijax.sharding.context import NO_MESH
+from minijax.sharding.layout import Layout
 
 from .sample import Sample, Samples
 
@@ -73,6 +74,7 @@ SAMPLES: Samples = {
     "all_gather_reduced": [_cast(P("x"), P(reduced={"x"}), **_GATHER)],
     "shard_map": [Sample(((2, 3), (2, 3)), around=_mapped, dtypes=("f", "c"))],
     "sharding_constraint": [_constrained],
+    "layout_constraint": [Sample(((2, 3),), dtypes=_ANY, params=dict(layout=Layout((1, 0))))],
     "mesh_cast": [_to(AxisType.Auto)],
     "reshard": [_to(AxisType.Explicit)],
     "custom_partitioning": [Sample(

@@ -52,3 +52,15 @@ def test_from_process_local_data():
     assert x.shape == (2, 3)
     x = jax.make_array_from_process_local_data(here(), np.ones((2, 3)), (2, 3))
     assert x.shape == (2, 3)
+
+
+def test_keys():
+    keys = jax.random.split(jax.random.key(3), 2)
+    made = (jax.make_array_from_callback((2,), here(), lambda index: keys[index]),
+            jax.make_array_from_callback((2,), here(), lambda index: keys[index], keys.dtype),
+            jax.make_array_from_single_device_arrays((2,), here(), [keys]),
+            jax.make_array_from_single_device_arrays((), here(), [keys[1]]))
+    for found, want in zip(made, (keys, keys, keys, keys[1])):
+        assert found.dtype == keys.dtype and found.shape == want.shape
+        assert found.sharding == here()
+        np.testing.assert_array_equal(jax.random.key_data(found), jax.random.key_data(want))

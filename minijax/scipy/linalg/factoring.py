@@ -243,17 +243,19 @@ def rsf2csf(T: ArrayLike, Z: ArrayLike, check_finite: bool = True) -> tuple[Arra
 
     def rotated(state: tuple, m: Any) -> tuple:
         t, z = state
-        (a, b), (c, d) = lax.dynamic_slice(t, (m - 1, m - 1), (2, 2))
-        gap = (a - d) / 2
-        mu = gap + jnp.sqrt(gap * gap + b * c)  # an eigenvalue of the block, less d
+        block = lax.dynamic_slice(t, (m - 1, m - 1), (2, 2))
+        mu, c = jnp.linalg.eigvals(block)[0] - block[1, 1], block[1, 0]
         r = jnp.sqrt(jnp.abs(mu) ** 2 + jnp.abs(c) ** 2).astype(t.dtype)
         cosine, sine = mu / r, c / r
         turn = jnp.stack([jnp.stack([jnp.conj(cosine), sine]), jnp.stack([-sine, cosine])])
-        rows = turn @ lax.dynamic_slice_in_dim(t, m - 1, 2, 0)
-        t = lax.dynamic_update_slice_in_dim(t, rows, m - 1, 0)
         back = _adjoint(turn)
-        t = lax.dynamic_update_slice_in_dim(
-            t, lax.dynamic_slice_in_dim(t, m - 1, 2, 1) @ back, m - 1, 1)
+        # Only the triangle: what is left of the block or below it is taken for 0.
+        rows = lax.dynamic_slice_in_dim(t, m - 1, 2, 0)
+        rows = jnp.where(jnp.arange(n) < m - 1, rows, turn @ rows)
+        t = lax.dynamic_update_slice_in_dim(t, rows, m - 1, 0)
+        columns = lax.dynamic_slice_in_dim(t, m - 1, 2, 1)
+        columns = jnp.where(jnp.arange(n)[:, None] > m, columns, columns @ back)
+        t = lax.dynamic_update_slice_in_dim(t, columns, m - 1, 1)
         z = lax.dynamic_update_slice_in_dim(
             z, lax.dynamic_slice_in_dim(z, m - 1, 2, 1) @ back, m - 1, 1)
         return t, z
