@@ -473,7 +473,7 @@ _PROPERTIES = {
     "itemsize": operator.attrgetter("aval.dtype.itemsize"),
     "nbytes": lambda self: math.prod(self.aval.shape) * self.aval.dtype.itemsize,
     "device": _device,
-    "format": lambda self: Format(Layout.from_pjrt_layout(self._pjrt_layout), self._sharding),
+    "format": lambda self: Format(place.layout_of(self), self._sharding),
     "is_fully_addressable": operator.attrgetter("_sharding.is_fully_addressable"),
     "is_fully_replicated": operator.attrgetter("_sharding.is_fully_replicated"),
     "addressable_shards": _addressable_shards,

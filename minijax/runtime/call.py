@@ -276,10 +276,12 @@ def placement(traced: Traced, options: Options, leaves: Sequence[Any]) -> Placem
     found = where.choose(where.Wishes(
         traced.jaxpr, [*traced.captured, *operands], params["in_shardings"],
         params["out_shardings"], lambda: _names(traced), traced.debug.fun_name))
-    found = found._replace(in_shardings=found.in_shardings[n:])
+    found = found._replace(in_shardings=found.in_shardings[n:], in_layouts=found.in_layouts[n:])
     if any(params["in_layouts"]) or any(params["out_layouts"]):
         in_layouts = params["in_layouts"][n:]
         _check_layouts(in_layouts, leaves)
+        own = found.in_layouts or (None,) * len(in_layouts)
+        in_layouts = tuple(given or layout for given, layout in zip(in_layouts, own, strict=True))
         return found._replace(in_layouts=in_layouts, out_layouts=params["out_layouts"])
     return found
 
@@ -287,7 +289,7 @@ def placement(traced: Traced, options: Options, leaves: Sequence[Any]) -> Placem
 def _check_layouts(layouts: Sequence[Any], leaves: Sequence[Any]) -> None:
     for layout, x in zip(layouts, leaves, strict=True):
         if isinstance(layout, Layout) and type(x) is ArrayImpl and x._committed:
-            found = Layout.from_pjrt_layout(x._pjrt_layout)
+            found = place.layout_of(x)
             if found.major_to_minor != layout.major_to_minor:
                 raise ValueError(
                     "Layout passed to jit does not match the layout on the respective arg. Got "

@@ -435,7 +435,8 @@ class Executable:
             self.meshes = [physical_mesh()]
         count = len(program.const_args)
         shardings = self._input_shardings(program.const_args)
-        self.const_args = place.shard_args(program.const_args, shardings[:count])
+        self.const_args = list(map(place.with_usual_layout, place.shard_args(
+            program.const_args, shardings[:count])))
         self.in_shardings = shardings[count:]
         self.out_shardings = self._output_shardings()
         self.out_avals = list(map(place.located, self.out_avals, self.out_shardings))

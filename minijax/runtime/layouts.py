@@ -24,7 +24,7 @@ def _copier(aval: Any, sharding: Any, source: Layout, target: Layout) -> Executa
 def relayout(x: jaxlib.ArrayImpl, layout: Layout) -> jaxlib.ArrayImpl:
     """A copy of an array with the layout `layout`, on the same devices."""
     layout.check_compatible_aval(x.aval.shape)
-    source = Layout.from_pjrt_layout(x._pjrt_layout)
+    source = place.layout_of(x)
     copied, = _copier(x.aval, x._sharding, source, layout).run([x])
     return place.rewrap(copied, x.aval, x._committed, x._sharding)
 

@@ -22,7 +22,7 @@ from minijax.passes.physicalize import is_extended
 from minijax.runtime import backend
 from minijax.sharding import NamedSharding, PartitionSpec
 from minijax.sharding.context import named
-from minijax.sharding.layout import Format, Layout
+from minijax.sharding.layout import Format, Layout, unusual
 from minijax.sharding.memory import Space, in_space
 from minijax.sharding.named import counts_for_nothing, typed
 from minijax.sharding.single import single_device
@@ -143,6 +143,7 @@ def copy(x: ArrayImpl) -> ArrayImpl:
 
 
 def _move(x: ArrayImpl, sharding: Any, committed: bool, semantics: Any) -> ArrayImpl:
+    x = with_usual_layout(x)  # copies of the runtime say that they keep the order, and do not
     moved = _copy_to([x], [sharding._internal_device_list], [sharding], [semantics])[0]
     if moved._committed == committed and moved.aval is x.aval:
         return moved
@@ -210,9 +211,26 @@ def shard_arg(x: Any, sharding: Any, layout: Any = None) -> ArrayImpl:
 relayout: Any = None  # set by runtime/layouts.py: an array copied to another layout
 
 
+def layout_of(x: ArrayImpl) -> Layout:
+    """The order of an array's elements; RuntimeError when it was deleted."""
+    check_deleted(x)  # the runtime does not look
+    return Layout.from_pjrt_layout(x._pjrt_layout)
+
+
+def unusual_layout(x: Any) -> Layout | None:
+    """The layout of an array whose last dimension is not the fastest; None for all other values."""
+    if type(x) is not ArrayImpl or x.ndim < 2 or x.is_deleted():
+        return None
+    return unusual(x._pjrt_layout)
+
+
 def _with_layout(x: ArrayImpl, layout: Layout) -> ArrayImpl:
-    found = Layout.from_pjrt_layout(x._pjrt_layout)
-    return x if found.major_to_minor == layout.major_to_minor else relayout(x, layout)
+    return x if layout_of(x).major_to_minor == layout.major_to_minor else relayout(x, layout)
+
+
+def with_usual_layout(x: ArrayImpl) -> ArrayImpl:
+    """The same array, its last dimension the fastest."""
+    return x if unusual_layout(x) is None else relayout(x, Layout(tuple(range(x.ndim))))
 
 
 def shard_args(args: Sequence[Any], shardings: Sequence[Any]) -> list[ArrayImpl]:

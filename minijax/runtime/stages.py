@@ -23,7 +23,7 @@ from minijax.passes.discharge import plain
 from minijax.runtime import arguments, call, place
 from minijax.runtime.call import Options
 from minijax.runtime.compile import Executable, Placement, Program, lower_jaxpr
-from minijax.sharding.layout import Format, Layout
+from minijax.sharding.layout import Format, Layout, unusual
 
 ArrayImpl = jaxlib.ArrayImpl
 
@@ -245,6 +245,7 @@ class Compiled(_Stage):
         values = leaves if self._refs is None else self._refs.values(leaves)
         self._check_types(values)
         self._check_shardings(values)
+        values = self._in_order(values)
         executable = self._executable
         outs = executable.run(executable.arguments(values))
         if self._refs is not None:
@@ -283,6 +284,34 @@ class Compiled(_Stage):
                 "Computation was compiled for input shardings that disagree with the shardings "
                 f"of arguments passed to it. Here are the {len(wrong)} mismatches:\n"
                 + "\n".join(wrong))
+
+    @functools.cached_property
+    def _in_layouts(self) -> list:
+        found = self._executable.loaded.get_parameter_layouts()
+        return list(map(unusual, found[len(self._executable.const_args):]))
+
+    def _in_order(self, leaves: list) -> list:
+        """The arguments with their elements in the order that the program was compiled for."""
+        found = list(map(place.unusual_layout, leaves))
+        wanted = self._spread(self._in_layouts)
+        if not any(found) and not any(wanted):
+            return leaves
+        out, wrong = list(leaves), []
+        for i, (x, own, layout) in enumerate(zip(leaves, found, wanted, strict=True)):
+            if own != layout and type(x) is ArrayImpl and self._executable.kept[i]:
+                usual = Layout(tuple(range(x.ndim)))
+                if x._committed:
+                    wrong.append(f"Argument {self._names[i]} with shape {x.aval.str_short(False)}:"
+                                 f"\n  Passed layout: {own or usual}\n"
+                                 f"  Required layout: {layout or usual}")
+                else:
+                    out[i] = place.relayout(x, layout or usual)
+        if wrong:
+            raise ValueError(
+                "Computation was compiled for input layouts that disagree with the layouts of "
+                f"arguments passed to it. Here are the {len(wrong)} mismatches:\n"
+                + "\n".join(wrong))
+        return out
 
     def as_text(self) -> str:
         """The optimised program as HLO text."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from minijax.base import jaxlib, source
 from minijax.core import UNSPECIFIED, Jaxpr, sharding_of
 from minijax.passes.physicalize import physical_aval
-from minijax.runtime import backend, spmd
+from minijax.runtime import backend, place, spmd
 from minijax.runtime.compile import Placement
 from minijax.sharding import AbstractMesh, Mesh, NamedSharding
 from minijax.sharding.context import physical_mesh
@@ -36,7 +36,16 @@ class Wishes(NamedTuple):
 
 
 def choose(wishes: Wishes) -> Placement:
-    """Where the program runs; ValueError when wishes disagree or a shape cannot be split."""
+    """Where the program runs; ValueError when wishes disagree or a shape cannot be split.
+
+    The program takes operands in the order of elements that they have.
+    """
+    found = _choose(wishes)
+    layouts = [place.unusual_layout(x) for x in wishes.operands]
+    return found._replace(in_layouts=tuple(layouts)) if any(layouts) else found
+
+
+def _choose(wishes: Wishes) -> Placement:
     found = committed = None
     for devices, text in _parties(wishes):
         if found is None:

@@ -4,6 +4,7 @@
     Format(layout, sharding)            # what `x.format` returns
 """
 
+import functools
 from typing import Any
 
 from minijax.base import jaxlib
@@ -111,6 +112,14 @@ class Format:
 
     def __repr__(self) -> str:
         return f"Format(layout={self.layout}, sharding={self.sharding})"
+
+
+@functools.lru_cache(maxsize=1024)
+def unusual(pjrt_layout: Any) -> Layout | None:
+    """The layout of a buffer; None when the last dimension is the fastest, as is usual."""
+    layout = Layout.from_pjrt_layout(pjrt_layout)
+    order = layout.major_to_minor
+    return None if order == tuple(range(len(order))) else layout
 
 
 def mode(layout: Any) -> str | None:

@@ -24,6 +24,7 @@ class Sample:
     around: makes of the function that binds the primitive the one that is checked, e.g. its vmap
       under an axis name.
     runs: False if the primitive exists only to be transposed.
+    maps: False if `vmap` refuses it or draws anew for each element, both as in JAX.
     """
 
     args: tuple
@@ -36,6 +37,7 @@ class Sample:
     keep: tuple[int, ...] = ()
     around: Callable[[Callable], Callable] | None = None
     runs: bool = True
+    maps: bool = True
 
 
 Samples = dict[str, list[Sample | Callable[[], Sample]]]

@@ -22,7 +22,7 @@ def named_square(bind):
 
 
 WORDS = np.arange(4, dtype=np.uint32)
-RANDOM = dict(grad=False, reason="random bits", dtypes=("u",))
+RANDOM = dict(grad=False, reason="random bits", dtypes=("u",), maps=False)
 
 SAMPLES = {
     "ragged_dot_general": [
@@ -40,5 +40,5 @@ SAMPLES = {
                               algorithm=lax.RandomAlgorithm.RNG_PHILOX), **RANDOM)],
     "rng_uniform": [Sample(((), ()), dict(shape=(2, 3)), runs=False, grad=False,
                            reason="random numbers", dtypes=("f", "i", "u", "c", "b"))],
-    "composite": [Sample(((2, 3),), dtypes=("u",), around=named_square)],
+    "composite": [Sample(((2, 3),), dtypes=("u",), around=named_square, maps=False)],
 }
