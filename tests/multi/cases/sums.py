@@ -6,10 +6,15 @@ import pytest
 import minijax as jax
 import minijax.numpy as jnp
 from minijax import lax
+from minijax.base import jaxlib
 from minijax.core import ShardingTypeError
 from minijax.sharding import AxisType, ManualAxisType
 
 P = jax.P
+# XLA of jaxlib 0.10 adds such terms up inside of `shard_map`; a later one refuses the module.
+ends_sums_inside = pytest.mark.xfail(
+    jaxlib.version >= (0, 11), raises=jax.errors.JaxRuntimeError,
+    reason="'sdy.manual_computation' op dropped unreduced axis without a blessed operation")
 X = np.arange(8, dtype=np.float32)
 
 
@@ -88,6 +93,7 @@ def mapped(f, in_specs, out_specs):
     return jax.shard_map(f, in_specs=in_specs, out_specs=out_specs)
 
 
+@ends_sums_inside
 def test_casts_and_their_transposes():
     varying = mapped(lambda x: lax.pcast(x, "x", to="varying"), P(reduced={"x"}), P("x"))
     r = put(X, reduced={"x"})
@@ -116,6 +122,7 @@ def test_gathering_to_what_is_the_same_everywhere(to, out_spec, tiled):
     np.testing.assert_array_equal(found, np.arange(8.0))
 
 
+@ends_sums_inside
 def test_sums_of_terms_in_a_manual_region():
     unreduced = jax.reshard(X, P(unreduced={"x"}))
     total = mapped(lambda x: lax.psum(x, "x"), P(unreduced={"x"}), P())
