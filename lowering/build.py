@@ -207,9 +207,7 @@ def moved(module: Module, refine: bool = False) -> Module:
     XLA loads dialects into the context of what it compiles; while another thread builds a module
     in the same context, that crashes the process.
     """
-    buffer = io.BytesIO()
-    module.operation.write_bytecode(buffer)
-    code = buffer.getvalue()
+    code = bytecode(module)
     if refine:
         code = _jax.mlir.refine_polymorphic_shapes(
             code, enable_shape_assertions=True, validate_static_shapes=True, enable_shardy=True)
@@ -270,11 +268,7 @@ class Emitter:
            **attributes: Any) -> Any:
         """Append an operation; returns its result, or the list of them unless there is one."""
         if attributes:
-            attribute = self.builder.attribute
-            attributes = {
-                key: value if isinstance(value, Attribute) else attribute(value)
-                for key, value in attributes.items()
-            }
+            attributes = self._attributes(attributes)
         made = ir.Operation.create(name, result_types, operands, attributes, None, 0, self.loc)
         if len(result_types) == 1:
             return made.result
@@ -283,17 +277,17 @@ class Emitter:
     def region_op(self, name: str, operands: Sequence[Value], result_types: Sequence[Type],
                   bodies: Sequence[tuple[Sequence[Type], Body]], **attributes: Any) -> list[Value]:
         """Append an operation with one region per (argument types, body); always gives a list."""
-        attribute = self.builder.attribute
-        attributes = {
-            key: value if isinstance(value, Attribute) else attribute(value)
-            for key, value in attributes.items()
-        }
-        made = ir.Operation.create(
-            name, result_types, operands, attributes, None, len(bodies), self.loc)
+        made = ir.Operation.create(name, result_types, operands, self._attributes(attributes),
+                                   None, len(bodies), self.loc)
         for region, (types, body) in zip(made.regions, bodies):
             block = region.blocks.append(*types, arg_locs=[self.loc] * len(types))
             self.fill(block, body, "stablehlo.return")
         return list(made.results)
+
+    def _attributes(self, values: dict[str, Any]) -> dict[str, Attribute]:
+        attribute = self.builder.attribute
+        return {key: value if isinstance(value, Attribute) else attribute(value)
+                for key, value in values.items()}
 
     def fill(self, block: ir.Block, body: Body, terminator: str) -> None:
         """Let `body` append to `block` and end it; constants of the outer block stay there."""
@@ -364,6 +358,11 @@ class Emitter:
     def same(self, name: str, x: Value, *others: Value, **attributes: Any) -> Value:
         """An operation whose result has the type of its first operand."""
         return self.op(name, (x, *others), (x.type,), **attributes)
+
+    def parts(self, z: Value) -> tuple[Value, Value]:
+        """The real and the imaginary part of complex numbers."""
+        part = (self.tensor(self.shape_of(z), real_dtype(self.dtype_of(z))),)
+        return self.op("stablehlo.real", (z,), part), self.op("stablehlo.imag", (z,), part)
 
     def compare(self, direction: str, x: Value, y: Value, *, total: bool = False) -> Value:
         """`x <direction> y` elementwise: EQ NE LT LE GT GE; `total` orders NaN and -0.0 too."""
@@ -442,7 +441,7 @@ class Emitter:
         if target == bool:
             return self.compare("NE", x, self.const(0, source, shape))
         if source.kind == "c" and target.kind != "c":
-            x = self.op("stablehlo.real", (x,), (self.tensor(shape, real_dtype(source)),))
+            x = self.parts(x)[0]
             if real_dtype(source) == target:
                 return x
         return self.op("stablehlo.convert", (x,), (self.tensor(shape, target),))

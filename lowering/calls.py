@@ -13,7 +13,6 @@ from lowering.sharding import constrained
 
 
 @rule("jit")
-@rule("pjit")
 def jit(ctx: Context, *args: Value, jaxpr: Any, name: str = "f", inline: bool = False,
         **_: Any) -> list[Value]:
     if inline or len(jaxpr.eqns) <= INLINE_EQUATIONS:
@@ -22,14 +21,11 @@ def jit(ctx: Context, *args: Value, jaxpr: Any, name: str = "f", inline: bool = 
 
 
 @rule("closed_call")
-@rule("core_call")
 @rule("call")
 @rule("custom_jvp_call")
 @rule("custom_vjp_call")
-@rule("custom_vjp_call_jaxpr")
-def inner_call(ctx: Context, *args: Value, **params: Any) -> list[Value]:
-    jaxpr = next(params[key] for key in ("call_jaxpr", "jaxpr", "fun_jaxpr") if key in params)
-    return ctx.call(jaxpr, args)
+def inner_call(ctx: Context, *args: Value, call_jaxpr: Any, **_: Any) -> list[Value]:
+    return ctx.call(call_jaxpr, args)
 
 
 @rule("custom_vmap_call")
@@ -68,7 +64,6 @@ def named(ctx: Context, name: str, jaxpr: Any, args: Sequence[Value], attributes
 
 
 @rule("remat2")
-@rule("checkpoint")
 def checkpoint(ctx: Context, *args: Value, jaxpr: Any, prevent_cse: Any = True,
                differentiated: bool = False, **_: Any) -> list[Value]:
     # Without the barrier the compiler would find that the forward pass has the values already,
@@ -92,8 +87,7 @@ def dce_sink(ctx: Context, x: Value, *, prevent_mlir_dce: bool) -> list[Value]:
 
 @rule("optimization_barrier")
 def optimization_barrier(ctx: Context, *args: Value, **_: Any) -> list[Value]:
-    results = ctx.op("stablehlo.optimization_barrier", args, [x.type for x in args])
-    return results if type(results) is list else [results]
+    return ctx.region_op("stablehlo.optimization_barrier", args, [x.type for x in args], ())
 
 
 @rule("custom_linear_solve")

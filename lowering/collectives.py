@@ -13,8 +13,9 @@ import numpy as np
 
 from lowering.build import Value
 from lowering.module import Context
+from lowering.reduction import combiner
 from lowering.rules import rule
-from lowering.sharding import constrained, manual_region
+from lowering.sharding import constrained, local_type, manual_region, sharding_of
 
 INDEX = np.dtype(np.int32)
 
@@ -30,7 +31,7 @@ def device_grid(ctx: Context) -> np.ndarray:
     return np.array(order, np.int64).reshape(mesh.axis_sizes)
 
 
-def _rows(ctx: Context, axes: Any) -> np.ndarray:
+def device_rows(ctx: Context, axes: Any) -> np.ndarray:
     """One row per group of devices that communicate along the axes."""
     names = list(ctx.mesh.axis_names)
     inner = [names.index(name) for name in _as_names(axes)]
@@ -40,23 +41,21 @@ def _rows(ctx: Context, axes: Any) -> np.ndarray:
     return grid.transpose(*outer, *inner).reshape(-1, size)
 
 
-def _groups(ctx: Context, axes: Any, index_groups: Any) -> Any:
-    rows = _rows(ctx, axes)
+def replica_groups(ctx: Context, axes: Any, index_groups: Any) -> Any:
+    rows = device_rows(ctx, axes)
     if index_groups is not None:
         rows = np.array([[row[i] for i in group] for row in rows for group in index_groups])
     return ctx.builder.constant(np.ascontiguousarray(rows), rows.shape)
 
 
-def _channel(ctx: Context) -> Any:
+def channel(ctx: Context) -> Any:
     return ctx.attr("#stablehlo.channel_handle<handle = 1, type = 1>")
 
 
 def _all_reduce(ctx: Context, name: str, x: Value, axes: Any, index_groups: Any) -> Value:
-    scalar = ctx.tensor((), ctx.dtype_of(x))
     result, = ctx.region_op(
-        "stablehlo.all_reduce", (x,), (x.type,),
-        [([scalar, scalar], lambda a, b: [ctx.same(name, a, b)])],
-        replica_groups=_groups(ctx, axes, index_groups), channel_handle=_channel(ctx),
+        "stablehlo.all_reduce", (x,), (x.type,), [combiner(ctx, name, ctx.dtype_of(x))],
+        replica_groups=replica_groups(ctx, axes, index_groups), channel_handle=channel(ctx),
         use_global_device_ids=ctx.attr("unit"))
     return result
 
@@ -96,7 +95,7 @@ def axis_index(ctx: Context, *, axis_name: Any) -> Value:
 
 def _axis_index(ctx: Context, axes: Any) -> Value:
     """The place along the axes (row-major over several) of the device that asks."""
-    rows = _rows(ctx, axes)
+    rows = device_rows(ctx, axes)
     places = np.empty(rows.size, INDEX)
     places[rows] = np.arange(rows.shape[1], dtype=INDEX)
     unsigned = np.dtype(np.uint32)
@@ -114,8 +113,7 @@ def _axis_index(ctx: Context, axes: Any) -> Value:
 
 @rule("reshard")
 def reshard(ctx: Context, x: Value, *, dst_sharding: Any, **_: Any) -> Value:
-    where = getattr(ctx.in_avals[0], "placement", None)
-    have = getattr(getattr(where, "sharding", None), "spec", None)
+    have = getattr(sharding_of(ctx.in_avals[0]), "spec", None)
     taken = set() if have is None else {*have.unreduced}.union(
         *[entry if isinstance(entry, tuple) else (entry,) for entry in have.partitions])
     wanted = getattr(getattr(dst_sharding, "spec", None), "unreduced", ())
@@ -133,19 +131,14 @@ def _one_term(ctx: Context, x: Value, sharding: Any, axes: tuple) -> Value:
     mesh, spec = sharding.mesh, sharding.spec
     source = spec.update(unreduced=spec.unreduced.difference(axes))
     x = constrained(ctx, x, sharding.update(spec=source))
-    sizes = dict(mesh.shape_tuple)
-    shape = list(ctx.shape_of(x))
-    for i, entry in enumerate(spec.partitions):
-        for name in entry if isinstance(entry, tuple) else (entry,):
-            shape[i] //= sizes.get(name, 1)
 
     def body(local: Value) -> list[Value]:
         first = ctx.compare("EQ", _axis_index(ctx, axes), ctx.const(0, INDEX))
         here = ctx.broadcast(first, ctx.shape_of(local))
         return [ctx.select(here, local, ctx.const_like(0, local))]
 
-    result, = manual_region(ctx, mesh, [x], [ctx.tensor(tuple(shape), ctx.dtype_of(x))], [x.type],
-                            [source], [spec], mesh.axis_names, body)
+    result, = manual_region(ctx, mesh, [x], [local_type(ctx, x, mesh, spec)], [x.type], [source],
+                            [spec], mesh.axis_names, body)
     return result
 
 
@@ -161,9 +154,9 @@ def pbroadcast(ctx: Context, x: Value, *, axis_name: Any, source: int) -> Value:
 
 @rule("ppermute")
 def ppermute(ctx: Context, x: Value, *, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Value:
-    rows = _rows(ctx, axis_name)
+    rows = device_rows(ctx, axis_name)
     pairs = np.array([[row[a], row[b]] for row in rows for a, b in perm], np.int64).reshape(-1, 2)
-    return ctx.same("stablehlo.collective_permute", x, channel_handle=_channel(ctx),
+    return ctx.same("stablehlo.collective_permute", x, channel_handle=channel(ctx),
                     source_target_pairs=ctx.builder.constant(pairs, pairs.shape))
 
 
@@ -178,8 +171,8 @@ def all_gather(ctx: Context, x: Value, *, all_gather_dimension: int, axis_name: 
         x = ctx.reshape(x, shape)
     return ctx.op(
         "stablehlo.all_gather", (x,), (ctx.out,), all_gather_dim=all_gather_dimension,
-        replica_groups=_groups(ctx, axis_name, axis_index_groups), channel_handle=_channel(ctx),
-        use_global_device_ids=ctx.attr("unit"))
+        replica_groups=replica_groups(ctx, axis_name, axis_index_groups),
+        channel_handle=channel(ctx), use_global_device_ids=ctx.attr("unit"))
 
 
 @rule("unreduced_reduce_scatter")
@@ -188,12 +181,12 @@ def reduce_scatter(ctx: Context, x: Value, *, scatter_dimension: int, axis_name:
                    axis_size: int, tiled: bool, axis_index_groups: Any = None, **_: Any) -> Value:
     shape = list(ctx.shape_of(x))
     shape[scatter_dimension] //= axis_size
-    scalar = ctx.tensor((), ctx.dtype_of(x))
+    dtype = ctx.dtype_of(x)
     result, = ctx.region_op(
-        "stablehlo.reduce_scatter", (x,), (ctx.tensor(tuple(shape), ctx.dtype_of(x)),),
-        [([scalar, scalar], lambda a, b: [ctx.same("stablehlo.add", a, b)])],
-        scatter_dimension=scatter_dimension, channel_handle=_channel(ctx),
-        replica_groups=_groups(ctx, axis_name, axis_index_groups),
+        "stablehlo.reduce_scatter", (x,), (ctx.tensor(tuple(shape), dtype),),
+        [combiner(ctx, "stablehlo.add", dtype)],
+        scatter_dimension=scatter_dimension, channel_handle=channel(ctx),
+        replica_groups=replica_groups(ctx, axis_name, axis_index_groups),
         use_global_device_ids=ctx.attr("unit"))
     if not tiled:
         del shape[scatter_dimension]
@@ -209,12 +202,12 @@ def all_to_all(ctx: Context, x: Value, *, split_axis: int, concat_axis: int, axi
         split_axis += concat_axis <= split_axis
         shape.insert(concat_axis, 1)
         x = ctx.reshape(x, shape)
-    groups = _groups(ctx, axis_name, axis_index_groups)
+    groups = replica_groups(ctx, axis_name, axis_index_groups)
     count = groups.type.shape[1]
     shape[split_axis] //= count
     shape[concat_axis] *= count
     result = ctx.op(
         "stablehlo.all_to_all", (x,), (ctx.tensor(tuple(shape), ctx.dtype_of(x)),),
         split_dimension=split_axis, concat_dimension=concat_axis, split_count=count,
-        replica_groups=groups, channel_handle=_channel(ctx))
-    return ctx.reshape(result, [v for v in ctx.out_avals[0].shape])
+        replica_groups=groups, channel_handle=channel(ctx))
+    return ctx.reshape(result, ctx.out_avals[0].shape)

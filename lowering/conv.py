@@ -58,15 +58,10 @@ def _layout(spec: Sequence[int], first: str, second: str) -> str:
 def _by_parts(ctx: Context, convolve: Callable[[Value, Value], Value], x: Value,
               kernel: Value) -> Value:
     """Complex convolution as three real ones (the compilers have no complex one)."""
-    (a, b), (c, d) = _parts(ctx, x), _parts(ctx, kernel)
+    (a, b), (c, d) = ctx.parts(x), ctx.parts(kernel)
     both = convolve(ctx.same("stablehlo.add", a, b), c)
     first = convolve(a, ctx.same("stablehlo.subtract", d, c))
     second = convolve(b, ctx.same("stablehlo.add", c, d))
     real_part = ctx.same("stablehlo.subtract", both, second)
     imaginary = ctx.same("stablehlo.add", both, first)
     return ctx.op("stablehlo.complex", (real_part, imaginary), ctx.outs)
-
-
-def _parts(ctx: Context, z: Value) -> tuple[Value, Value]:
-    part = (ctx.tensor(ctx.shape_of(z), real_dtype(ctx.dtype_of(z))),)
-    return ctx.op("stablehlo.real", (z,), part), ctx.op("stablehlo.imag", (z,), part)

@@ -11,6 +11,7 @@ from lowering.build import Attribute, Value
 from lowering.module import Context
 from lowering.rules import rule
 
+
 class Algorithm(NamedTuple):
     """How a DotAlgorithmPreset multiplies.
 

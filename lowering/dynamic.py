@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from lowering.build import Body, Type, Value, ir
-from lowering.module import IS_TOKEN, Context
+from lowering.build import Attribute, Body, Type, Value, ir
+from lowering.module import DYNAMIC, IS_TOKEN, Context
 from lowering.rules import rule
 
 _FIRST_STAND_IN = 1 << 40
@@ -38,8 +38,7 @@ class Number:
     def __add__(self, other: Any) -> Number:
         return self._op("add", other)
 
-    def __radd__(self, other: Any) -> Number:
-        return self._op("add", other)
+    __radd__ = __add__
 
     def __sub__(self, other: Any) -> Number:
         return self._op("subtract", other)
@@ -47,8 +46,7 @@ class Number:
     def __mul__(self, other: Any) -> Number:
         return self._op("multiply", other)
 
-    def __rmul__(self, other: Any) -> Number:
-        return self._op("multiply", other)
+    __rmul__ = __mul__
 
     def __floordiv__(self, other: Any) -> Number:
         other = self.ctx.number(other)
@@ -168,10 +166,16 @@ class DynamicContext(Context):
 
         def call(*args: Value) -> list[Value]:
             env = self._solve([x for x in args if x.type != self.token_type])
-            results = Context.op(self, "func.call", [*[env[key].value for key in names], *args],
-                                 outputs, callee=ir.FlatSymbolRefAttr.get(callee))
-            return results if type(results) is list else [results]
+            return super(DynamicContext, self).call_function(
+                ir.FlatSymbolRefAttr.get(callee), [*[env[key].value for key in names], *args],
+                outputs)
         return super().function(name, inputs, outputs, call, public=True, arg_locs=arg_locs)
+
+    def call_function(self, callee: Attribute, operands: Sequence[Value],
+                      results: Sequence[Type]) -> list[Value]:
+        if callee.value in self.mine:
+            operands = [*[self.env[key].value for key in self.shapes.names], *operands]
+        return super().call_function(callee, operands, results)
 
     def _with_variables(self, body: Body) -> Body:
         """`body` with the dimension variables as leading arguments."""
@@ -209,8 +213,6 @@ class DynamicContext(Context):
 
     def op(self, name: str, operands: Sequence[Value], result_types: Sequence[Type],
            **attributes: Any) -> Any:
-        if name == "func.call" and attributes["callee"].value in self.mine:
-            operands = [*[self.env[key].value for key in self.shapes.names], *operands]
         symbolic = [key for key, value in attributes.items() if self._is_symbolic(value)]
         rule = _DYNAMIC.get(name)
         if rule is not None and (symbolic or any(map(self._is_dynamic, result_types))):
@@ -238,12 +240,11 @@ class DynamicContext(Context):
             "window_dimensions", "window_strides", "base_dilations", "window_dilations")]
         amounts = padding if isinstance(padding, tuple) else np.array(padding).tolist()
         pads = self.reshape(self.vector([n for row in amounts for n in row]), (len(amounts), 2))
-        made = Context.op(
-            self, "stablehlo.custom_call", [*operands, *vectors, pads], result_types,
+        return super().region_op(
+            "stablehlo.custom_call", [*operands, *vectors, pads], result_types, (),
             call_target_name=ir.StringAttr.get("stablehlo.dynamic_reduce_window"),
             called_computations=ir.ArrayAttr.get(
                 [ir.FlatSymbolRefAttr.get(reducer.attributes["sym_name"].value)]))
-        return made if type(made) is list else [made]
 
     def _cannot(self, name: str, attributes: Sequence[str]) -> NotImplementedError:
         return NotImplementedError(
@@ -256,7 +257,7 @@ class DynamicContext(Context):
     def finish(self) -> None:
         """Put `?` in the place of stand-ins in all types."""
         super().finish()
-        self.module.operation.attributes["jax.uses_shape_polymorphism"] = ir.BoolAttr.get(True)
+        self.module.operation.attributes[DYNAMIC] = ir.BoolAttr.get(True)
         for function in self.module.body.operations:
             if "function_type" in function.attributes:
                 kind = ir.FunctionType(function.attributes["function_type"].value)
@@ -377,6 +378,17 @@ def _convolution(ctx: DynamicContext, operands: Any, results: Any, symbolic: Any
         return _append(ctx, "convolution", operands, results, padding=padding, **attributes)
     amounts = ctx.reshape(ctx.vector([n for row in padding for n in row]), (len(padding), 2))
     return _append(ctx, "dynamic_conv", [*operands, amounts], results, **attributes)
+
+
+def _top_k(ctx: DynamicContext, operands: Any, results: Any, symbolic: Any, k: Any) -> Any:
+    if not hasattr(k, "evaluate"):
+        return Context.op(ctx, "chlo.top_k", operands, results, k=k)
+    count = ctx.convert(ctx.number(k).value, np.dtype(np.int32))
+    return ctx.op("stablehlo.custom_call", [*operands, count], results,
+                  call_target_name=ir.StringAttr.get("stablehlo.dynamic_top_k"))
+
+
+_DYNAMIC["chlo.top_k"] = _top_k
 
 
 @dynamic("custom_call")

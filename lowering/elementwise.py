@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lowering.build import Value, is_complex, is_float, is_unsigned, real_dtype
+from lowering.build import Value, is_complex, is_float, is_unsigned
 from lowering.module import Context
 from lowering.rules import rule, set_rule
 
@@ -139,10 +139,7 @@ def _trigonometric(name: str, op_name: str) -> Callable:
 
 def _complex_sine(ctx: Context, z: Value, *, cosine: bool) -> Value:
     """sin(x + iy) = sin x cosh y + i cos x sinh y; cos is cos x cosh y - i sin x sinh y."""
-    aval = ctx.out_avals[0]
-    part = ctx.tensor(aval.shape, real_dtype(aval.dtype))
-    x = ctx.op("stablehlo.real", (z,), (part,))
-    y = ctx.op("stablehlo.imag", (z,), (part,))
+    x, y = ctx.parts(z)
     zero, two = ctx.const_like(0, x), ctx.const_like(2, x)
     up = ctx.same("stablehlo.exponential_minus_one", y)
     down = ctx.same("stablehlo.exponential_minus_one", ctx.same("stablehlo.negate", y))
@@ -208,12 +205,11 @@ def round_(ctx: Context, x: Value, *, rounding_method: Any, **_: Any) -> Value:
 def conj(ctx: Context, x: Value, **_: Any) -> Value:
     aval = ctx.in_avals[0]
     if is_complex(aval.dtype):
-        part = (ctx.tensor(aval.shape, real_dtype(aval.dtype)),)
-        real_part = ctx.op("stablehlo.real", (x,), part)
-        imaginary = ctx.same("stablehlo.negate", ctx.op("stablehlo.imag", (x,), part))
+        x, y = ctx.parts(x)
+        imaginary = ctx.same("stablehlo.negate", y)
     else:
-        real_part, imaginary = x, ctx.const(0, aval.dtype, aval.shape)
-    return ctx.op("stablehlo.complex", (real_part, imaginary), ctx.outs)
+        imaginary = ctx.const(0, aval.dtype, aval.shape)
+    return ctx.op("stablehlo.complex", (x, imaginary), ctx.outs)
 
 
 def _extremum(name: str, op_name: str, direction: str) -> Callable:
@@ -231,9 +227,7 @@ def _extremum(name: str, op_name: str, direction: str) -> Callable:
 def lexicographic(ctx: Context, direction: str, x: Value, y: Value, *,
                   total: bool = False) -> Value:
     """Compare complex numbers (GT, LT ...) by real part, then by imaginary part."""
-    part = (ctx.tensor(ctx.shape_of(x), real_dtype(ctx.dtype_of(x))),)
-    x_real, y_real = (ctx.op("stablehlo.real", (v,), part) for v in (x, y))
-    x_imag, y_imag = (ctx.op("stablehlo.imag", (v,), part) for v in (x, y))
+    (x_real, x_imag), (y_real, y_imag) = ctx.parts(x), ctx.parts(y)
     equal = ctx.compare("EQ", x_real, y_real, total=total)
     return ctx.select(equal, ctx.compare(direction, x_imag, y_imag, total=total),
                       ctx.compare(direction, x_real, y_real, total=total))
@@ -277,13 +271,13 @@ def clamp(ctx: Context, low: Value, x: Value, high: Value) -> Value:
 
 @rule("select_n")
 def select_n(ctx: Context, which: Value, *cases: Value) -> Value:
-    which_aval, case_aval = ctx.in_avals[:2]
     if len(cases) == 1:
         return cases[0]
-    cases = [ctx.spread(x, a, ctx.out_avals[0].shape)
-             for x, a in zip(cases, ctx.in_avals[1:])]
-    if which_aval.shape and which_aval.shape != ctx.out_avals[0].shape:
-        which = ctx.spread(which, which_aval, ctx.out_avals[0].shape)
+    which_aval, *case_avals = ctx.in_avals
+    shape = ctx.out_avals[0].shape
+    cases = [ctx.spread(x, a, shape) for x, a in zip(cases, case_avals)]
+    if which_aval.shape:
+        which = ctx.spread(which, which_aval, shape)
     return _choose(ctx, which, which_aval.dtype, 0, cases)
 
 
@@ -315,8 +309,6 @@ def reduce_precision(ctx: Context, x: Value, *, exponent_bits: int, mantissa_bit
 
 
 @rule("copy")
-@rule("copy_p")
 @rule("stop_gradient")
-@rule("pvary")
 def identity(ctx: Context, x: Value, **_: Any) -> Value:
     return x

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lowering.build import Value, ir
-from lowering.collectives import _channel, _groups, _rows
+from lowering.collectives import channel, device_rows, replica_groups
 from lowering.custom_call import TYPED_FFI, attribute, custom_call
 from lowering.module import Context
 from lowering.rules import rule
@@ -17,7 +17,7 @@ from lowering.rules import rule
 @rule("ragged_all_to_all")
 def ragged_all_to_all(ctx: Context, *args: Value, axis_name: Any,
                       axis_index_groups: Any = None) -> Value:
-    config = {"replica_groups": _groups(ctx, axis_name, axis_index_groups),
+    config = {"replica_groups": replica_groups(ctx, axis_name, axis_index_groups),
               "channel_id": attribute(ctx.builder, 1)}
     with ctx.loc:
         return custom_call("ragged_all_to_all", result_types=[ctx.out], operands=args,
@@ -26,14 +26,14 @@ def ragged_all_to_all(ctx: Context, *args: Value, axis_name: Any,
 
 def _message(ctx: Context, name: str, operands: Sequence[Value], results: Sequence[Any],
              axis_name: Any, perm: Sequence[tuple[int, int]]) -> Value:
-    rows = _rows(ctx, axis_name)
+    rows = device_rows(ctx, axis_name)
     if any(len(set(side)) != len(side) or not set(side) <= set(range(rows.shape[1]))
            for side in zip(*perm)):
         raise ValueError(f"p{name} sources and destinations must be unique, got {perm}.\n"
                          f"  fix: name positions in range({rows.shape[1]}), each at most once")
     pairs = np.array([[row[a], row[b]] for row in rows for a, b in perm], np.int64).reshape(-1, 2)
     return ir.Operation.create(f"stablehlo.{name}", list(results), list(operands), {
-        "channel_handle": _channel(ctx),
+        "channel_handle": channel(ctx),
         "source_target_pairs": ctx.builder.constant(pairs, pairs.shape)}, None, 0, ctx.loc)
 
 

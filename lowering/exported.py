@@ -33,9 +33,9 @@ def call_exported(ctx: Context, *args: Value, exported: Any, checked: bool) -> l
     guest, n = _embedded(ctx, exported), len(effects)
     operands = [_placed(ctx, _typed(ctx, x, kind), sharding) for x, kind, sharding in
                 zip(operands, guest.inputs[n:], guest.in_shardings[n:], strict=True)]
-    made = ctx.op("func.call", [*[ctx.tokens[e] for e in effects], *operands], guest.outputs,
-                  callee=ir.FlatSymbolRefAttr.get(guest.name))
-    results = ctx.taken(effects, made if type(made) is list else [made])
+    results = ctx.taken(effects, ctx.call_function(
+        ir.FlatSymbolRefAttr.get(guest.name), [*[ctx.tokens[e] for e in effects], *operands],
+        guest.outputs))
     return [_typed(ctx, _placed(ctx, x, sharding), kind) for x, sharding, kind in
             zip(results, guest.out_shardings[n:], ctx.outs, strict=True)]
 

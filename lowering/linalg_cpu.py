@@ -207,8 +207,7 @@ def _upper(ctx: Context, x: Value) -> Value:
 def geqrf(ctx: Context, a: Value) -> list[Value]:
     x = ctx.in_avals[0]
     tau = ((min(x.shape[-2:]),), x.dtype)
-    return lapack(ctx, "geqrf", [(a, 2)], [(x.shape[-2:], x.dtype), tau],
-                  {0: 0})
+    return lapack(ctx, "geqrf", [(a, 2)], [(x.shape[-2:], x.dtype), tau], {0: 0})
 
 
 @cpu("householder_product")

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lowering import rules
-from lowering.build import (Body, Module, Type, Value, builder, bytecode, ir, moved, portable_bytes,
-                            stripped_bytecode)
+from lowering.build import (Attribute, Body, Module, Type, Value, builder, bytecode, ir, moved,
+                            portable_bytes, stripped_bytecode)
 from lowering.tokens import TokenEmitter
 
 # The attribute of a module in which some shapes are not known.
@@ -262,12 +262,16 @@ class Context(TokenEmitter):
     def helper(self, key: Any, name: str, inputs: Sequence[Type], outputs: Sequence[Type],
                body: Callable[..., Sequence[Value]], operands: Sequence[Value]) -> list[Value]:
         """Call the private function made by `body` the first time that `key` is met."""
-        callee = self.helper_name(key, name, inputs, outputs, body)
-        results = self.op("func.call", operands, outputs, callee=callee)
-        return results if type(results) is list else [results]
+        return self.call_function(self.helper_name(key, name, inputs, outputs, body), operands,
+                                  outputs)
+
+    def call_function(self, callee: Attribute, operands: Sequence[Value],
+                      results: Sequence[Type]) -> list[Value]:
+        """Call a function of the module by its symbol."""
+        return self.region_op("func.call", operands, results, (), callee=callee)
 
     def helper_name(self, key: Any, name: str, inputs: Sequence[Type], outputs: Sequence[Type],
-                    body: Callable[..., Sequence[Value]]) -> Any:
+                    body: Callable[..., Sequence[Value]]) -> Attribute:
         """The symbol of the private function made by `body` the first time that `key` is met."""
         found = self.functions.get(key)
         if found is None:

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from lowering.build import Body, Value, highest, is_complex, is_float, lowest, real_dtype
+from lowering.build import Body, Type, Value, highest, is_complex, is_float, lowest
 from lowering.elementwise import lexicographic
 from lowering.module import Context
 from lowering.rules import rule, set_rule
+
+Pairs = Sequence[Sequence[int]]
 
 
 def combiner(ctx: Context, op_name: str, dtype: np.dtype) -> tuple[tuple, Body]:
@@ -34,6 +36,18 @@ def reduce_with(ctx: Context, op_name: str, x: Value, start: Any, axes: Sequence
     return ctx.region_op(
         "stablehlo.reduce", (x, ctx.const(start, dtype)), (ctx.tensor(kept, dtype),),
         [combiner(ctx, op_name, dtype)], dimensions=tuple(axes))[0]
+
+
+def windowed(ctx: Context, operands: Sequence[Value], outs: Sequence[Type],
+             body: tuple[Sequence[Type], Body], window: Sequence[int], strides: Sequence[int],
+             padding: Pairs, base_dilation: Sequence[int] | None = None,
+             window_dilation: Sequence[int] | None = None) -> list[Value]:
+    """`stablehlo.reduce_window` of arrays and start values."""
+    ones = (1,) * len(window)
+    return ctx.region_op(
+        "stablehlo.reduce_window", operands, outs, [body], window_dimensions=tuple(window),
+        window_strides=tuple(strides), base_dilations=tuple(base_dilation or ones),
+        window_dilations=tuple(window_dilation or ones), padding=ctx.pairs(padding))
 
 
 def _reducer(name: str, op_name: str, start: Callable[[np.dtype], Any]) -> Callable:
@@ -129,11 +143,9 @@ def _cumulative(name: str, body_of: Callable[[Context, np.dtype], tuple],
         window, padding = [1] * len(aval.shape), [(0, 0)] * len(aval.shape)
         window[axis] = length
         padding[axis] = (0, length - 1) if reverse else (length - 1, 0)
-        ones = (1,) * len(window)
-        return ctx.region_op(
-            "stablehlo.reduce_window", (x, ctx.const(start(aval.dtype), aval.dtype)), ctx.outs,
-            [body_of(ctx, aval.dtype)], window_dimensions=tuple(window), window_strides=ones,
-            base_dilations=ones, window_dilations=ones, padding=ctx.pairs(padding))[0]
+        operands = x, ctx.const(start(aval.dtype), aval.dtype)
+        return windowed(ctx, operands, ctx.outs, body_of(ctx, aval.dtype), window,
+                        (1,) * len(window), padding)[0]
 
     def on_cpu(ctx: Context, x: Value, *, axis: int, reverse: bool) -> Any:
         """Windows are 3 to 6 times slower there than the prefix, which compiles slower."""
@@ -167,19 +179,18 @@ def _real_logaddexp(ctx: Context, x: Value, y: Value) -> Value:
 
 def _complex_logaddexp(ctx: Context, x: Value, y: Value) -> Value:
     """As the real one around the operand with the larger real part; the phase ends in [-pi, pi)."""
-    part = (ctx.tensor((), real_dtype(ctx.dtype_of(x))),)
     larger = ctx.select(lexicographic(ctx, "GT", x, y), x, y)
     twice = ctx.same("stablehlo.multiply", larger, ctx.const_like(2, x))
     gap = ctx.same("stablehlo.subtract", ctx.same("stablehlo.add", x, y), twice)
     tail = ctx.same("stablehlo.log_plus_one", ctx.same("stablehlo.exponential", gap))
     result = ctx.same("stablehlo.add", larger, tail)
-    phase = ctx.op("stablehlo.imag", (result,), part)
+    real, phase = ctx.parts(result)
     half, turn = ctx.const_like(np.pi, phase), ctx.const_like(2 * np.pi, phase)
     over = ctx.same("stablehlo.remainder", ctx.same("stablehlo.add", phase, half), turn)
     over = ctx.select(ctx.compare("LT", over, ctx.const_like(0, over)),
                       ctx.same("stablehlo.add", over, turn), over)
-    return ctx.op("stablehlo.complex", (ctx.op("stablehlo.real", (result,), part),
-                                        ctx.same("stablehlo.subtract", over, half)), (x.type,))
+    phase = ctx.same("stablehlo.subtract", over, half)
+    return ctx.op("stablehlo.complex", (real, phase), (x.type,))
 
 
 def _combine_with(op_name: str) -> Callable[[Context, np.dtype], tuple]:

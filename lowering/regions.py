@@ -36,9 +36,9 @@ def compute_on(ctx: Context, *args: Value, jaxpr: Any, compute_type: str,
     results = ctx.outline(jaxpr, args, "compute_on")
     given = compute_attributes(compute_type)
     if compute_type == "device":
-        given = {**given, "inlineable": "false"}
+        given["inlineable"] = "false"
     if compiler_options_json is not None:
-        given = {**given, "backend_config": compiler_options_json}
+        given["backend_config"] = compiler_options_json
     describe(results, given)
     return [_placed(ctx, x, space) for x, space in zip(results, out_memory_spaces)]
 

@@ -41,7 +41,6 @@ def rev(ctx: Context, x: Value, *, dimensions: tuple[int, ...]) -> Value:
 
 
 @rule("squeeze")
-@rule("expand_dims")
 def squeeze(ctx: Context, x: Value, **_: Any) -> Value:
     return ctx.op("stablehlo.reshape", (x,), ctx.outs)
 

@@ -28,13 +28,28 @@ def constrained(ctx: Context, x: Value, sharding: Any, free: Sequence[int] = ())
     return x if text is None else ctx.same("sdy.sharding_constraint", x, sharding=text)
 
 
+def sharding_of(aval: Any) -> Any:
+    """The sharding that a type says, or None."""
+    return getattr(getattr(aval, "placement", None), "sharding", None)
+
+
+def local_type(ctx: Context, x: Value, mesh: Any, spec: Any) -> Type:
+    """The type of each device's part of `x`."""
+    sizes = dict(mesh.shape_tuple)
+    shape = list(ctx.shape_of(x))
+    for i, entry in enumerate(spec.partitions):
+        for name in entry if isinstance(entry, tuple) else (entry,):
+            shape[i] //= sizes.get(name, 1)
+    return ctx.tensor(tuple(shape), ctx.dtype_of(x))
+
+
 def as_terms(ctx: Context, x: Value, aval: Any) -> Value:
     """`x`, made on the way to or from a value of this type: a sum of terms where that is one.
 
     `x` may have one more axis in front. Between two operations that say so, the compiler would
     sum, and then take the sum for a term.
     """
-    sharding = getattr(getattr(aval, "placement", None), "sharding", None)
+    sharding = sharding_of(aval)
     if sharding is None or not sharding.spec.unreduced:
         return x
     front = (None,) * (len(ctx.shape_of(x)) - len(aval.shape))
@@ -49,26 +64,19 @@ def on_terms(ctx: Context, aval: Any, fun: Callable[..., Value], terms: Sequence
     For operations that the compiler would run on sums. `aval` is the type of the terms, which may
     have one more axis in front; the index is equal everywhere.
     """
-    sharding = getattr(getattr(aval, "placement", None), "sharding", None)
+    sharding = sharding_of(aval)
     if ctx.spmd is None or ctx.manual or sharding is None or not sharding.spec.unreduced:
         return fun(*terms, index)
-    sizes = dict(sharding.mesh.shape_tuple)
 
     def spec(kind: Type) -> Any:
         front = (None,) * (_rank(kind) - len(aval.shape))
         return sharding.spec.update((*front, *sharding.spec.partitions))
 
-    def local(x: Value) -> Type:
-        shape = list(ctx.shape_of(x))
-        for i, entry in enumerate(spec(x.type).partitions):
-            for name in entry if isinstance(entry, tuple) else (entry,):
-                shape[i] //= sizes.get(name, 1)
-        return ctx.tensor(tuple(shape), ctx.dtype_of(x))
-
+    specs = [spec(x.type) for x in terms]
+    types = [local_type(ctx, x, sharding.mesh, s) for x, s in zip(terms, specs)]
     result, = manual_region(
-        ctx, sharding.mesh, [*terms, index], [*map(local, terms), index.type], [out],
-        [*[spec(x.type) for x in terms], ()], [spec(out)], sharding.mesh.axis_names,
-        lambda *xs: [fun(*xs)])
+        ctx, sharding.mesh, [*terms, index], [*types, index.type], [out], [*specs, ()],
+        [spec(out)], sharding.mesh.axis_names, lambda *xs: [fun(*xs)])
     return result
 
 

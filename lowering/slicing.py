@@ -12,9 +12,9 @@ from lowering.rules import rule
 @rule("slice")
 def slice_(ctx: Context, x: Value, *, start_indices: tuple[int, ...],
            limit_indices: tuple[int, ...], strides: tuple[int, ...] | None) -> Value:
-    strides = tuple(strides) if strides is not None else (1,) * len(start_indices)
+    strides = (1,) * len(start_indices) if strides is None else strides
     return ctx.op("stablehlo.slice", (x,), ctx.outs, start_indices=tuple(start_indices),
-                  limit_indices=tuple(limit_indices), strides=strides)
+                  limit_indices=tuple(limit_indices), strides=tuple(strides))
 
 
 @rule("dynamic_slice")

@@ -12,7 +12,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from lowering.build import Value, highest, is_complex, is_float, lowest, real_dtype
+from lowering.build import Value, highest, is_complex, is_float, lowest
 from lowering.module import Context, ir
 from lowering.rules import rule
 
@@ -39,14 +39,10 @@ def sort(ctx: Context, *operands: Value, dimension: int, is_stable: bool,
 def _keys(ctx: Context, x: Value, y: Value) -> list[tuple[Value, Value]]:
     """The pairs to compare, in order, for one pair of elements."""
     dtype = ctx.dtype_of(x)
-    if is_complex(dtype):
-        part = (ctx.tensor((), real_dtype(dtype)),)
-        return [
-            tuple(_canonical(ctx, ctx.op(name, (v,), part)) for v in (x, y))
-            for name in ("stablehlo.real", "stablehlo.imag")]
-    if is_float(dtype):
-        return [(_canonical(ctx, x), _canonical(ctx, y))]
-    return [(x, y)]
+    pairs = list(zip(ctx.parts(x), ctx.parts(y))) if is_complex(dtype) else [(x, y)]
+    if is_complex(dtype) or is_float(dtype):
+        return [(_canonical(ctx, a), _canonical(ctx, b)) for a, b in pairs]
+    return pairs
 
 
 def _canonical(ctx: Context, x: Value) -> Value:
@@ -138,14 +134,11 @@ def top_k(ctx: Context, x: Value, *, k: int, axis: int = -1, **_: Any) -> list[V
     swap[axis], swap[last] = swap[last], swap[axis]
     x = ctx.transpose(x, swap)
     shape = (*ctx.shape_of(x)[:-1], k)
-    outs = [ctx.tensor(shape, a.dtype) for a in (aval, _INDEX)]
+    # chlo.top_k gives 32-bit indices whatever the operand.
+    outs = ctx.tensor(shape, aval.dtype), ctx.tensor(shape, np.dtype(np.int32))
     values, indices = ctx.op("chlo.top_k", (x,), outs, k=k)
     wanted = ctx.out_avals[1].dtype
     return [ctx.transpose(values, swap), ctx.transpose(ctx.convert(indices, wanted), swap)]
-
-
-class _INDEX:
-    dtype = np.dtype(np.int32)  # what chlo.top_k gives whatever the operand
 
 
 @rule("approx_top_k")

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from lowering.build import Body, Type, Value, highest, lowest
+from lowering.build import Value, highest, lowest
 from lowering.module import Context
-from lowering.reduction import combiner, reduce_with
+from lowering.reduction import Pairs, combiner, reduce_with, windowed
 from lowering.rules import rule, set_rule
-
-Pairs = Sequence[Sequence[int]]
-
-
-def windowed(ctx: Context, operands: Sequence[Value], outs: Sequence[Type],
-             body: tuple[Sequence[Type], Body], window: Sequence[int], strides: Sequence[int],
-             padding: Pairs, base_dilation: Sequence[int] | None = None,
-             window_dilation: Sequence[int] | None = None) -> list[Value]:
-    """`stablehlo.reduce_window` of arrays and start values."""
-    ones = (1,) * len(window)
-    return ctx.region_op(
-        "stablehlo.reduce_window", operands, outs, [body], window_dimensions=tuple(window),
-        window_strides=tuple(strides), base_dilations=tuple(base_dilation or ones),
-        window_dilations=tuple(window_dilation or ones), padding=ctx.pairs(padding))
 
 
 @rule("reduce_window")

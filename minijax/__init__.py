@@ -58,7 +58,8 @@ _HOME = {
     "minijax.version": ["__version__", "__version_info__"],
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
-_RENAMED = {"P": ("minijax.sharding", "PartitionSpec"), "typeof": ("minijax.core", "get_aval"),
+_RENAMED = {"ds": ("minijax.numpy.indexing", "dslice"),
+            "P": ("minijax.sharding", "PartitionSpec"), "typeof": ("minijax.core", "get_aval"),
             "host_count": ("minijax.runtime.backend", "process_count"),
             "host_id": ("minijax.runtime.backend", "process_index"),
             "host_ids": ("minijax.runtime.backend", "process_indices")}

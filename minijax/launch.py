@@ -46,7 +46,7 @@ def _wait(running: Sequence[subprocess.Popen]) -> int:
         codes = [process.poll() for process in running]
         failed = [rank for rank, code in enumerate(codes) if code]
         if failed:
-            rank = failed[0]
+            rank = min(failed, key=lambda r: codes[r] > 0)  # a kill makes the others fail, too
             left = codes.count(None)
             print(f"minijax.launch: process {rank} {_described(codes[rank])}; "
                   f"ending the {left} still running", file=sys.stderr, flush=True)

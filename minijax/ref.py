@@ -25,6 +25,7 @@ from minijax.core import (AbstractRef, BatchTracer, Tracer, aval_of, is_ref, ref
 from minijax.lax.control_flow import refs as _loops  # noqa: F401  (it registers their rules)
 from minijax.lax.shard_map import shard_map_p
 from minijax.numpy.creation import array, asarray, zeros
+from minijax.numpy.indexing import Slice
 from minijax.numpy.manipulation import broadcast_to
 from minijax.passes import references
 from minijax.passes.discharge import discharge, holds_ref
@@ -107,7 +108,8 @@ _DYNAMIC = "dynamic"
 class Indexer(NamedTuple):
     """Indices one after the other, with places for arrays in them.
 
-    Each part is a tuple of integers, None, Ellipsis, ("slice", start, stop, step) and "dynamic".
+    Each part is a tuple of integers, None, Ellipsis, ("slice", start, stop, step) and "dynamic",
+    or ("ds", size, stride) for a slice whose start is an array.
     """
 
     parts: tuple[tuple, ...]
@@ -115,9 +117,9 @@ class Indexer(NamedTuple):
     def indices(self, dynamic: Sequence[Any]) -> list[tuple]:
         """The indices, with the arrays in their places."""
         rest = iter(dynamic)
-        return [tuple(next(rest) if e is _DYNAMIC or e == _DYNAMIC
-                      else slice(*e[1:]) if type(e) is tuple else e for e in part)
-                for part in self.parts]
+        return [tuple(next(rest) if e is _DYNAMIC or e == _DYNAMIC else e if type(e) is not tuple
+                      else Slice(next(rest), *e[1:]) if e[0] == "ds" else slice(*e[1:])
+                      for e in part) for part in self.parts]
 
     def aval(self, aval: Any, dynamic: Sequence[Any]) -> Any:
         """The type of the elements of an array of type `aval`."""
@@ -139,6 +141,9 @@ def _template(index: Any) -> tuple[tuple, list]:
             entries.append(e)
         else:
             entries.append(_DYNAMIC)
+            if type(e) is Slice:
+                entries[-1] = ("ds", e.size, e.stride)
+                e = e.start
             dynamic.append(e if isinstance(e, (Tracer, Array)) else np.asarray(e))
     return tuple(entries), dynamic
 

@@ -59,9 +59,7 @@ def value_and_grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: boo
         last = max(argnums, default=-1) if several else operator.index(argnums)
         if last >= len(args):
             raise _too_few_arguments(argnums, last, len(args))
-        nums = canonical_argnums(argnums, len(args))
-        picked = args[nums] if type(nums) is int else tuple([args[i] for i in nums])
-        leaves, in_tree = tree.flatten(picked)
+        nums, leaves, in_tree = _picked(argnums, args)
         leaves = [_differentiable_input(x, "grad", holomorphic, allow_int) for x in leaves]
         call = Call(fun, in_tree, args, nums, kwargs, has_aux)
         lin = core.linearize(call, leaves, num_aux=call.count_aux, scope=("jvp(",))
@@ -74,6 +72,13 @@ def value_and_grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: boo
         value = as_array(value)
         return ((value, tree.unflatten(call.aux_tree, aux)) if has_aux else value), gradient
     return value_and_grad_fun
+
+
+def _picked(argnums: Any, args: tuple) -> tuple[Any, list, Any]:
+    """The places of the arguments to differentiate by, their leaves and their structure."""
+    nums = canonical_argnums(argnums, len(args))
+    return nums, *tree.flatten(args[nums] if type(nums) is int
+                               else tuple([args[i] for i in nums]))
 
 
 def _pull_back(lin: core.Linearized, cts: Sequence[Any]) -> list:
@@ -537,7 +542,7 @@ def linear_transpose(fun: Callable, *primals: Any, reduce_axes: Sequence[Any] = 
     avals = [core.ShapedArray(x.shape, x.dtype) if hasattr(x, "shape") and not core.is_valid(x)
              else aval_of(x) for x in leaves]
     call = Call(fun, in_tree, (), None, {})
-    jaxpr = core.trace_closed(call, avals)
+    jaxpr, captured = core.trace_to_jaxpr(call, avals)
     kinds = [[a.dtype for a in group] for group in (avals, jaxpr.out_avals)]
     if not any(all(dtypes.issubdtype(d, kind) for d in kinds[0] + kinds[1])
                for kind in (np.inexact, np.integer)):
@@ -546,24 +551,29 @@ def linear_transpose(fun: Callable, *primals: Any, reduce_axes: Sequence[Any] = 
             f"-> integer functions, but got {kinds[0]} -> {kinds[1]}.",
             fix="convert the integer argument to float"))
 
-    @wraps(fun, "transpose")
-    @boundary
-    def transposed(ct: Any) -> tuple:
-        cts, ct_tree = tree.flatten(ct)
-        if ct_tree != call.out_tree:
+    return tree.Partial(functools.partial(_transposed, jaxpr, in_tree, call.out_tree), captured)
+
+
+@boundary
+def _transposed(jaxpr: core.Jaxpr, in_tree: Any, out_tree: Any, captured: Sequence[Any],
+                ct: Any) -> tuple:
+    """The function that `linear_transpose` returns."""
+    cts, ct_tree = tree.flatten(ct)
+    if ct_tree != out_tree:
+        raise TypeError(errors.describe(
+            f"cotangent tree does not match function output, expected {out_tree} but "
+            f"got {ct_tree}", fix="pass a cotangent with the structure of the output"))
+    for c, aval in zip(cts, jaxpr.out_avals):
+        got = aval_of(c)
+        if (got.shape, got.dtype) != (aval.shape, aval.dtype):
             raise TypeError(errors.describe(
-                f"cotangent tree does not match function output, expected {call.out_tree} but "
-                f"got {ct_tree}", fix="pass a cotangent with the structure of the output"))
-        for c, aval in zip(cts, jaxpr.out_avals):
-            got = aval_of(c)
-            if (got.shape, got.dtype) != (aval.shape, aval.dtype):
-                raise TypeError(errors.describe(
-                    "cotangent type does not match function output, expected "
-                    f"{aval.str_short(False)} but got {got.str_short(False)}",
-                    fix="pass a cotangent with the shape and dtype of the output"))
-        found = core.backward_pass(jaxpr, [Linear(a) for a in avals], cts, ("transpose(",))
-        return tree.unflatten(in_tree, [as_array(core.instantiate(c)) for c in found])
-    return transposed
+                "cotangent type does not match function output, expected "
+                f"{aval.str_short(False)} but got {got.str_short(False)}",
+                fix="pass a cotangent with the shape and dtype of the output"))
+    n = len(captured)
+    linear = map(Linear, jaxpr.in_avals[n:])
+    found = core.backward_pass(jaxpr, [*captured, *linear], cts, ("transpose(",))
+    return tree.unflatten(in_tree, [as_array(core.instantiate(c)) for c in found[n:]])
 
 
 # --- Jacobians ---------------------------------------------------------------------------------
@@ -581,9 +591,7 @@ def jacfwd(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = Fals
     @wraps(fun, "jacfwd")
     @boundary
     def jacobian_fun(*args: Any, **kwargs: Any) -> Any:
-        nums = canonical_argnums(argnums, len(args))
-        picked = args[nums] if type(nums) is int else tuple([args[i] for i in nums])
-        leaves, in_tree = tree.flatten(picked)
+        nums, leaves, in_tree = _picked(argnums, args)
         for x in leaves:
             _check_jacfwd_input(aval_of(x).dtype, holomorphic)
         leaves = [as_array(x) for x in leaves]
@@ -628,9 +636,7 @@ def jacrev(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = Fals
     @wraps(fun, "jacrev")
     @boundary
     def jacobian_fun(*args: Any, **kwargs: Any) -> Any:
-        nums = canonical_argnums(argnums, len(args))
-        picked = args[nums] if type(nums) is int else tuple([args[i] for i in nums])
-        leaves, in_tree = tree.flatten(picked)
+        nums, leaves, in_tree = _picked(argnums, args)
         leaves = [_differentiable_input(x, "jacrev", holomorphic, allow_int) for x in leaves]
         call = Call(fun, in_tree, args, nums, kwargs, has_aux)
         lin = core.linearize(call, leaves, num_aux=call.count_aux, scope=("jvp(",))

@@ -21,10 +21,9 @@ from minijax.api.flatten import wraps
 from minijax.api.residuals import made_by
 from minijax.base import config, errors, tree
 from minijax.base.util import trace_cache, weak_cache
-from minijax.core import (AxisData, DropVar, Jaxpr, JaxprEqn, Literal, Primitive, Var, Zero,
-                          aval_of, batch_jaxpr, dce_call, dce_jaxpr, eval_jaxpr, is_linear, jit_p,
-                          jvp_jaxpr, linearize_jaxpr, merge_tangents, move_axis, pointwise,
-                          reach_call, transpose_jaxpr)
+from minijax.core import (DropVar, Jaxpr, JaxprCall, JaxprEqn, Literal, Primitive, Var, Zero,
+                          aval_of, dce_call, dce_jaxpr, eval_jaxpr, jit_p, linearize_jaxpr,
+                          merge_tangents, pointwise)
 from minijax.core.dce import sweep
 from minijax.lax.control_flow.common import trace_body
 from minijax.passes.discharge import bind_program, call
@@ -77,7 +76,8 @@ def _flat_flags(prefix: Any, args: tuple, kwargs: dict, num_captured: int) -> tu
     return (True,) * num_captured + tuple(map(bool, given)) + (True,) * len(tree.leaves(kwargs))
 
 
-def _pair_caller(fun: Callable) -> Callable:
+@weak_cache
+def _known_pair_caller(fun: Callable) -> Callable:
     reference = weakref.ref(fun)
 
     def on_pair(args: tuple, kwargs: dict) -> Any:
@@ -85,9 +85,6 @@ def _pair_caller(fun: Callable) -> Callable:
     on_pair.original = reference  # for messages
     on_pair.__name__ = getattr(fun, "__name__", type(fun).__name__)
     return on_pair
-
-
-_known_pair_caller = weak_cache(_pair_caller)
 
 
 def _on_pair(fun: Callable) -> Callable:
@@ -237,28 +234,16 @@ name_p = Primitive("name", shape=lambda x, name: x, jvp=_name_jvp, vmap=pointwis
 # --- The primitive -----------------------------------------------------------------------------
 
 
-def _shape(*avals: Any, jaxpr: Jaxpr, **_: Any) -> tuple:
-    return jaxpr.out_avals, jaxpr.effects
+class _Remat(JaxprCall):
+    """`prevent_cse` may be a flag for each operand; it is set for all new ones."""
 
-
-def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr,
-         **params: Any) -> tuple[list, list]:
-    inner, out_nonzero = jvp_jaxpr(jaxpr, [type(t) is not Zero for t in tangents])
-    live = [t for t in tangents if type(t) is not Zero]
-    params["prevent_cse"] = _flags(params["prevent_cse"], None, len(live))
-    results = remat_p.bind(*primals, *live, jaxpr=inner, **params)
-    outs = results[:len(out_nonzero)]
-    return outs, merge_tangents(results[len(outs):], out_nonzero, outs)
-
-
-def _flags(prevent_cse: bool | tuple, kept: Sequence[bool] | None,
-           num_more: int) -> bool | tuple:
-    """`prevent_cse` for the operands marked in `kept` and as many more."""
-    if isinstance(prevent_cse, bool):
-        return prevent_cse
-    if kept is not None:
-        prevent_cse = tuple(f for f, k in zip(prevent_cse, kept) if k)
-    return prevent_cse + (True,) * num_more
+    def rebind(self, params: dict, jaxpr: Jaxpr, operands: Sequence[Any], ins: Sequence[int],
+               outs: Sequence[int]) -> list:
+        given = params["prevent_cse"]
+        if not isinstance(given, bool):
+            more = len(operands) - len(ins)
+            params = {**params, "prevent_cse": (*[given[i] for i in ins], *[True] * more)}
+        return super().rebind(params, jaxpr, operands, ins, outs)
 
 
 class _Plan(NamedTuple):
@@ -274,6 +259,7 @@ class _Plan(NamedTuple):
     out_nonzero: tuple[bool, ...]
 
 
+@trace_cache
 def _make_plan(jaxpr: Jaxpr, nonzero: tuple, policy: Callable | None) -> _Plan:
     core.checkpoint_effects.check(
         jaxpr.effects, "partial-eval of `checkpoint`/`remat`", "move the operation out of it")
@@ -306,9 +292,6 @@ def _make_plan(jaxpr: Jaxpr, nonzero: tuple, policy: Callable | None) -> _Plan:
     forward, _ = dce_jaxpr(forward.replace(outvars=outs + kept), (True,) * len(outs + kept),
                            instantiate=True)
     return _Plan(forward, whole, reads, out_nonzero)
-
-
-_make_plan = trace_cache(_make_plan)
 
 
 def _saved_results(eqn: JaxprEqn, policy: Callable) -> list[Var]:
@@ -369,30 +352,15 @@ def _linearize(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr,
     live = [t for t in tangents if type(t) is not Zero]
     inputs = [x for x, read in zip(primals, plan.reads) if read]
     if not isinstance(prevent_cse, bool):
-        prevent_cse = (True,) * len(saved) + _flags(prevent_cse, plan.reads, len(live))
+        read = [flag for flag, read in zip(prevent_cse, plan.reads) if read]
+        prevent_cse = (*[True] * len(saved), *read, *[True] * len(live))
     found = remat_p.bind(*saved, *inputs, *live, jaxpr=plan.linear, prevent_cse=prevent_cse,
                          differentiated=True, policy=policy)
     return outs, merge_tangents(found, plan.out_nonzero, outs)
 
 
-def _transpose(cts: Sequence[Any], *args: Any, jaxpr: Jaxpr, **params: Any) -> list:
-    marks = [is_linear(x) for x in args]
-    inner, out_nonzero = transpose_jaxpr(jaxpr, marks, [type(c) is not Zero for c in cts])
-    known = [x for x in args if not is_linear(x)]
-    given = [c for c in cts if type(c) is not Zero]
-    params["prevent_cse"] = _flags(params["prevent_cse"], [not m for m in marks], len(given))
-    results = iter(remat_p.bind(*known, *given, jaxpr=inner,
-                                **{**params, "differentiated": True}))
-    flags = iter(out_nonzero)
-    return [(next(results) if next(flags) else Zero(x.aval)) if lin else None
-            for x, lin in zip(args, marks)]
-
-
-def _vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *, jaxpr: Jaxpr,
-          **params: Any) -> tuple[list, list]:
-    args = [x if d is None else move_axis(x, d, 0) for x, d in zip(args, dims)]
-    inner, batched = batch_jaxpr(jaxpr, axis, [d is not None for d in dims])
-    return remat_p.bind(*args, jaxpr=inner, **params), [0 if b else None for b in batched]
+def _transpose(cts: Sequence[Any], *args: Any, **params: Any) -> list:
+    return JaxprCall._transpose(remat_p, cts, *args, **{**params, "differentiated": True})
 
 
 def _decompose(*args: Any, jaxpr: Jaxpr, **_: Any) -> list:
@@ -407,16 +375,14 @@ def _dce(eqn: JaxprEqn, used: Sequence[bool]) -> JaxprEqn | None:
 _dce_whole, _dce_by_operand = dce_call(), dce_call("jaxpr", ("prevent_cse",))
 
 
-remat_p = Primitive(
-    "remat2", shape=_shape, multiple_results=True, effectful=True, jvp=_jvp,
-    linearize=_linearize, transpose=_transpose, vmap=_vmap, dce=_dce,
-    reach=reach_call,
-    decompose=_decompose)
+remat_p = _Remat("remat2", linearize=_linearize, transpose=_transpose, dce=_dce,
+                 decompose=_decompose)
 remat_p.discharge = call("jaxpr", lambda operands, jaxpr, params: remat_p.bind(
     *operands, **{**params, "jaxpr": jaxpr}))
 
 
-def _inlined(jaxpr: Jaxpr) -> Jaxpr:
+@weak_cache
+def _inline_jits(jaxpr: Jaxpr) -> Jaxpr:
     env: dict[Var, Any] = {}
     constvars, consts = list(jaxpr.constvars), list(jaxpr.consts)
     eqns: list[JaxprEqn] = []
@@ -446,6 +412,3 @@ def _inlined(jaxpr: Jaxpr) -> Jaxpr:
     expand(jaxpr.eqns, fresh=False)
     return jaxpr.replace(constvars=constvars, consts=consts, eqns=eqns,
                          outvars=[read(v) for v in jaxpr.outvars])
-
-
-_inline_jits = weak_cache(_inlined)

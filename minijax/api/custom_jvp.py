@@ -20,12 +20,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minijax.api.flatten import fun_name, wraps
-from minijax.base import dtypes, errors, tree
+from minijax.base import config, dtypes, errors, tree
 from minijax.core import (BatchTrace, BatchTracer, DebugInfo, EvalTrace, Jaxpr, JaxprTrace,
                           LinearTrace, Primitive, ShapedArray, Tracer, Zero, add_tangents,
-                          ancestors, aval_of, backward_pass, custom_rule_shape, entered,
+                          ancestors, aval_of, backward_pass, custom_derivatives_effects, entered,
                           eval_jaxpr, instantiate, materialize, merge_tangents, state,
                           trace_to_jaxpr, unbatched_aval, zero_tangent)
+from minijax.core.primitive import Deferred
 from minijax.lax.identity import stop_gradient
 from minijax.lax.control_flow.common import trace_body, type_name
 
@@ -364,10 +365,9 @@ class Lanes:
 
     def __init__(self, trace: BatchTrace, args: Sequence[Any]):
         self.trace = trace
-        mine = [type(x) is BatchTracer and x._trace is trace for x in args]
-        self.vals = [x.val if m else x for x, m in zip(args, mine)]
-        self.dims = [x.dim if m else None for x, m in zip(args, mine)]
-        self.results: list[bool] | None = [] if any(mine) else None
+        self.vals, self.dims = trace.unwrap(args)
+        mapped = any(d is not None for d in self.dims)
+        self.results: list[bool] | None = [] if mapped else None
 
     def run(self, fun: Callable[..., list], args: Sequence[Any],
             dims: Sequence[int | None]) -> tuple[list, list]:
@@ -379,12 +379,9 @@ class Lanes:
         try:
             inputs = [x if d is None else BatchTracer(trace, x, d) for x, d in zip(args, dims)]
             with entered(trace):
-                outs = fun(*inputs)
+                return trace.unwrap(fun(*inputs))
         finally:
             trace.parent, trace.staging = outer, outer_staging
-        mine = [type(x) is BatchTracer and x._trace is trace for x in outs]
-        return ([x.val if m else x for x, m in zip(outs, mine)],
-                [x.dim if m else None for x, m in zip(outs, mine)])
 
     def agree(self, batched: Sequence[bool]) -> list[bool]:
         """Which results have the batch axis, given those that need it in this run."""
@@ -435,8 +432,43 @@ def run_inline(trace: BatchTrace, call: Any, args: Sequence[Any]) -> list:
         return as_function(call)(*args)
 
 
+def _shape(*avals: Any, call_jaxpr: Any, **_: Any) -> tuple[list, frozenset]:
+    effects = call_jaxpr.effects
+    if effects and config.enable_checks.value:
+        custom_derivatives_effects.check(
+            effects, "functions with custom derivatives", "move the operation out of the function")
+    return call_jaxpr.out_avals, effects
+
+
 def _impl(*args: Any, call_jaxpr: Any, **_: Any) -> list:
     return as_function(call_jaxpr)(*args)
+
+
+def _staged(primitive: Primitive) -> Callable:
+    def stage(trace: JaxprTrace, args: Sequence[Any], params: dict) -> list:
+        call = params["call_jaxpr"]
+        if isinstance(trace, LinearTrace):  # applied to tangents: only its operations matter
+            return as_function(call)(*args)
+        if type(call) is Jaxpr:
+            return trace.record(primitive, args, params)
+        args = [trace.lift(x) for x in args]
+        jaxpr, captured = trace_call(call, [x.aval for x in args])
+        return trace.record(primitive, [*captured, *args], {
+            **params, "call_jaxpr": jaxpr, "num_consts": params["num_consts"] + len(captured)})
+    return stage
+
+
+def _show(params: dict) -> dict:
+    """Parameters as printed: rules under short names, and no consts if there are none."""
+    short = {"jvp_jaxpr_fun": "jvp", "fwd_jaxpr_thunk": "fwd"}
+    return {short.get(key, key): value for key, value in params.items()
+            if value or key != "num_consts"}
+
+
+def with_custom_rule(name: str, **rules: Any) -> Primitive:
+    """A primitive that calls a function which has a derivative rule of its own."""
+    return Primitive(name, shape=_shape, multiple_results=True, effectful=True, impl=_impl,
+                     stage=Deferred(_staged), show=_show, **rules)
 
 
 def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, jvp_jaxpr_fun: Callable,
@@ -483,35 +515,10 @@ def _batch(trace: BatchTrace, args: Sequence[Any], params: dict) -> list:
         **params, "call_jaxpr": lanes.function(as_function(call)), "jvp_jaxpr_fun": rule})
 
 
-def _stage(trace: JaxprTrace, args: Sequence[Any], params: dict) -> list:
-    call = params["call_jaxpr"]
-    if isinstance(trace, LinearTrace):  # applied to tangents: only its operations matter
-        return as_function(call)(*args)
-    if type(call) is Jaxpr:
-        return trace.record(custom_jvp_call_p, args, params)
-    args = [trace.lift(x) for x in args]
-    jaxpr, captured = trace_call(call, [x.aval for x in args])
-    return trace.record(custom_jvp_call_p, [*captured, *args], {
-        **params, "call_jaxpr": jaxpr, "num_consts": params["num_consts"] + len(captured)})
-
-
-def show_rule(params: dict) -> dict:
-    """Parameters as printed: the rule under its short name, and no consts if there are none."""
-    shown = {"name": params["name"], "call_jaxpr": params["call_jaxpr"],
-             "jvp": params["jvp_jaxpr_fun"], "num_consts": params["num_consts"],
-             "symbolic_zeros": params["symbolic_zeros"]}
-    if not shown["num_consts"]:
-        del shown["num_consts"]
-    return shown
-
-
 def _transpose(cts: Sequence[Any], *args: Any, call_jaxpr: Jaxpr, **_: Any) -> list:
     """Applied to tangents, a function that is linear in them: its operations run backwards."""
     return backward_pass(call_jaxpr, args, cts)
 
 
-custom_jvp_call_p = Primitive(
-    "custom_jvp_call", shape=custom_rule_shape, multiple_results=True, effectful=True,
-    impl=_impl, jvp=_jvp,
-    transpose=_transpose,
-    batch=_batch, stage=_stage, show=show_rule)
+custom_jvp_call_p = with_custom_rule("custom_jvp_call", jvp=_jvp, transpose=_transpose,
+                                     batch=_batch)

@@ -19,18 +19,17 @@ import numpy as np
 
 from minijax.api.custom_jvp import (CustomRule, Flat, Lanes, SymbolicZero, as_function,
                                     is_zero, run_inline, runs_inline, tangent_type, trace_call,
-                                    with_fixed)
+                                    with_custom_rule, with_fixed)
 from minijax.api.flatten import fun_name, wraps
 from minijax.api.replaceable import run_replaceable
 from minijax.api.vmap import leaf_names
 from minijax.base import config, dtypes, errors, tree
-from minijax.core import (AxisData, BatchTrace, Jaxpr, JaxprTrace, LinearTrace, Primitive, Tracer,
-                          Zero, aval_of, batch, convert_element_type, custom_rule_shape,
-                          eval_jaxpr, instantiate, instantiate_cotangent, is_linear, jvp,
-                          materialize, merge_tangents, reduce_sum, returned_ref, trace_to_jaxpr,
+from minijax.core import (AxisData, BatchTrace, Jaxpr, Primitive, Tracer, Zero, aval_of, batch,
+                          convert_element_type, eval_jaxpr, instantiate, instantiate_cotangent,
+                          is_linear, jvp, materialize, merge_tangents, reduce_sum, trace_to_jaxpr,
                           unbatched_aval, varying_axes, zero_tangent)
 from minijax.lax.control_flow.common import difference, type_name
-from minijax.passes.discharge import check_distinct, holds_ref
+from minijax.passes.discharge import check_distinct, holds_ref, returned_ref
 from minijax.passes.references import Cell
 
 __all__ = ["CustomVJPException", "CustomVJPPrimal", "closure_convert", "custom_gradient",
@@ -118,8 +117,8 @@ class custom_vjp(CustomRule):
                            f"the custom_vjp function {fun_name(self.fun)}")
         call = Flat(self.fun, in_tree, fixed, self.kind)
         outs = custom_vjp_call_p.bind(
-            *leaves, name=fun_name(self.fun), call_jaxpr=call,
-            fwd_jaxpr_thunk=_Forward(self, call), bwd=_Backward(self, call), num_consts=0,
+            *leaves, name=fun_name(self.fun), bwd=_Backward(self, call), call_jaxpr=call,
+            fwd_jaxpr_thunk=_Forward(self, call), num_consts=0,
             symbolic_zeros=self.symbolic_zeros)
         if with_refs and any(map(holds_ref, outs)):
             raise returned_ref(fun_name(self.fun), "custom_vjp", next(filter(holds_ref, outs)))
@@ -262,10 +261,6 @@ def _input_cotangent(ct: Any, aval: Any, path: str) -> Any:
 # --- The primitives ----------------------------------------------------------------------------
 
 
-def _impl(*args: Any, call_jaxpr: Any, **_: Any) -> list:
-    return as_function(call_jaxpr)(*args)
-
-
 class _Pull:
     """Residuals and cotangents of the outputs to cotangents of the differentiated inputs."""
 
@@ -391,31 +386,7 @@ def _lane_zero(ct: Zero, dim: int | None) -> Zero:
     return ct if dim is None else Zero(unbatched_aval(ct.aval, dim))
 
 
-def _stage(trace: JaxprTrace, args: Sequence[Any], params: dict) -> list:
-    call = params["call_jaxpr"]
-    if isinstance(trace, LinearTrace):  # applied to tangents: only its operations matter
-        return as_function(call)(*args)
-    if type(call) is Jaxpr:
-        return trace.record(custom_vjp_call_p, args, params)
-    args = [trace.lift(x) for x in args]
-    jaxpr, captured = trace_call(call, [x.aval for x in args])
-    return trace.record(custom_vjp_call_p, [*captured, *args], {
-        **params, "call_jaxpr": jaxpr, "num_consts": params["num_consts"] + len(captured)})
-
-
-def _show_call(params: dict) -> dict:
-    shown = {"name": params["name"], "bwd": params["bwd"], "call_jaxpr": params["call_jaxpr"],
-             "fwd": params["fwd_jaxpr_thunk"], "num_consts": params["num_consts"],
-             "symbolic_zeros": params["symbolic_zeros"]}
-    if not shown["num_consts"]:
-        del shown["num_consts"]
-    return shown
-
-
-custom_vjp_call_p = Primitive(
-    "custom_vjp_call", shape=custom_rule_shape, multiple_results=True, effectful=True,
-    impl=_impl, jvp=_jvp,
-    batch=_batch, stage=_stage, show=_show_call)
+custom_vjp_call_p = with_custom_rule("custom_vjp_call", jvp=_jvp, batch=_batch)
 
 
 def _no_forward_mode(*args: Any, **params: Any) -> list:

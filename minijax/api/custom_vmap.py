@@ -16,9 +16,8 @@ from typing import Any
 from minijax.api.custom_jvp import CustomRule
 from minijax.api.flatten import fun_name
 from minijax.base import dtypes, errors, tree
-from minijax.core import (AxisData, Jaxpr, Primitive, Zero, aval_of, batch,
-                          instantiate, jit_p, jit_params, jvp, jvp_jaxpr, materialize,
-                          merge_tangents, move_axis)
+from minijax.core import (AxisData, Jaxpr, Primitive, Zero, aval_of, batch, instantiate, jit_p,
+                          jit_params, jvp, jvp_jaxpr, materialize, merge_tangents, move_axis)
 from minijax.lax.control_flow.common import trace_body
 from minijax.lax.control_flow.loops import map as lax_map
 
@@ -198,13 +197,9 @@ def _no_reverse_mode(*_: Any, rule: Callable, **__: Any) -> tuple:
         fix="wrap the custom_vmap function in a jax.custom_vjp, or use jax.jvp or jax.jacfwd"))
 
 
-def _decompose(*args: Any, call: Jaxpr, **_: Any) -> list:
-    return _impl(*args, call=call)
-
-
 custom_vmap_p = Primitive(
     "custom_vmap_call", shape=_shape, multiple_results=True, effectful=True, impl=_impl, jvp=_jvp,
-    linearize=_no_reverse_mode, vmap=_vmap, decompose=_decompose,
+    linearize=_no_reverse_mode, vmap=_vmap, decompose=_impl,
     show=lambda params: {name: params[name] for name in ("call", "in_tree", "out_tree", "rule")})
 
 

@@ -23,6 +23,7 @@ from minijax.api.callback import on_host
 from minijax.base import errors, jaxlib, source, tree
 from minijax.core import (AxisData, DebugEffect, OrderedDebugEffect, Primitive, Tracer,
                           debug_effect, entered, eval_trace, is_valid, ordered_debug_effect)
+from minijax.core.primitive import Deferred
 from minijax.runtime import place, spmd
 from minijax.sharding.mesh import Mesh
 from minijax.sharding.single import single_device
@@ -139,31 +140,35 @@ def _call_now(*args: Any, callback: _Hosted, **_: Any) -> list:
     return []
 
 
-def _unrolled(primitive_of: Callable[[], Primitive]) -> Callable:
+def _of_primals(primitive: Primitive) -> Callable:
+    def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list, list]:
+        return primitive.bind(*primals, **params), []
+    return jvp
+
+
+def _unrolled(primitive: Primitive) -> Callable:
     """The vmap rule: one operation for each element."""
     def vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None],
              **params: Any) -> tuple[list, list]:
         for i in range(axis.size):
-            primitive_of().bind(
-                *[x if d is None else lax.index_in_dim(x, i, d, keepdims=False)
-                  for x, d in zip(args, dims)], **params)
+            primitive.bind(*[x if d is None else lax.index_in_dim(x, i, d, keepdims=False)
+                             for x, d in zip(args, dims)], **params)
         return [], []
     return vmap
 
 
-def _rules(primitive_of: Callable[[], Primitive]) -> dict[str, Any]:
-    def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list, list]:
-        primitive_of().bind(*primals, **params)
-        return [], []
-    return dict(
-        multiple_results=True, effectful=True, jvp=jvp, vmap=_unrolled(primitive_of),
-        transpose=lambda cts, *args, **_: [None] * len(args),
-        physical=lambda avals, *words, **params: primitive_of().bind(*words, **params))
+def _of_words(primitive: Primitive) -> Callable:
+    return lambda avals, *words, **params: primitive.bind(*words, **params)
+
+
+_RULES: dict[str, Any] = dict(
+    multiple_results=True, effectful=True, jvp=Deferred(_of_primals), vmap=Deferred(_unrolled),
+    transpose=lambda cts, *args, **_: [None] * len(args), physical=Deferred(_of_words))
 
 
 debug_callback_p = Primitive(
     "debug_callback", shape=lambda *_, effect, **__: ([], {effect}), impl=_call_now,
-    **_rules(lambda: debug_callback_p))
+    **_RULES)
 
 
 # --- print -------------------------------------------------------------------------------------
@@ -242,7 +247,7 @@ def _print_shape(*_: Any, ordered: bool, **__: Any) -> tuple:
 
 
 debug_print_p = Primitive("debug_print", shape=_print_shape, impl=_as_callback,
-                          decompose=_as_callback, **_rules(lambda: debug_print_p))
+                          decompose=_as_callback, **_RULES)
 
 
 # --- shardings ---------------------------------------------------------------------------------
@@ -284,4 +289,4 @@ class _Inspector:
 inspect_sharding_p = Primitive(
     "inspect_sharding", shape=lambda x, *, callback: ([], {debug_effect}),
     impl=lambda x, *, callback: callback.callback(place.as_array(x).sharding) or [],
-    **_rules(lambda: inspect_sharding_p))
+    **_RULES)

@@ -143,11 +143,8 @@ def flatten_axes(name: str, axes: Any, full: Any,
     try:
         parts = axes_tree.flatten_up_to(full)
     except ValueError:
-        found = [str(explain(name)) for explain in tree.prefix_errors(
-            axes, full, is_leaf=lambda x: x is None)]
         raise ValueError(errors.describe(
-            f"{name} specification must be a tree prefix of the corresponding value; \n"
-            f"  Mismatch details ({len(found)} found):\n  " + "\n  ".join(found),
+            tree.prefix_mismatches(name, axes, full, is_leaf=lambda x: x is None),
             fix="nest the axes as the value is nested, or give one int for a whole subtree"),
         ) from None
     return [entry for entry, part in zip(entries, parts) for _ in tree.leaves(part, is_leaf)]

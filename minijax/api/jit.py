@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from minijax.api.flatten import check_callable
 from minijax.api.misc import ShapeDtypeStruct
 from minijax.base import errors, jaxlib, source
 from minijax.core import UNSPECIFIED, ShapedArray, sharding_of
@@ -69,9 +70,7 @@ def _check_function(fun: Any) -> None:
         raise TypeError(errors.describe(
             f"staticmethod arguments are not supported, got {fun}",
             fix="put @staticmethod above @jax.jit"))
-    if not callable(fun):
-        raise TypeError(errors.describe(f"Expected a callable value, got {fun}",
-                                        fix="pass the function itself, not its result"))
+    check_callable(fun)
     if _is_generator(fun):
         raise TypeError(errors.describe(f"Expected a function, got a generator function: {fun}",
                                         fix="return a tuple or a list of the values"))

@@ -112,6 +112,8 @@ def eval_shape(fun: Callable, *args: Any, **kwargs: Any) -> Any:
     The arguments may be arrays or anything with a shape and a dtype.
     """
     check_callable(fun)
+    if hasattr(fun, "_options"):  # jitted: it may say where results go
+        return fun.eval_shape(*args, **kwargs)
     return stages.trace(weakly_keyable(fun), Options(), args, kwargs).out_info
 
 

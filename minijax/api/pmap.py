@@ -56,6 +56,7 @@ def pmap(fun: Callable, axis_name: Any = None, *, in_axes: Any = 0, out_axes: An
     @wraps(fun, "")
     def mapped(*args: Any, **kwargs: Any) -> Any:
         fixed = arguments.positions(static, len(args))
+        _check_static(static, fixed, len(args))
         dynamic = [x for i, x in enumerate(args) if i not in fixed]
         leaves, treedef = tree.flatten((tuple(dynamic), kwargs))
         dims, size = plan.dims(tuple(dynamic), kwargs, leaves)
@@ -69,11 +70,19 @@ def pmap(fun: Callable, axis_name: Any = None, *, in_axes: Any = 0, out_axes: An
 
         mesh = plan.mesh(size)
         request = Request(
-            mesh, _specs([plan.spec(d) for d in dims]), plan.out_specs(),
+            mesh, Prefix.of(tuple(map(plan.spec, dims))), plan.out_specs(),
             frozenset((plan.axis_name,)), False)
         return apply(on_device, request, tuple(leaves))
 
     return with_stages(mapped, options)
+
+
+def _check_static(static: tuple, fixed: tuple, count: int) -> None:
+    if len(fixed) < len(set(static)):
+        raise ValueError(errors.describe(
+            f"pmapped function has static_broadcasted_argnums={static} but was called with only "
+            f"{count} positional argument{'s' * (count > 1)}. All static broadcasted arguments "
+            "must be passed positionally.", fix="pass them without their names"))
 
 
 def _check_axes(what: str, axes: Any) -> None:
@@ -82,11 +91,6 @@ def _check_axes(what: str, axes: Any) -> None:
             raise TypeError(errors.describe(
                 f"pmap {what} must be an int, None, or (nested) container with those types as "
                 f"leaves, but got {axes}.", fix=f"pmap(f, {what}=0)"))
-
-
-def _specs(specs: Sequence[Any]) -> Prefix:
-    leaves, treedef = tree.flatten(tuple(specs), is_leaf=lambda x: x is None)
-    return Prefix(tuple(leaves), treedef)
 
 
 class _Plan:

@@ -103,14 +103,14 @@ def shard_map(f: Callable | None = None, /, *, out_specs: Any, in_specs: Any = I
 
 def _prefix(what: str, specs: Any) -> Prefix:
     """A tree of specs as a hashable value."""
-    leaves, treedef = tree.flatten(specs, is_leaf=lambda x: x is None)
-    for spec in leaves:
+    prefix = Prefix.of(specs)
+    for spec in prefix.leaves:
         if not (spec is None or isinstance(spec, PartitionSpec)):
             raise TypeError(errors.describe(
                 f"shard_map {what} argument must be a pytree of `jax.sharding.PartitionSpec` "
                 f"instances, but it has {spec!r} of type {type(spec)}",
                 fix=f"{what}=jax.sharding.PartitionSpec({spec!r})"))
-    return Prefix(tuple(leaves), treedef)
+    return prefix
 
 
 def _resolve(mesh: Any) -> Any:

@@ -218,14 +218,33 @@ class UnexpectedTracerError(JAXTypeError):
         return ", and ".join(filter(None, parts)) or None
 
 
-class InconclusiveDimensionOperation(Exception):
+class InconclusiveDimensionOperation(_Described, Exception):
     """A question about symbolic dimensions has no answer for all of their values."""
+
+    fix = (
+        "give constraints to symbolic_shape; see https://docs.jax.dev/en/latest/export/"
+        "shape_poly.html#comparison-of-symbolic-dimensions-is-partially-supported"
+    )
+
+    def _because(self) -> str | None:
+        return "the answer must be the same for all values of the variables"
 
 
 class KeyReuseError(JAXTypeError):
-    """A random key was used twice."""
+    """A random key was used twice; `at` is where a program does so."""
 
     fix = "split it first: key, subkey = jax.random.split(key)"
+
+    def __init__(self, message: str, at: source.Frame | None = None, fix: str | None = None):
+        super().__init__(message)
+        self._at = at
+        self.fix = fix or self.fix
+
+    def _because(self) -> str | None:
+        return "two draws from one key are the same numbers, or correlated"
+
+    def _where(self) -> source.Frame | None:
+        return self._at or super()._where()
 
 
 # --- what is known of a tracer ---

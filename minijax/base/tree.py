@@ -252,6 +252,15 @@ def prefix_errors(
     return [functools.partial(_mismatch_error, prefix_tree, full_tree, *one) for one in found]
 
 
+def prefix_mismatches(
+    name: str, prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None
+) -> str:
+    """The text of an error: where the tree `name` is no prefix of the value."""
+    found = [str(explain(name)) for explain in prefix_errors(prefix_tree, full_tree, is_leaf)]
+    return (f"{name} specification must be a tree prefix of the corresponding value; \n"
+            f"  Mismatch details ({len(found)} found):\n  " + "\n  ".join(found))
+
+
 def _mismatch_error(
     prefix_tree: Any, full_tree: Any, path: KeyPath, kind: str, because: str, name: str
 ) -> ValueError:

@@ -78,18 +78,28 @@ def split_list(items: Sequence[T], sizes: Iterable[int]) -> list[list[T]]:
     return pieces
 
 
-def partition(flags: Iterable[bool], items: Iterable[T]) -> tuple[list[T], list[T]]:
+def select(items: Iterable[T], marks: Iterable[bool]) -> list[T]:
+    """The items whose flag is true."""
+    return [item for item, flag in zip(items, marks, strict=True) if flag]
+
+
+def flags(given: bool | Iterable[bool], count: int) -> tuple[bool, ...]:
+    """A flag for each of `count` things, from one for all or one for each."""
+    return (given,) * count if isinstance(given, bool) else tuple(given)
+
+
+def partition(marks: Iterable[bool], items: Iterable[T]) -> tuple[list[T], list[T]]:
     """(items whose flag is false, items whose flag is true), each in order."""
     pieces: tuple[list[T], list[T]] = ([], [])
-    for flag, item in safe_zip(list(flags), list(items)):
+    for flag, item in safe_zip(list(marks), list(items)):
         pieces[bool(flag)].append(item)
     return pieces
 
 
-def merge(flags: Iterable[bool], false: Iterable[T], true: Iterable[T]) -> list[T]:
+def merge(marks: Iterable[bool], false: Iterable[T], true: Iterable[T]) -> list[T]:
     """The inverse of `partition`."""
     pieces = (iter(false), iter(true))
-    return [next(pieces[bool(flag)]) for flag in flags]
+    return [next(pieces[bool(flag)]) for flag in marks]
 
 
 def unzip2(pairs: Iterable[tuple[Any, Any]]) -> tuple[tuple, tuple]:

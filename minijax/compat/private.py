@@ -33,13 +33,17 @@ NAMES: dict[str, dict[str, str]] = {
         "user_checks": "minijax.experimental.checkify",
     },
     "compiler": {"backend_compile_and_load": "minijax.runtime.compile"},  # chex
-    "config": {"config": "minijax.base.config"},  # older programs
+    "config": {
+        "config": "minijax.base.config",  # older programs
+        "jax_export_calling_convention_version":  # JAX's own pages
+            "minijax.base.config:export_calling_convention_version",
+    },
     "core": {
         "AbstractValue": "minijax.core",  # quax
         "Primitive": "minijax.core",  # jax-md
         "ShapedArray": "minijax.core",  # flax, jax-md, quax
         "Trace": _SHIMS,  # quax
-        "TraceTag": _SHIMS,  # quax
+        "TraceTag": "minijax.core",  # quax
         "Tracer": "minijax.core",  # quax
         "concrete_or_error": "minijax.core",  # dynamiqs
         "jaxpr_as_fun": "minijax.core",  # quax
@@ -67,6 +71,7 @@ NAMES: dict[str, dict[str, str]] = {
         "jaxlib_extension_version": _SHIMS,  # grain
         "xla_client": "minijax.base.jaxlib:xc",  # dynamiqs
     },
+    "lib.mlir.dialects": {"hlo": "minijax.extend.mlir.dialects:stablehlo"},  # JAX's own pages
     "literals": {  # quax, equinox
         "TypedComplex": _SHIMS,
         "TypedFloat": _SHIMS,
@@ -90,7 +95,10 @@ NAMES: dict[str, dict[str, str]] = {
         "default_registry": "minijax.base.tree",  # pickles of tree structures
         "flatten_one_level": "minijax.base.tree",  # orbax
     },
-    "xla_bridge": {"_backends": "minijax.runtime.backend:_state.clients"},  # chex
+    "xla_bridge": {
+        "_backends": "minijax.runtime.backend:_state.clients",  # chex
+        "get_backend": "minijax.extend.backend",  # JAX's own pages
+    },
 }
 
 PUBLIC: dict[str, str] = {
@@ -101,6 +109,10 @@ PUBLIC: dict[str, str] = {
                      "lax.windowed_reductions"), "minijax.lax"),
     "lax.linalg": "minijax.lax.linalg",
     **dict.fromkeys(("nn", "nn.functions"), "minijax.nn"),
+    **{f"interpreters.{name}": f"minijax.interpreters.{name}"
+       for name in ("ad", "batching", "mlir", "partial_eval")},
+    "lib.mlir": "minijax.extend.mlir",
+    "lib.mlir.dialects": "minijax.extend.mlir.dialects",
     "nn.initializers": "minijax.nn.initializers",
     **dict.fromkeys(("numpy", "numpy.einsum", "numpy.lax_numpy", "numpy.reductions",
                      "numpy.ufuncs"), "minijax.numpy"),
@@ -126,7 +138,7 @@ class PrivateModule(ModuleType):
 
     def __getattr__(self, name: str) -> object:
         if _known(f"{self._own}.{name}"):
-            return importlib.import_module(f"{self.__name__}.{name}")
+            return importlib.import_module(f"{_PACKAGE}.{self._own}.{name}")
         try:
             return getattr(*self._home(name))
         except (ValueError, ModuleNotFoundError, AttributeError):

@@ -45,16 +45,9 @@ class Trace(core.Trace):
 
     __slots__ = ()
 
-    def __init__(self) -> None:
-        super().__init__(None, staging=True)
-
     def full_raise(self, x: Any) -> Any:
         """A value as one of this trace; `process_primitive` takes any."""
         return x
-
-
-class TraceTag:
-    """What tells one transformation of a library from another: the object itself."""
 
 
 class AbstractRef:

@@ -7,19 +7,19 @@ from importlib import import_module
 from typing import Any
 
 from minijax.core.avals import (AbstractToken, AbstractValue, ShapedArray, Token, Zero,
-                                abstract_token, check_operands,
-                                get_aval, is_valid, register_aval, zero_tangent)
+                                abstract_token, check_operands, get_aval, is_valid, register_aval,
+                                zero_tangent)
 from minijax.core.dce import dce_call, dce_jaxpr
 from minijax.core.effects import (DebugEffect, Effect, EffectSet, IOEffect, OrderedDebugEffect,
                                   OrderedIOEffect, check_control_flow, checkpoint_effects,
-                                  control_flow_effects, custom_rule_shape, debug_effect,
-                                  io_effect,
-                                  lowerable_effects, ordered_debug_effect, ordered_effects,
-                                  ordered_io_effect, shardable_ordered_effects)
+                                  control_flow_effects, custom_derivatives_effects, debug_effect,
+                                  io_effect, lowerable_effects, ordered_debug_effect,
+                                  ordered_effects, ordered_io_effect, shardable_ordered_effects)
 from minijax.core.ir import (ClosedJaxpr, DebugInfo, DropVar, Jaxpr, JaxprEqn, Literal, Var,
                              NameStack, SourceInfo, axes_of, eval_jaxpr, jaxpr_as_fun, show_scope,
                              subjaxprs)
-from minijax.core.jit import UNSPECIFIED, inline_jaxpr, jit_p, jit_params, merge_tangents
+from minijax.core.jit import (UNSPECIFIED, JaxprCall, inline_jaxpr, jit_p, jit_params,
+                              merge_tangents)
 from minijax.core.jvp import JVPTrace, JVPTracer, jvp, jvp_jaxpr
 from minijax.core.linearize import (LinearTrace, Linearized, forward_residuals, linearize,
                                     linearize_jaxpr)
@@ -29,7 +29,7 @@ from minijax.core.placement import (ManualAxisType, MixedAxes, Placement, Shardi
                                     with_sharding, with_varying)
 from minijax.core.primitive import Primitive, infer, missing_rule
 from minijax.core.reach import cut, reach_call, reached_outputs
-from minijax.core.refs import AbstractRef, Ref, RefEffect, is_ref, returned_ref, uses_refs
+from minijax.core.refs import AbstractRef, Ref, RefEffect, is_ref, uses_refs
 from minijax.core.stage import JaxprTrace, JaxprTracer, close, trace_closed, trace_to_jaxpr
 from minijax.core.structural import (add_any_p, add_tangents, align, broadcast_in_dim,
                                      broadcast_in_dim_p, convert_element_type, conform,

@@ -224,13 +224,8 @@ def get_aval(x: Any) -> Any:
     if hasattr(x, "__jax_array__"):
         return get_aval(x.__jax_array__())
     raise TypeError(errors.describe(
-        f"Argument {_shown(x)!r} of type {type(x)} is not a valid JAX type",
+        f"Argument '{x!s:.200}' of type {type(x)} is not a valid JAX type",
         fix="pass arrays, NumPy arrays or Python numbers; mark other arguments as static"))
-
-
-def _shown(x: Any) -> str:
-    """A value as it appears in messages: the beginning of its text."""
-    return f"{x!s:.200}"
 
 
 def is_valid(x: Any) -> bool:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from minijax.base.util import weak_cache
+from minijax.base.util import flags, weak_cache
 from minijax.core.ir import DropVar, Jaxpr, JaxprEqn
 
 
-def sweep(eqns: Sequence[JaxprEqn], outvars: Sequence) -> tuple[list[JaxprEqn], set]:
-    """The equations that `outvars` or an effect need, in order, and all live atoms."""
+def sweep(eqns: Sequence[JaxprEqn], outvars: Sequence,
+          inside: bool = False) -> tuple[list[JaxprEqn], set]:
+    """The equations that `outvars` or an effect need, in order, and all live atoms.
+
+    inside: inner jaxprs are cut down too.
+    """
     live = set(outvars)
     kept = []
     for eqn in reversed(eqns):
@@ -21,7 +25,11 @@ def sweep(eqns: Sequence[JaxprEqn], outvars: Sequence) -> tuple[list[JaxprEqn], 
             used = [v in live for v in outs]
             if not any(used) and not eqn.effects:
                 continue
-            if not all(used):
+            if not all(used) and inside and eqn.primitive.dce is not None:
+                eqn = eqn.primitive.dce(eqn, used)
+                if eqn is None:
+                    continue
+            elif not all(used):
                 dropped = [v if u else DropVar(v.aval) for v, u in zip(outs, used)]
                 eqn = eqn.replace(outvars=dropped)
         kept.append(eqn)
@@ -36,38 +44,19 @@ def dce_jaxpr(jaxpr: Jaxpr, used_outputs: Sequence[bool],
 
     Returns the smaller jaxpr and which inputs it kept; inputs in `instantiate` are always kept.
     """
-    if isinstance(instantiate, bool):
-        instantiate = (instantiate,) * len(jaxpr.invars)
-    return _dce_jaxpr(jaxpr, tuple(used_outputs), tuple(instantiate))
+    return _dce_jaxpr(jaxpr, tuple(used_outputs), flags(instantiate, len(jaxpr.invars)))
 
 
-def _dce(jaxpr: Jaxpr, used_outputs: tuple, instantiate: tuple) -> tuple[Jaxpr, tuple]:
+@weak_cache
+def _dce_jaxpr(jaxpr: Jaxpr, used_outputs: tuple, instantiate: tuple) -> tuple[Jaxpr, tuple]:
     outvars = [v for v, used in zip(jaxpr.outvars, used_outputs) if used]
-    live = set(outvars)
-    eqns = []
-    for eqn in reversed(jaxpr.eqns):
-        used = [v in live for v in eqn.outvars]
-        if not any(used) and not eqn.effects:
-            continue
-        if eqn.primitive.dce is not None and not all(used):
-            eqn = eqn.primitive.dce(eqn, used)
-            if eqn is None:
-                continue
-        elif not all(used):
-            eqn = eqn.replace(outvars=[v if u else DropVar(v.aval)
-                                       for v, u in zip(eqn.outvars, used)])
-        eqns.append(eqn)
-        live.update(eqn.invars)
-    eqns.reverse()
+    eqns, live = sweep(jaxpr.eqns, outvars, inside=True)
     kept = tuple(v in live or keep for v, keep in zip(jaxpr.invars, instantiate))
     consts = [(v, c) for v, c in zip(jaxpr.constvars, jaxpr.consts) if v in live]
     effects = frozenset().union(*[e.effects for e in eqns])
     invars = [v for v, k in zip(jaxpr.invars, kept) if k]
     return Jaxpr([v for v, _ in consts], invars, outvars, eqns, [c for _, c in consts], effects,
                  jaxpr.debug), kept
-
-
-_dce_jaxpr = weak_cache(_dce)
 
 
 def dce_call(param: str = "jaxpr", per_operand: Sequence[str] = ()) -> Callable:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from minijax.base import config, errors
+from minijax.base import errors
 
 
 class Effect:
@@ -95,12 +95,3 @@ for _kind in (DebugEffect, OrderedDebugEffect):
 def check_control_flow(where: str, effects: Iterable[Any]) -> None:
     """NotImplementedError if a loop or branch does something that it may not."""
     control_flow_effects.check(effects, f"`{where}`", "move the operation out of the body")
-
-
-def custom_rule_shape(*avals: Any, call_jaxpr: Any, **_: Any) -> tuple[list, frozenset]:
-    """The shape rule of a function with its own derivative."""
-    effects = call_jaxpr.effects
-    if effects and config.enable_checks.value:
-        custom_derivatives_effects.check(
-            effects, "functions with custom derivatives", "move the operation out of the function")
-    return call_jaxpr.out_avals, effects

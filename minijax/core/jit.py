@@ -1,4 +1,4 @@
-"""`jit` as a primitive, and the model of every operation that calls one jaxpr.
+"""Operations that call one jaxpr, and `jit`, the first of them.
 
 Each rule transforms the jaxpr (memoized on its identity) and binds the operation again, so a
 jitted function stays one operation under every transformation.
@@ -7,6 +7,7 @@ jitted function stays one operation under every transformation.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any
 
 from minijax.core.avals import Zero, zero_tangent
@@ -49,13 +50,6 @@ def jit_params(jaxpr: Jaxpr, name: str, *, donated_invars: tuple[bool, ...] | No
         compiler_options_kvs=compiler_options_kvs)
 
 
-def rebind(params: dict, jaxpr: Jaxpr, operands: Sequence[Any]) -> list:
-    """Bind a transformed body; placements and donations of the original no longer apply."""
-    return jit_p.bind(*operands, **jit_params(
-        jaxpr, params["name"], inline=params["inline"], keep_unused=params["keep_unused"],
-        compiler_options_kvs=params["compiler_options_kvs"]))
-
-
 def _shape(*avals: Any, jaxpr: Jaxpr, **_: Any) -> tuple[list, frozenset]:
     return jaxpr.out_avals, jaxpr.effects
 
@@ -66,45 +60,74 @@ def merge_tangents(given: Sequence[Any], nonzero: Sequence[bool], outs: Sequence
     return [next(given) if nz else zero_tangent(o) for o, nz in zip(outs, nonzero)]
 
 
-def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list, list]:
-    nonzero = [type(t) is not Zero for t in tangents]
-    jaxpr, out_nonzero = jvp_jaxpr(params["jaxpr"], nonzero)
-    live = [t for t in tangents if type(t) is not Zero]
-    results = rebind(params, jaxpr, [*primals, *live])
-    n = len(out_nonzero)
-    return results[:n], merge_tangents(results[n:], out_nonzero, results[:n])
+class JaxprCall(Primitive):
+    """An operation that calls the jaxpr in its parameter `jaxpr`, under all transformations."""
+
+    def __init__(self, name: str, **rules: Any):
+        super().__init__(name, multiple_results=True, effectful=True, reach=reach_call, **{
+            "shape": _shape, "jvp": self._jvp, "linearize": self._linearize,
+            "transpose": self._transpose, "vmap": self._vmap, **rules})
+
+    def rebind(self, params: dict, jaxpr: Jaxpr, operands: Sequence[Any], ins: Sequence[int],
+               outs: Sequence[int]) -> list:
+        """Bind with a transformed jaxpr.
+
+        The first operands are those of the numbers `ins`, the first results those of `outs` (or
+        their tangents); all others are new.
+        """
+        return self.bind(*operands, **{**params, "jaxpr": jaxpr})
+
+    def _jvp(self, primals: Sequence[Any], tangents: Sequence[Any],
+             **params: Any) -> tuple[list, list]:
+        nonzero = [type(t) is not Zero for t in tangents]
+        jaxpr, out_nonzero = jvp_jaxpr(params["jaxpr"], nonzero)
+        live = [t for t in tangents if type(t) is not Zero]
+        n = len(out_nonzero)
+        results = self.rebind(params, jaxpr, [*primals, *live], range(len(primals)),
+                              [*range(n), *compress(range(n), out_nonzero)])
+        return results[:n], merge_tangents(results[n:], out_nonzero, results[:n])
+
+    def _linearize(self, primals: Sequence[Any], tangents: Sequence[Any],
+                   **params: Any) -> tuple[list, list]:
+        nonzero = [type(t) is not Zero for t in tangents]
+        forward, linear, out_nonzero = linearize_jaxpr(params["jaxpr"], nonzero)
+        n = len(out_nonzero)
+        forward, sources = forward_residuals(forward, n)
+        results = self.rebind(params, forward, primals, range(len(primals)), range(n))
+        values = {"in": primals, "out": results[:n], "new": results[n:]}
+        operands = [values[kind][i] for kind, i in sources]
+        operands += [t for t in tangents if type(t) is not Zero]
+        out_tangents = self.rebind(params, linear, operands, (), [
+            *compress(range(n), out_nonzero)]) if any(out_nonzero) else []
+        return results[:n], merge_tangents(out_tangents, out_nonzero, results[:n])
+
+    def _transpose(self, cts: Sequence[Any], *args: Any, **params: Any) -> list:
+        linear = [type(x) is Linear for x in args]
+        jaxpr, out_nonzero = transpose_jaxpr(params["jaxpr"], linear,
+                                             [type(c) is not Zero for c in cts])
+        known = [i for i, lin in enumerate(linear) if not lin]
+        operands = [*[args[i] for i in known], *[c for c in cts if type(c) is not Zero]]
+        results = iter(self.rebind(params, jaxpr, operands, known, ()))
+        flags = iter(out_nonzero)
+        return [(next(results) if next(flags) else Zero(x.aval)) if lin else None
+                for x, lin in zip(args, linear)]
+
+    def _vmap(self, axis: AxisData, args: Sequence[Any], dims: Sequence[int | None],
+              **params: Any) -> tuple[list, list]:
+        args = [x if d is None else move_axis(x, d, 0) for x, d in zip(args, dims)]
+        jaxpr, batched = batch_jaxpr(params["jaxpr"], axis, [d is not None for d in dims])
+        results = self.rebind(params, jaxpr, args, range(len(args)), range(len(batched)))
+        return results, [0 if b else None for b in batched]
 
 
-def _linearize(primals: Sequence[Any], tangents: Sequence[Any],
-               **params: Any) -> tuple[list, list]:
-    nonzero = [type(t) is not Zero for t in tangents]
-    forward, linear, out_nonzero = linearize_jaxpr(params["jaxpr"], nonzero)
-    n = len(out_nonzero)
-    forward, sources = forward_residuals(forward, n)
-    results = rebind(params, forward, primals)
-    values = {"in": primals, "out": results[:n], "new": results[n:]}
-    residuals = [values[kind][i] for kind, i in sources]
-    live = [t for t in tangents if type(t) is not Zero]
-    out_tangents = rebind(params, linear, [*residuals, *live]) if any(out_nonzero) else []
-    return results[:n], merge_tangents(out_tangents, out_nonzero, results[:n])
+class _Jit(JaxprCall):
+    """Transformed, it asks for no placement and donates nothing."""
 
-
-def _transpose(cts: Sequence[Any], *args: Any, **params: Any) -> list:
-    linear = [type(x) is Linear for x in args]
-    nonzero = [type(c) is not Zero for c in cts]
-    jaxpr, out_nonzero = transpose_jaxpr(params["jaxpr"], linear, nonzero)
-    known = [x for x in args if type(x) is not Linear]
-    results = iter(rebind(params, jaxpr, [*known, *[c for c in cts if type(c) is not Zero]]))
-    flags = iter(out_nonzero)
-    return [(next(results) if next(flags) else Zero(x.aval)) if lin else None
-            for x, lin in zip(args, linear)]
-
-
-def _vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None],
-          **params: Any) -> tuple[list, list]:
-    args = [x if d is None else move_axis(x, d, 0) for x, d in zip(args, dims)]
-    jaxpr, out_batched = batch_jaxpr(params["jaxpr"], axis, [d is not None for d in dims])
-    return rebind(params, jaxpr, args), [0 if b else None for b in out_batched]
+    def rebind(self, params: dict, jaxpr: Jaxpr, operands: Sequence[Any], ins: Sequence[int],
+               outs: Sequence[int]) -> list:
+        return self.bind(*operands, **jit_params(
+            jaxpr, params["name"], inline=params["inline"], keep_unused=params["keep_unused"],
+            compiler_options_kvs=params["compiler_options_kvs"]))
 
 
 def _dce(eqn: JaxprEqn, used: Sequence[bool]) -> JaxprEqn | None:
@@ -138,6 +161,4 @@ def inline_jaxpr(trace: JaxprTrace, jaxpr: Jaxpr, args: Sequence[Any]) -> list:
             for v in jaxpr.outvars]
 
 
-jit_p = Primitive("jit", shape=_shape, multiple_results=True, effectful=True, jvp=_jvp,
-                  linearize=_linearize, transpose=_transpose, vmap=_vmap, dce=_dce,
-                  reach=reach_call, stage=_stage)
+jit_p = _Jit("jit", dce=_dce, stage=_stage)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minijax.base import dtypes
-from minijax.base.util import trace_cache
+from minijax.base.util import flags, trace_cache
 from minijax.core.avals import Zero, zero_tangent
 from minijax.core.ir import Jaxpr, eval_jaxpr
 from minijax.core.primitive import Primitive, missing_rule
@@ -103,17 +103,10 @@ def jvp(fun: Callable[..., Sequence[Any]], primals: Sequence[Any],
 
 def split_outputs(trace: JVPTrace, outs: Sequence[Any], num_aux: int = 0) -> tuple[list, list]:
     """Primals of all outputs of a function run under `trace`, tangents of all but the last."""
-    primals, tangents = [], []
-    for x in outs[:len(outs) - num_aux]:
-        if type(x) is JVPTracer and x._trace is trace:
-            primals.append(x.primal)
-            tangents.append(x.tangent)
-        else:
-            primals.append(x)
-            tangents.append(zero_tangent(x))
-    for x in outs[len(outs) - num_aux:]:
-        primals.append(x.primal if type(x) is JVPTracer and x._trace is trace else x)
-    return primals, tangents
+    mine = [type(x) is JVPTracer and x._trace is trace for x in outs]
+    primals = [x.primal if m else x for x, m in zip(outs, mine)]
+    differentiated = outs[:len(outs) - num_aux]
+    return primals, [x.tangent if m else zero_tangent(x) for x, m in zip(differentiated, mine)]
 
 
 def jvp_jaxpr(jaxpr: Jaxpr, nonzero: Sequence[bool],
@@ -123,12 +116,11 @@ def jvp_jaxpr(jaxpr: Jaxpr, nonzero: Sequence[bool],
     Inputs: all primals, then the tangents marked in `nonzero`. Outputs: all primals, then the
     tangents marked in the second result, among which are at least those of `instantiate`.
     """
-    if isinstance(instantiate, bool):
-        instantiate = (instantiate,) * len(jaxpr.outvars)
-    return _jvp_jaxpr(jaxpr, tuple(nonzero), tuple(instantiate))
+    return _jvp_jaxpr(jaxpr, tuple(nonzero), flags(instantiate, len(jaxpr.outvars)))
 
 
-def _build(jaxpr: Jaxpr, nonzero: tuple, instantiate: tuple) -> tuple[Jaxpr, tuple]:
+@trace_cache
+def _jvp_jaxpr(jaxpr: Jaxpr, nonzero: tuple, instantiate: tuple) -> tuple[Jaxpr, tuple]:
     avals = jaxpr.in_avals
     out_nonzero: list[bool] = []
 
@@ -145,6 +137,3 @@ def _build(jaxpr: Jaxpr, nonzero: tuple, instantiate: tuple) -> tuple[Jaxpr, tup
 
     in_avals = avals + [a.to_tangent_aval() for a, nz in zip(avals, nonzero) if nz]
     return trace_closed(fun, in_avals, jaxpr.debug), tuple(out_nonzero)
-
-
-_jvp_jaxpr = trace_cache(_build)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from minijax.base import dtypes
 from minijax.base.util import trace_cache, weak_cache
 from minijax.core.avals import Zero
-from minijax.core.ir import Jaxpr, JaxprEqn, Literal, Var, eval_jaxpr
+from minijax.core.ir import Jaxpr, JaxprEqn, Var, eval_jaxpr
 from minijax.core.jvp import JVPTrace, JVPTracer, split_outputs
 from minijax.core.primitive import Primitive, infer
 from minijax.core.reach import separate
@@ -91,16 +91,10 @@ def linearize(fun: Callable[..., Sequence[Any]], primals: Sequence[Any],
     """
     linear = LinearTrace(state.trace)
     trace = JVPTrace(linear, reverse=True)
-    inputs, tangents = [], []
-    for i, p in enumerate(primals):
-        aval = aval_of(p).to_tangent_aval()
-        if aval.dtype == dtypes.float0 or (nonzero is not None and not nonzero[i]):
-            inputs.append(p)
-            tangents.append(None)
-        else:
-            tangent = linear.new_input(aval)
-            inputs.append(JVPTracer(trace, p, tangent))
-            tangents.append(tangent)
+    avals = [aval_of(p).to_tangent_aval() for p in primals]
+    tangents = [linear.new_input(a) if a.dtype != dtypes.float0 and (not nonzero or nonzero[i])
+                else None for i, a in enumerate(avals)]
+    inputs = [p if t is None else JVPTracer(trace, p, t) for p, t in zip(primals, tangents)]
     with entered(trace, scope):
         outs = fun(*inputs)
     outs, out_tangents = split_outputs(trace, outs, num_aux())
@@ -126,7 +120,8 @@ def linearize_jaxpr(jaxpr: Jaxpr, nonzero: Sequence[bool],
     return _linearize_jaxpr(jaxpr, tuple(nonzero), instantiate)
 
 
-def _build(jaxpr: Jaxpr, nonzero: tuple, instantiate: Any) -> tuple:
+@trace_cache
+def _linearize_jaxpr(jaxpr: Jaxpr, nonzero: tuple, instantiate: Any) -> tuple:
     found: list[Linearized] = []
 
     def fun(*primals: Any) -> list:
@@ -156,9 +151,6 @@ def _known_tangents_last(lin: Linearized, nonzero: tuple, avals: list) -> Linear
     return lin._replace(jaxpr=lin.jaxpr.replace(invars=lin.jaxpr.invars[:n] + inputs))
 
 
-_linearize_jaxpr = trace_cache(_build)
-
-
 class Forwarded(NamedTuple):
     """Where each residual of a split program comes from: ("in", i), ("out", i) or ("new", i)."""
 
@@ -166,17 +158,15 @@ class Forwarded(NamedTuple):
     sources: tuple[tuple[str, int], ...]
 
 
-def _forward_residuals(forward: Jaxpr, num_outs: int) -> Forwarded:
+@weak_cache
+def forward_residuals(forward: Jaxpr, num_outs: int) -> Forwarded:
     """Drop residual outputs that are inputs or other outputs of the forward program."""
     outs, residuals = forward.outvars[:num_outs], forward.outvars[num_outs:]
     sources, new = [], []
     where_in = {v: i for i, v in enumerate(forward.invars)}
     where_out = {v: i for i, v in enumerate(outs) if type(v) is Var}
     for v in residuals:
-        if type(v) is Literal:
-            sources.append(("new", len(new)))
-            new.append(v)
-        elif v in where_in:
+        if v in where_in:
             sources.append(("in", where_in[v]))
         elif v in where_out:
             sources.append(("out", where_out[v]))
@@ -184,6 +174,3 @@ def _forward_residuals(forward: Jaxpr, num_outs: int) -> Forwarded:
             sources.append(("new", len(new)))
             new.append(v)
     return Forwarded(forward.replace(outvars=outs + new), tuple(sources))
-
-
-forward_residuals = weak_cache(_forward_residuals)

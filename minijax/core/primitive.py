@@ -58,9 +58,8 @@ class Primitive:
     pointwise = False  # element i of the result depends on element i of each operand
 
     def __init__(self, name: str, *, shape: Callable | None = None,
-                 multiple_results: bool = False,
-                 effectful: bool = False, axes: Callable[[dict], tuple] | None = None,
-                 **rules: Any):
+                 multiple_results: bool = False, effectful: bool = False,
+                 axes: Callable[[dict], tuple] | None = None, **rules: Any):
         self.name = name
         self.shape = shape
         self.multiple_results = multiple_results or getattr(self, "multiple_results", False)

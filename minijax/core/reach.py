@@ -20,16 +20,14 @@ def reached_outputs(jaxpr: Jaxpr, marks: Sequence[bool]) -> tuple[bool, ...]:
     return _reached_outputs(jaxpr, tuple(marks))
 
 
-def _find_outputs(jaxpr: Jaxpr, marks: tuple[bool, ...]) -> tuple[bool, ...]:
+@weak_cache
+def _reached_outputs(jaxpr: Jaxpr, marks: tuple[bool, ...]) -> tuple[bool, ...]:
     reached = {v for v, mark in zip(jaxpr.invars, marks) if mark}
     for eqn in jaxpr.eqns:
         if not reached.isdisjoint(eqn.invars):
             results = reached_results(eqn, reached)
             reached.update(v for v, mark in zip(eqn.outvars, results) if mark)
     return tuple(v in reached for v in jaxpr.outvars)
-
-
-_reached_outputs = weak_cache(_find_outputs)
 
 
 def reached_results(eqn: JaxprEqn, reached: set[Var]) -> Sequence[bool]:

@@ -99,23 +99,19 @@ class RefEffect(Effect):
 
 
 class ReadEffect(RefEffect):
-    def __repr__(self) -> str:
-        return "Read"
+    """Its value is read."""
 
 
 class WriteEffect(RefEffect):
-    def __repr__(self) -> str:
-        return "Write"
+    """Its value is replaced."""
 
 
 class AccumEffect(RefEffect):
-    def __repr__(self) -> str:
-        return "Accum"
+    """Something is added to its value."""
 
 
 class AllocateEffect(RefEffect):
-    def __repr__(self) -> str:
-        return "Allocate"
+    """It is made."""
 
 
 for _accepted in (lowerable_effects, control_flow_effects, checkpoint_effects,
@@ -129,15 +125,6 @@ def uses_refs(jaxpr: Any) -> bool:
     """Whether a program makes, takes or changes references."""
     return (any(isinstance(e, RefEffect) for e in jaxpr.effects)
             or any(is_ref(v.aval) for v in jaxpr.invars))
-
-
-def returned_ref(fun: str, what: str, ref: Any) -> ValueError:
-    """The error of a traced function that gives back a reference."""
-    return ValueError(errors.describe(
-        f"function {fun} traced for {what} returned a mutable array reference of type "
-        f"{aval_of(ref)}, but mutable array references cannot be returned.\n\nThe returned mutable "
-        f"array {errors.where_from(ref)}.\n",
-        fix="return its value, ref[...] or jax.freeze(ref)"))
 
 
 # --- set by minijax/ref.py ---------------------------------------------------------------------

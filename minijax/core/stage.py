@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minijax.base.source import capture
-from minijax.core.avals import check_operands, get_aval, register_aval
+from minijax.core.avals import check_operands, get_aval
 from minijax.core.dce import sweep
 from minijax.core.ir import NO_EFFECTS, DebugInfo, Jaxpr, JaxprEqn, Literal, Var
 from minijax.core.placement import MixedAxes
@@ -42,9 +42,6 @@ class JaxprTracer(Tracer):
 
     def __repr__(self) -> str:
         return f"JitTracer({self.aval})"
-
-
-register_aval(JaxprTracer, lambda x: x.aval)
 
 
 class JaxprTrace(Trace):

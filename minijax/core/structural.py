@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from minijax.base import dtypes, errors
-from minijax.core.avals import ShapedArray, Zero
+from minijax.base import config, dtypes, errors
+from minijax.core.avals import ShapedArray, Zero, zero_tangent
 from minijax.core.placement import Where, cotangent_aval, over_batch, with_sharding
 from minijax.core.primitive import Deferred, Primitive
 from minijax.core.trace import aval_of
@@ -36,9 +36,7 @@ def each_operand(*terms: Callable | None) -> Deferred:
                 if type(tangent) is not Zero and term is not None:
                     part = term(tangent, out, *primals, **params)
                     total = part if total is None else add_tangents(total, part)
-            if total is None:
-                total = Zero(aval_of(out).to_tangent_aval())
-            return out, total
+            return out, zero_tangent(out) if total is None else total
         return jvp
     return Deferred(make)
 
@@ -47,7 +45,7 @@ def _linear(primitive: Primitive) -> Callable:
     def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple:
         out = primitive.bind(*primals, **params)
         if all(type(t) is Zero for t in tangents):
-            return out, Zero(aval_of(out).to_tangent_aval())
+            return out, _zero_tangents(primitive, out)
         return out, primitive.bind(*[instantiate(t) for t in tangents], **params)
     return jvp
 
@@ -55,10 +53,12 @@ def _linear(primitive: Primitive) -> Callable:
 def _nondifferentiable(primitive: Primitive) -> Callable:
     def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple:
         out = primitive.bind(*primals, **params)
-        if primitive.multiple_results:
-            return out, [Zero(aval_of(o).to_tangent_aval()) for o in out]
-        return out, Zero(aval_of(out).to_tangent_aval())
+        return out, _zero_tangents(primitive, out)
     return jvp
+
+
+def _zero_tangents(primitive: Primitive, out: Any) -> Any:
+    return list(map(zero_tangent, out)) if primitive.multiple_results else zero_tangent(out)
 
 
 linear = Deferred(_linear)  # the operation applied to the tangents, zeros filled in
@@ -149,7 +149,7 @@ def align(args: Sequence[Any], dims: Sequence[int | None]) -> tuple[list, int]:
 
 
 def expand(x: Any, shape: tuple[int, ...], new: int) -> Any:
-    """`x` with an axis of size 1 at `new`; `shape` is the resulting shape."""
+    """`x` repeated along a new axis at `new`; `shape` is the resulting shape."""
     kept = tuple(i for i in range(len(shape)) if i != new)
     return broadcast_in_dim(x, shape, kept)
 
@@ -181,8 +181,7 @@ def materialize(x: Any, dim: int | None, axis_size: int, at: int = 0) -> Any:
         return move_axis(x, dim, at)
     shape = aval_of(x).shape
     at = at % (len(shape) + 1)
-    new = (*shape[:at], axis_size, *shape[at:])
-    return broadcast_in_dim(x, new, tuple(i for i in range(len(new)) if i != at))
+    return expand(x, (*shape[:at], axis_size, *shape[at:]), at)
 
 
 # --- add_any -----------------------------------------------------------------------------------
@@ -330,6 +329,11 @@ def _reduce_sum_shape(x: ShapedArray, *, axes: tuple, out_sharding: Any) -> Shap
         raise TypeError(errors.describe(
             f"reduce_sum does not accept dtype {x.dtype.name}. Accepted dtypes are subtypes of "
             "number.", fix="use jnp.sum, or x.astype(int)"))
+    if (x.dtype.name in ("float16", "bfloat16") and not config.allow_f16_reductions.value
+            and any(x.shape[a] != 1 for a in axes)):
+        raise ValueError(errors.describe(
+            f"reduce_sum on operand {x.str_short()} is not allowed when "
+            "jax_allow_f16_reductions=False.", fix="sum in float32: x.astype('float32')"))
     return x.update(shape=tuple(n for i, n in enumerate(x.shape) if i not in axes))
 
 
@@ -355,6 +359,7 @@ reduce_axes = Deferred(reduction_vmap)
 
 reduce_sum_p = Primitive("reduce_sum", shape=_reduce_sum_shape, jvp=linear,
                          transpose=_reduce_sum_transpose, vmap=reduce_axes)
+config.allow_f16_reductions.on_change(lambda *_: reduce_sum_p._types.clear())
 
 
 def reduce_sum(x: Any, axes: tuple[int, ...]) -> Any:

@@ -29,7 +29,7 @@ class Trace:
 
     __slots__ = ("parent", "staging", "__weakref__")
 
-    def __init__(self, parent: "Trace | None", staging: bool):
+    def __init__(self, parent: "Trace | None" = None, staging: bool = True):
         self.parent = parent
         self.staging = staging  # an operation on concrete arrays may not simply be run
 
@@ -256,9 +256,5 @@ def aval_of(x: Any) -> Any:
 
 def check_escaped(x: Tracer, trace: Trace) -> None:
     """Raise UnexpectedTracerError unless `x` lives in `trace` or in one around it."""
-    owner, living = x._trace, trace
-    while living is not None:
-        if living is owner:
-            return
-        living = living.parent
-    raise errors.UnexpectedTracerError(x)
+    if x._trace not in ancestors(trace):
+        raise errors.UnexpectedTracerError(x)

@@ -131,7 +131,8 @@ def transpose_jaxpr(jaxpr: Jaxpr, linear: Sequence[bool],
     return _transpose_jaxpr(jaxpr, tuple(linear), tuple(ct_nonzero))
 
 
-def _build(jaxpr: Jaxpr, linear: tuple, ct_nonzero: tuple) -> tuple[Jaxpr, tuple]:
+@trace_cache
+def _transpose_jaxpr(jaxpr: Jaxpr, linear: tuple, ct_nonzero: tuple) -> tuple[Jaxpr, tuple]:
     out_nonzero: list[bool] = []
     num_known = len(linear) - sum(linear)
 
@@ -146,6 +147,3 @@ def _build(jaxpr: Jaxpr, linear: tuple, ct_nonzero: tuple) -> tuple[Jaxpr, tuple
     in_avals = [a for a, lin in zip(jaxpr.in_avals, linear) if not lin]
     in_avals += [cotangent_aval(a) for a, nz in zip(jaxpr.out_avals, ct_nonzero) if nz]
     return trace_closed(fun, in_avals, jaxpr.debug), tuple(out_nonzero)
-
-
-_transpose_jaxpr = trace_cache(_build)

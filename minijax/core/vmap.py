@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from minijax.base import errors
-from minijax.base.util import trace_cache
+from minijax.base.util import flags, trace_cache
 from minijax.core.ir import Jaxpr, axes_of, eval_jaxpr
 from minijax.core.placement import resplit, sharding_of, with_sharding
 from minijax.core.primitive import Primitive, infer, missing_rule
@@ -132,6 +132,12 @@ class BatchTrace(Trace):
             return [o if d is None else BatchTracer(self, o, d) for o, d in zip(out, dim)]
         return out if dim is None else BatchTracer(self, out, dim)
 
+    def unwrap(self, xs: Sequence[Any]) -> tuple[list, list]:
+        """Values, and where each has its mapped axis: None for those that are not mapped here."""
+        mine = [type(x) is BatchTracer and x._trace is self for x in xs]
+        return ([x.val if m else x for x, m in zip(xs, mine)],
+                [x.dim if m else None for x, m in zip(xs, mine)])
+
     def describe(self) -> str:
         return "vmap"
 
@@ -157,16 +163,7 @@ def batch(fun: Callable[..., Sequence[Any]], axis: AxisData, args: Sequence[Any]
     trace = BatchTrace(state.trace, axis)
     inputs = [x if d is None else BatchTracer(trace, x, d) for x, d in zip(args, dims)]
     with entered(trace, scope):
-        outs = fun(*inputs)
-    vals, out_dims = [], []
-    for x in outs:
-        if type(x) is BatchTracer and x._trace is trace:
-            vals.append(x.val)
-            out_dims.append(x.dim)
-        else:
-            vals.append(x)
-            out_dims.append(None)
-    return vals, out_dims
+        return trace.unwrap(fun(*inputs))
 
 
 def batch_jaxpr(jaxpr: Jaxpr, axis: AxisData, in_batched: Sequence[bool],
@@ -175,12 +172,11 @@ def batch_jaxpr(jaxpr: Jaxpr, axis: AxisData, in_batched: Sequence[bool],
 
     Returns it and which outputs have the axis, in front; those of `instantiate` always do.
     """
-    if isinstance(instantiate, bool):
-        instantiate = (instantiate,) * len(jaxpr.outvars)
-    return _batch_jaxpr(jaxpr, axis, tuple(in_batched), tuple(instantiate))
+    return _batch_jaxpr(jaxpr, axis, tuple(in_batched), flags(instantiate, len(jaxpr.outvars)))
 
 
-def _build(jaxpr: Jaxpr, axis: AxisData, in_batched: tuple, instantiate: tuple) -> tuple:
+@trace_cache
+def _batch_jaxpr(jaxpr: Jaxpr, axis: AxisData, in_batched: tuple, instantiate: tuple) -> tuple:
     out_batched: list[bool] = []
 
     def fun(*args: Any) -> list:
@@ -193,9 +189,6 @@ def _build(jaxpr: Jaxpr, axis: AxisData, in_batched: tuple, instantiate: tuple) 
     in_avals = [batched_aval(a, 0, axis.size, axis.split) if b else a
                 for a, b in zip(jaxpr.in_avals, in_batched)]
     return trace_closed(fun, in_avals, jaxpr.debug), tuple(out_batched)
-
-
-_batch_jaxpr = trace_cache(_build)
 
 
 def axis_data(name: Any, user: str = "the function") -> AxisData:

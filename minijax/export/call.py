@@ -27,7 +27,7 @@ def _shape(*avals: ShapedArray, exported: Any, checked: bool) -> tuple[list, fro
         _check(aval, wanted, name)
     shapes = Shapes(list(zip(names, [a.shape for a in exported.in_avals])))
     env = shapes.solve(lambda i, axis: avals[i].shape[axis], refuse)
-    out = [a.update(weak_type=False, shape=tuple([evaluate(n, env) for n in a.shape]))
+    out = [a.update(shape=tuple([evaluate(n, env) for n in a.shape]))
            for a in exported.out_avals]
     return out, frozenset([*exported.ordered_effects, *exported.unordered_effects])
 

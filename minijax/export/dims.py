@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minijax.base import dtypes
+from minijax.base import dtypes, errors
 from minijax.base.dims import SymbolicDim, max_dim, min_dim
 from minijax.base.jaxlib import Array
 from minijax.core import Primitive, ShapedArray, Tracer, nondifferentiable, register_aval
@@ -202,7 +202,8 @@ class Dim(SymbolicDim):
         for term, count in self.terms:
             value = None
             for factor, power in term:
-                known = env[factor] if isinstance(factor, str) else _operate(factor, env)
+                known = (_operate(factor, env) if not isinstance(factor, str)
+                         else env[factor] if factor in env else _unexpected(factor, env))
                 for _ in range(power):
                     value = known if value is None else value * known
             value = count if value is None else value if count == 1 else value * count
@@ -226,6 +227,18 @@ class Dim(SymbolicDim):
         return " ".join(parts)
 
     __str__ = __repr__
+
+
+class UnexpectedDimVar(Exception):
+    """A program has a size that the shapes of its arguments do not tell."""
+
+
+def _unexpected(name: str, env: Mapping[str, Any]) -> None:
+    raise UnexpectedDimVar(errors.describe(
+        f"Encountered dimension variable '{name}' that is not appearing in the shapes of the "
+        "function arguments.\nThe following dimension variables are appearing in the shapes of "
+        f"the function arguments: {sorted(env)}.",
+        fix=f"pass an array that has '{name}' in its shape, if only one of shape (0, {name})"))
 
 
 def is_dim(x: Any) -> bool:

@@ -168,10 +168,7 @@ class SymbolicScope:
     def inconclusive(self, text: str) -> InconclusiveDimensionOperation:
         """The error for a question that has no answer for all values of the variables."""
         told = f"\nUsing symbolic scope {self}" if self.constraints else ""
-        return InconclusiveDimensionOperation(
-            f"{text}{told}\n  because the answer must be the same for all values of the "
-            f"variables\n  fix: give constraints to symbolic_shape; see {_DOCS}"
-            "#comparison-of-symbolic-dimensions-is-partially-supported")
+        return InconclusiveDimensionOperation(f"{text}{told}")
 
 
 # --- Text ---------------------------------------------------------------------------------------

@@ -67,6 +67,13 @@ class Shapes:
                     f"Encountered dimension variable '{min(unknown)}' that is not appearing in the "
                     "shapes of the function arguments.\n"
                     f"  because of the constraint {constraint.text}\n  {_SOLVABLE}")
+        if self.unsolved:
+            names = {n for e in self.unsolved for n in variables(e.size)} - set(self.names)
+            told = ", ".join(f"'{e.size}' for dimension size {e.name}" for e in self.unsolved)
+            raise ValueError(
+                f"Cannot solve for values of dimension variables {names}. We can only solve "
+                "linear uni-variate constraints. Using the following polymorphic shapes "
+                f"specifications: {self.text}. Unprocessed specifications: {told}. {_SOLVABLE}")
 
     def solve(self, size: Callable[[int, int], Any], check: Callable) -> dict[str, Any]:
         """The values of the variables.
@@ -99,18 +106,8 @@ class Shapes:
                        given), ("), ", None)]
             self._check(check, value - 1, 0, found,
                         [f"Expected value >= 1 for dimension variable '{variable}'. "])
-        self._unsolved()
         self._constraints(env, check, found)
         return env
-
-    def _unsolved(self) -> None:
-        if self.unsolved:
-            names = sorted({n for e in self.unsolved for n in variables(e.size)} - set(self.names))
-            told = ", ".join(f"'{e.size}' for dimension size {e.name}" for e in self.unsolved)
-            raise ValueError(
-                f"Cannot solve for values of dimension variables {set(names)}. We can only solve "
-                "linear uni-variate constraints. Using the following polymorphic shapes "
-                f"specifications: {self.text}. Unprocessed specifications: {told}. {_SOLVABLE}")
 
     def _constraints(self, env: dict[str, Any], check: Callable, found: list) -> None:
         if self.scope is None:

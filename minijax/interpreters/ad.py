@@ -24,7 +24,15 @@ __all__ = [
     "get_primitive_transpose", "instantiate_zeros", "is_undefined_primal",
     "primitive_jvps", "primitive_transposes", "zeros_like_aval"]
 
-primitive_jvps = RuleTable("jvp")
+
+
+def _on_tuples(rule: Callable) -> Callable:
+    def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple:
+        return rule(tuple(primals), tuple(tangents), **params)
+    return jvp
+
+
+primitive_jvps = RuleTable("jvp", _on_tuples)
 primitive_transposes = RuleTable("transpose")
 
 
@@ -63,22 +71,8 @@ def deflinear(primitive: Primitive, transpose_rule: Callable) -> None:
 
 def deflinear2(primitive: Primitive, transpose_rule: Callable) -> None:
     """The same with `transpose_rule(ct, *args, **params)`."""
-    primitive.jvp = _linear_jvp(primitive)
+    primitive.jvp = core.linear.make(primitive)
     primitive.transpose = transpose_rule
-
-
-def _linear_jvp(primitive: Primitive) -> Callable:
-    def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple:
-        out = primitive.bind(*primals, **params)
-        if all(type(t) is Zero for t in tangents):
-            return out, _zeros(primitive, out)
-        return out, primitive.bind(*map(instantiate_zeros, tangents), **params)
-    return jvp
-
-
-def _zeros(primitive: Primitive, out: Any) -> Any:
-    return list(map(core.zero_tangent, out)) if primitive.multiple_results else core.zero_tangent(
-        out)
 
 
 def defbilinear(prim: Primitive, lhs_rule: Callable, rhs_rule: Callable) -> None:

@@ -6,6 +6,7 @@ an operand, or `not_mapped`. In the fancy table rules take the axis first: its n
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ not_mapped = None
 
 def _with_axis(rule: Callable) -> Callable:
     def vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[Any], **params: Any) -> tuple:
-        return rule(args, dims, **params)
+        return rule(tuple(args), tuple(dims), **params)
     return vmap
 
 
@@ -43,8 +44,7 @@ def _by_parts(rule: Callable) -> Callable:
 
 
 primitive_batchers = RuleTable("vmap", _with_axis, _without_axis)
-fancy_primitive_batchers = RuleTable("vmap", lambda rule: lambda *args, **params: rule(
-    *args, **params))
+fancy_primitive_batchers = RuleTable("vmap", lambda rule: functools.partial(rule))
 axis_primitive_batchers = RuleTable("vmap", _by_parts)
 
 
@@ -87,11 +87,7 @@ def _with_rank(x: Any, rank: int) -> Any:
 
 def defreducer(prim: Primitive) -> None:
     """The operation removes the axes in its parameter `axes`."""
-    def batcher(args: Sequence[Any], dims: Sequence[Any], *, axes: tuple, **params: Any) -> tuple:
-        (x,), (dim,) = args, dims
-        moved = tuple(a + (a >= dim) for a in axes)
-        return prim.bind(x, axes=moved, **params), dim - sum(a < dim for a in moved)
-    primitive_batchers[prim] = batcher
+    prim.vmap = core.reduce_axes.make(prim)
 
 
 def moveaxis(x: Any, src: int, dst: int) -> Any:

@@ -12,7 +12,6 @@ and the location are set. `ctx` is a `LoweringRuleContext`.
 from __future__ import annotations
 
 import dataclasses
-import io
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import lowering
-from lowering.build import Value, builder, ir, new_context
+from lowering.build import Value, builder, bytecode, ir, new_context
 from lowering.callbacks import python_callback
 from lowering.custom_call import attribute, custom_call
 from minijax.base import dtypes, errors
@@ -328,6 +327,4 @@ def module_to_string(module: Any, enable_debug_info: bool | None = None) -> str:
 
 def module_to_bytecode(module: Any) -> bytes:
     """A module as bytes."""
-    buffer = io.BytesIO()
-    module.operation.write_bytecode(buffer)
-    return buffer.getvalue()
+    return bytecode(module)

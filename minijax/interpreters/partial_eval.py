@@ -37,13 +37,17 @@ def trace_to_jaxpr_dynamic(fun: WrappedFun, in_avals: Sequence[Any]) -> tuple[Ja
     """
     jaxpr, consts = core.trace_to_jaxpr(lambda *xs: list(fun.call_wrapped(*xs)), list(in_avals),
                                         _names(fun))
-    n = len(consts)
-    jaxpr = jaxpr.replace(constvars=jaxpr.invars[:n], invars=jaxpr.invars[n:])
-    return jaxpr, list(jaxpr.out_avals), consts
+    return _captured_apart(jaxpr, consts), list(jaxpr.out_avals), consts
 
 
 def _names(fun: WrappedFun) -> Any:
     return fun.debug_info or core.DebugInfo(fun.__name__)
+
+
+def _captured_apart(jaxpr: Jaxpr, consts: Sequence[Any]) -> Jaxpr:
+    """The jaxpr with its leading inputs, which are captured values, as `constvars`."""
+    n = len(consts)
+    return jaxpr.replace(constvars=jaxpr.invars[:n], invars=jaxpr.invars[n:])
 
 
 class PartialVal(tuple):
@@ -88,11 +92,9 @@ def trace_to_jaxpr_nounits(fun: WrappedFun, pvals: Sequence[PartialVal],
     wanted = [instantiate] * len(outs) if isinstance(instantiate, bool) else instantiate
     unknown = [w or (isinstance(x, Tracer) and x._trace is trace) for x, w in zip(outs, wanted)]
     jaxpr, consts = trace.finish(inputs, [x for x, u in zip(outs, unknown) if u])
-    n = len(consts)
-    jaxpr = jaxpr.replace(constvars=jaxpr.invars[:n], invars=jaxpr.invars[n:])
     found = [PartialVal.unknown(core.aval_of(x)) if u else PartialVal.known(x)
              for x, u in zip(outs, unknown)]
-    return jaxpr, found, tuple(consts)
+    return _captured_apart(jaxpr, consts), found, tuple(consts)
 
 
 def dce_jaxpr(jaxpr: Jaxpr, used_outputs: Sequence[bool],

@@ -208,7 +208,13 @@ def _geometry(lhs_shape: tuple, rhs_shape: tuple, window_strides: Sequence[int],
         for given in (window_strides, lhs_dilation, rhs_dilation)]
     if isinstance(padding, str):
         padding = _pads(padding, lhs_shape, rhs_shape, strides, base, spread, dnums)
-    pads = tuple([(index(low), index(high)) for low, high in padding])
+    try:
+        pads = tuple([(index(low), index(high)) for low, high in padding])
+    except (TypeError, ValueError):
+        raise ValueError(errors.describe(
+            "padding argument to conv_general_dilated should be a string or a sequence of "
+            f"(low, high) pairs, got {padding}",
+            fix=f"padding={[(1, 1)] * len(ones)}"))
     return strides, pads, base, spread, dnums
 
 

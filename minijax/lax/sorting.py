@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from minijax.base import dtypes, errors
+from minijax.base.dims import is_symbolic_dim
 from minijax.base.jaxlib import Array, _jax
 from minijax.base.util import canonicalize_axis
 from minijax.core import (Primitive, ShapedArray, Zero, aval_of, materialize, zero_tangent,
@@ -54,7 +55,7 @@ def sort_key_val(keys: ArrayLike, values: ArrayLike, dimension: int = -1,
 
 def top_k(operand: ArrayLike, k: int, *, axis: int = -1) -> list[Array]:
     """The `k` largest elements along `axis`, in descending order, and their int32 positions."""
-    k = operator.index(k)
+    k = k if is_symbolic_dim(k) else operator.index(k)
     if k < 0:
         raise ValueError(errors.describe(f"k argument to top_k must be nonnegative, got {k}",
                                          fix="ask for at least 0 elements"))

@@ -12,6 +12,7 @@ positions are operands there, a Python loop over `x[i]` compiles once.
 
 from __future__ import annotations
 
+import dataclasses
 import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minijax import lax
-from minijax.base import config, dims, dtypes, errors
+from minijax.base import config, dims, dtypes, errors, tree
 from minijax.base.jaxlib import Array
 from minijax.core import (AbstractRef, Tracer, eval_trace, get_aval, refs, state, structural,
                           to_concrete)
@@ -29,7 +30,7 @@ from minijax.runtime.call import fused
 # The items of a form: None is a new axis; a tuple (low, size, step) a slice of one axis, low being
 # the smallest index that it touches; an int a position in one axis; or one of these words:
 HOST = "host"  # a position, or a low, that is an operand and known to be in bounds
-SCALAR = "scalar"  # a position that is an operand: any integer of rank 0
+SCALAR = "scalar"  # a position, or a low, that is an operand: any integer of rank 0
 ARRAY = "array"  # an operand: an integer array
 TRUE = "true"  # the boolean scalars: an array index of length 1, or 0, into a new axis
 FALSE = "false"
@@ -40,6 +41,31 @@ _BOOLEANS = (bool, np.bool_)
 _INT32 = np.dtype(np.int32)
 _INT64 = np.dtype(np.int64)
 _BIG = np.iinfo(np.int32).max
+
+
+@dataclasses.dataclass(frozen=True)
+class Slice:
+    """`size` elements from `start` on, which may be traced, every `stride`-th one."""
+
+    start: Any
+    size: int
+    stride: int = 1
+
+
+tree.register_dataclass(Slice, ["start"], ["size", "stride"])
+
+
+def dslice(start: Any, size: int | None = None, stride: int | None = None) -> Slice | slice:
+    """An index that starts at a place which may be traced: `x[ds(i, n)]` is `x[i:i + n]`.
+
+    `ds(n)` starts at 0, `ds(None)` is `:`. A window that would leave the array is moved back into
+    it, as by `jax.lax.dynamic_slice`.
+    """
+    if start is None:
+        return slice(None)
+    if size is None:
+        start, size = 0, start
+    return Slice(start, size, 1 if stride is None else stride)
 
 
 # --- Reading an index --------------------------------------------------------------------------
@@ -84,6 +110,11 @@ def parse(shape: Sequence[int], index: Any, *, host: bool = False, wrap: bool = 
             form.append(position)
         elif kind is slice:
             form.append(_range(entry, shape[axis], axis, host, operands))
+        elif kind is Slice:
+            start = entry.start
+            operands.append(np.int32(start) if type(start) is int else _integer_array(start))
+            form.append((SCALAR, *_window_size(entry, shape[axis])))
+            inside = False
         else:
             operands.append(entry)
             if not entry.ndim and not shape[axis]:
@@ -142,6 +173,21 @@ def _range(entry: slice, size: int, axis: int, host: bool, operands: list) -> tu
     return (low, count, step)
 
 
+def _window_size(entry: Slice, length: int) -> tuple[int, int]:
+    """The size and the stride of a window, which must fit into an axis of this length."""
+    try:
+        size, stride = operator.index(entry.size), operator.index(entry.stride)
+    except TypeError:
+        raise TypeError(errors.describe(
+            f"the size and the stride of jax.ds must be known integers. Got {entry}",
+            fix="pass the size through static_argnames")) from None
+    if size < 0 or stride < 1 or (size and (size - 1) * stride >= length):
+        raise (ValueError if stride < 1 else TypeError)(errors.describe(
+            f"{entry} does not fit into an axis of size {length}",
+            fix="jax.ds(start, size, stride) with size >= 0, stride >= 1"))
+    return size, stride
+
+
 def _entries(shape: Sequence[int], index: Any) -> list:
     """The index as a list: ints, slices, arrays of integers, None, and TRUE, FALSE, GAP."""
     if type(index) is not tuple:
@@ -197,6 +243,9 @@ class _Mask(NamedTuple):
 
 def _read_array(entry: Any, entries: list) -> int:
     """Append an entry that is not an int, slice or None; returns how many axes it uses."""
+    if type(entry) is Slice:
+        entries.append(entry)
+        return 1
     if isinstance(entry, (np.integer, int)) and not isinstance(entry, _BOOLEANS):
         entries.append(int(entry))
         return 1
@@ -317,7 +366,7 @@ def _slice(x: Any, form: tuple, operands: Sequence[Any], wrap: bool) -> Any:
         elif type(item) is tuple:
             low, count, step = item
             stride = abs(step)
-            starts.append(next(values) if low is HOST else low)
+            starts.append(_start(low, values, shape[axis], wrap))
             sizes.append((count - 1) * stride + 1 if count else 0)
             strides.append(stride)
             if step < 0:
@@ -479,7 +528,7 @@ def _read_form(shape: Sequence[int], form: tuple, operands: Sequence[Any],
             order.append(None)
         elif type(item) is tuple:
             low, count, step = item
-            ranges[axis] = (next(values) if low is HOST else low), count, step
+            ranges[axis] = (low if type(low) is int else next(values)), count, step
             order.append(axis)
             axis += 1
         elif item is not GAP:

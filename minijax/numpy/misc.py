@@ -43,7 +43,8 @@ def correlate(a: ArrayLike, v: ArrayLike, mode: str = "valid", *, precision: Any
 @fused(static_argnums=2)
 def _convolve(a: Any, v: Any, options: tuple) -> Any:
     name, mode, precision, preferred = options
-    a, v = promotion.promote_inexact(promotion.operand(name, a), promotion.operand(name, v, 1))
+    promote = promotion.promote if preferred else promotion.promote_inexact
+    a, v = promote(promotion.operand(name, a), promotion.operand(name, v, 1))
     if np.ndim(a) != 1 or np.ndim(v) != 1:
         raise ValueError(errors.describe(f"{name}() only support 1-dimensional inputs.",
                                          because=f"shapes {np.shape(a)} and {np.shape(v)}",

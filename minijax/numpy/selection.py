@@ -65,6 +65,10 @@ def _take(a: Any, indices: Any, options: tuple) -> Any:
     if axis is None:
         a, axis = structural.reshape(a, (a.size,)), 0
     axis = canonicalize_axis(axis, a.ndim)
+    if not a.shape[axis] and indices.size:
+        raise IndexError(errors.describe("Cannot do a non-empty jnp.take() from an empty axis.",
+                                         because=f"axis {axis} of shape {a.shape} has no elements",
+                                         fix="jnp.full(shape, value) if not a.size else jnp.take(...)"))
     if mode == "wrap":
         indices = _modulo(indices, a.shape[axis])
         way, wrap = lax.GatherScatterMode.PROMISE_IN_BOUNDS, False

@@ -298,7 +298,7 @@ def bincount(x: ArrayLike, weights: ArrayLike | None = None, minlength: int = 0,
     """
     x, weights = promotion.arguments("bincount", x, weights)
     aval = get_aval(x)
-    if not dtypes.issubdtype(aval.dtype, np.integer):
+    if aval.dtype != np.bool_ and not dtypes.issubdtype(aval.dtype, np.integer):
         raise TypeError(errors.describe(
             f"x argument to bincount must have an integer type; got {aval.dtype}",
             fix="bincount(x.astype(int))"))

@@ -10,7 +10,7 @@ inner jaxpr holds no tracer.  Weak types may differ: passes may lose them.
 from typing import Any
 
 from minijax.base import source
-from minijax.base.errors import JaxprTypeError
+from minijax.base.errors import JaxprTypeError, describe
 from minijax.core.avals import get_aval
 from minijax.core.ir import DropVar, Jaxpr, JaxprEqn, Literal, Var, subjaxprs
 from minijax.core.jit import jit_p
@@ -50,9 +50,11 @@ def _check(jaxpr: Jaxpr, where: str, done: set[Jaxpr]) -> None:
 
 def _located(what: str, number: int, eqn: JaxprEqn, where: str, jaxpr: Jaxpr) -> str:
     frame = source.user_frame(eqn.source)
-    at = f"\n  at {frame}" if frame else ""
     shown = show_eqn(eqn, name_variables(jaxpr))
-    return f"{what}\n\nin equation:\n\n{shown}\n\n(equation {number}{where}){at}"
+    return describe(
+        f"{what}\n\nin equation:\n\n{shown}\n\n(equation {number}{where})", at=frame or "",
+        because="the rules of an operation and the program that holds it must agree",
+        fix="make equations by tracing, jax.make_jaxpr(f)(x), or mend the operation's rule")
 
 
 def _listed(items: Any) -> str:

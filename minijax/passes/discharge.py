@@ -27,7 +27,8 @@ def discharge(jaxpr: Jaxpr) -> Jaxpr:
     return _discharged(jaxpr) if uses_refs(jaxpr) else jaxpr
 
 
-def _discharge(jaxpr: Jaxpr) -> Jaxpr:
+@weak_cache
+def _discharged(jaxpr: Jaxpr) -> Jaxpr:
     def fun(*args: Any) -> list:
         env: dict[Var, Any] = dict(zip(jaxpr.constvars, jaxpr.consts))
         env.update(zip(jaxpr.invars, args))
@@ -45,9 +46,6 @@ def _discharge(jaxpr: Jaxpr) -> Jaxpr:
 
 def _differentiating() -> bool:
     return any(isinstance(t, JVPTrace) for t in ancestors(state.trace))
-
-
-_discharged = weak_cache(_discharge)
 
 
 def _run(eqn: JaxprEqn, env: dict) -> None:
@@ -195,6 +193,15 @@ def check_distinct(captured: Sequence[Any], args: Sequence[Any], names: Sequence
             f"{seen[key]} and {name}.", fix=fix))
 
 
+def returned_ref(fun: str, what: str, ref: Any) -> ValueError:
+    """The error of a traced function that gives back a reference."""
+    return ValueError(errors.describe(
+        f"function {fun} traced for {what} returned a mutable array reference of type "
+        f"{aval_of(ref)}, but mutable array references cannot be returned.\n\nThe returned mutable "
+        f"array {errors.where_from(ref)}.\n",
+        fix="return its value, ref[...] or jax.freeze(ref)"))
+
+
 # --- whole programs ----------------------------------------------------------------------------
 
 
@@ -239,12 +246,10 @@ class Plain(NamedTuple):
         return list(outs[:self.num_outs])
 
 
-def _plain(jaxpr: Jaxpr) -> Plain:
+@weak_cache
+def plain(jaxpr: Jaxpr) -> Plain:
     held = [(v, c) for v, c in zip(jaxpr.constvars, jaxpr.consts) if is_ref(v.aval)]
     rest = [(v, c) for v, c in zip(jaxpr.constvars, jaxpr.consts) if not is_ref(v.aval)]
     whole = jaxpr.replace(constvars=[v for v, _ in rest], consts=[c for _, c in rest],
                           invars=[v for v, _ in held] + jaxpr.invars)
     return Plain(discharge(whole), [c for _, c in held], tuple(is_ref(a) for a in whole.in_avals))
-
-
-plain = weak_cache(_plain)

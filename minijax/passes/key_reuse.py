@@ -56,10 +56,7 @@ class _Keys:
     def consume(self, ids: Ids, what: str, eqn: JaxprEqn | None = None) -> None:
         if self.used[ids].any():
             at = source.user_frame(eqn.source) if eqn is not None else None
-            raise errors.KeyReuseError(errors.describe(
-                f"{what} is already consumed.", at=at,
-                because="two draws from one key are the same numbers, or correlated",
-                fix="split it first: key, subkey = jax.random.split(key)"))
+            raise errors.KeyReuseError(f"{what} is already consumed.", at)
         self.used[ids.ravel()] = True
 
     def of(self, atom: Any) -> Ids:
@@ -121,11 +118,10 @@ class _Keys:
         try:
             return self.call(eqn, uses, ids)
         except errors.KeyReuseError:
-            raise errors.KeyReuseError(errors.describe(
+            raise errors.KeyReuseError(
                 f"{what} function leads to key reuse when repeatedly executed.",
-                at=source.user_frame(eqn.source),
-                fix="carry the key and split it in each turn, or split it before the loop")
-            ) from None
+                source.user_frame(eqn.source),
+                "carry the key and split it in each turn, or split it before the loop") from None
 
     def fresh_like(self, ids: Sequence[Ids | None], skip: int = 0) -> list:
         return [None if x is None else self.new(x.shape[skip:]) for x in ids]
@@ -250,10 +246,7 @@ def check_call(name: str, uses: Uses, args: Sequence[Any]) -> None:
     """KeyReuseError if a program is about to consume a key that an earlier one consumed."""
     for i, (mask, x) in enumerate(zip(uses.consumed, args)):
         if mask is not None and np.any(np.logical_and(mask, x._consumed)):
-            raise errors.KeyReuseError(errors.describe(
-                f"Previously-consumed key passed to {name} at index {i}",
-                because="two draws from one key are the same numbers, or correlated",
-                fix="split it first: key, subkey = jax.random.split(key)"))
+            raise errors.KeyReuseError(f"Previously-consumed key passed to {name} at index {i}")
 
 
 def note_call(uses: Uses, args: Sequence[Any], outs: Sequence[Any]) -> None:

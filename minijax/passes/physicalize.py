@@ -33,7 +33,8 @@ def physical_aval(aval: Any) -> Any:
     return ShapedArray((*aval.shape, *aval.dtype.word_shape), aval.dtype.word_dtype, False, where)
 
 
-def _mentions_keys(jaxpr: Jaxpr) -> bool:
+@weak_cache
+def mentions_keys(jaxpr: Jaxpr) -> bool:
     if any(is_extended(v.aval) for v in jaxpr.invars + jaxpr.constvars):
         return True
     for eqn in jaxpr.eqns:
@@ -45,9 +46,6 @@ def _mentions_keys(jaxpr: Jaxpr) -> bool:
         elif isinstance(eqn.outvars[0].aval.dtype, ExtendedDType):
             return True
     return False
-
-
-mentions_keys = weak_cache(_mentions_keys)
 
 
 def _physicalize(jaxpr: Jaxpr) -> Jaxpr:

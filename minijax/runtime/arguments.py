@@ -10,7 +10,7 @@ while caches hold the function weakly.
 import inspect
 import itertools
 import operator
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -267,8 +267,3 @@ def where_defined(fun: Any) -> str:
     if code is None:
         return name
     return f"{name} at {code.co_filename}:{code.co_firstlineno}"
-
-
-def select(items: Sequence[Any], flags: Sequence[bool]) -> list[Any]:
-    """The items whose flag is set."""
-    return [item for item, flag in zip(items, flags, strict=True) if flag]

@@ -20,7 +20,7 @@ import numpy as np
 from minijax.base import dtypes, errors, jaxlib
 from minijax.core import AbstractRef, ShapedArray, refs, register_aval
 from minijax.runtime import backend, place
-from minijax.sharding.layout import Format, Layout
+from minijax.sharding.layout import Format
 from minijax.sharding.single import single_device
 
 Array = jaxlib.Array
@@ -51,12 +51,7 @@ class Shard:
         self.device = device
         self._sharding = sharding
         self._global_shape = global_shape
-        self._data = data
-
-    @property
-    def data(self) -> Any:
-        """The part as an array on that device; None when the device is another process's."""
-        return self._data
+        self.data = data  # an array on that device; None when that is another process's
 
     @property
     def index(self) -> tuple[slice, ...]:

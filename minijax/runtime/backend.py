@@ -70,15 +70,15 @@ class Plugin(NamedTuple):
 def _make_cpu_client() -> Any:
     """The CPU client; as many virtual devices as the config (or, without it, XLA_FLAGS) says."""
     count = config.jax_num_cpu_devices
-    cluster = distributed()
+    client, node, num_nodes = distributed() or Cluster(None, 0, 1)
     collectives = None
-    if cluster is not None:
-        collectives = jaxlib._jax.make_gloo_tcp_collectives(distributed_client=cluster.client)
+    if client is not None:
+        collectives = jaxlib._jax.make_gloo_tcp_collectives(distributed_client=client)
     return jaxlib.xc.make_cpu_client(
         asynchronous=config.jax_cpu_enable_async_dispatch,
-        distributed_client=None if cluster is None else cluster.client,
-        node_id=0 if cluster is None else cluster.process_id,
-        num_nodes=1 if cluster is None else cluster.num_processes,
+        distributed_client=client,
+        node_id=node,
+        num_nodes=num_nodes,
         collectives=collectives,
         num_devices=None if count is None or count < 0 else count,
     )
@@ -199,28 +199,17 @@ def _c_api_client(platform: str, options: dict[str, Any]) -> Any:
     )
 
 
-def _load_tpu() -> Any:
-    xc = jaxlib.xc
-    libtpu = importlib.import_module("libtpu")
-    if not xc.pjrt_plugin_loaded("tpu"):
-        xc.load_pjrt_plugin_dynamically("tpu", libtpu.get_library_path())
-    if not xc.pjrt_plugin_initialized("tpu"):
-        xc.initialize_pjrt_plugin("tpu")
-    return _c_api_client("tpu", {})
-
-
 def _load_other(module: str, name: str) -> Any:
     """A plugin of somebody else: only its shared library is used, never its Python."""
     folder = pathlib.Path(importlib.util.find_spec(module).origin).parent
     libraries = sorted(folder.glob("*.so")) + sorted(folder.glob("*.dylib"))
     if len(libraries) != 1:
         raise RuntimeError(f"expected one shared library in {folder}, found {len(libraries)}")
-    xc = jaxlib.xc
-    if not xc.pjrt_plugin_loaded(name):
-        xc.load_pjrt_plugin_dynamically(name, str(libraries[0]))
-    if not xc.pjrt_plugin_initialized(name):
-        xc.initialize_pjrt_plugin(name)
-    return _c_api_client(name, {})
+    return _load_from_path(name, str(libraries[0]))
+
+
+def _load_tpu() -> Any:
+    return _load_from_path("tpu", importlib.import_module("libtpu").get_library_path())
 
 
 def _load_from_path(name: str, path: str) -> Any:

@@ -19,9 +19,10 @@ import numpy as np
 from minijax.base import config, dtypes, errors, jaxlib, monitoring, source, tree, util
 from minijax.core import (
     UNSPECIFIED, Jaxpr, Tracer, aval_of, check_operands, close, get_aval, is_ref,
-    is_valid, jit_p, jit_params, returned_ref, staging_flag, state, trace_to_jaxpr, uses_refs)
+    is_valid, jit_p, jit_params, staging_flag, state, trace_to_jaxpr, uses_refs,
+    visible_axes)
 from minijax.passes import key_reuse
-from minijax.passes.discharge import Plain, bind_program, check_distinct, plain
+from minijax.passes.discharge import Plain, bind_program, check_distinct, plain, returned_ref
 from minijax.passes.leaks import Watched
 from minijax.runtime import arguments, backend, explain, place, special, where
 from minijax.runtime.arguments import CallDebug, Resolved
@@ -99,16 +100,7 @@ class _NotImplementedResult(Exception):
 
 def _axes() -> tuple:
     """The named axes in scope: part of the key of every trace."""
-    trace = state.trace
-    if not trace.staging:
-        return ()
-    found = []
-    while trace is not None:
-        axis = getattr(trace, "axis", None)
-        if axis is not None and axis.name is not None:
-            found.append(axis)
-        trace = trace.parent
-    return tuple(found)
+    return visible_axes(state.trace) if state.trace.staging else ()
 
 
 def _trace(fun: Callable, options: Options, signature: Any, count: int, avals: tuple,
@@ -200,13 +192,19 @@ class Prefix(NamedTuple):
     leaves: tuple
     treedef: Any
 
+    @classmethod
+    def of(cls, value: Any) -> "Prefix":
+        """The tree `value`, in which None is a leaf."""
+        leaves, treedef = tree.flatten(value, is_leaf=lambda x: x is None)
+        return cls(tuple(leaves), treedef)
+
 
 def prefix_of(shardings: Any) -> Any:
     """A user's tree of shardings as an Options field."""
     if shardings is UNSPECIFIED:
         return UNSPECIFIED
-    leaves, treedef = tree.flatten(shardings, is_leaf=lambda x: x is None)
-    return Prefix(tuple(_one_sharding(x) for x in leaves), treedef)
+    given = Prefix.of(shardings)
+    return given._replace(leaves=tuple(map(_one_sharding, given.leaves)))
 
 
 def _one_sharding(x: Any) -> Any:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minijax.base import config, dtypes, errors, jaxlib, monitoring, source, util
+from minijax.base.util import select
 from minijax.core import (UNSPECIFIED, Jaxpr, JaxprEqn, lowerable_effects, ordered_effects,
                           shardable_ordered_effects, show_scope, trace_closed)
 from minijax.passes import structure
@@ -187,7 +188,7 @@ class Program:
         fixed = [False] * (len(self.ordered) + len(self.const_args))
         options = compile_options(
             devices, extra,
-            fixed + [s is UNSPECIFIED for s in _select(self.placement.in_shardings, self.kept)],
+            fixed + [s is UNSPECIFIED for s in select(self.placement.in_shardings, self.kept)],
             [False] * len(self.ordered)
             + [s is UNSPECIFIED for s in self.placement.out_shardings])
         with _compile_time(self.name):
@@ -221,10 +222,10 @@ def lower_jaxpr(
     if keep_unused not in (True, False):
         kept = tuple(map(operator.or_, kept, keep_unused))
     if not all(kept):
-        jaxpr = jaxpr.replace(invars=_select(jaxpr.invars, kept))
+        jaxpr = jaxpr.replace(invars=select(jaxpr.invars, kept))
     as_args = [not (embed_consts or _is_embedded(value)) for value in jaxpr.consts]
     const_args = [place.from_value(c) for c, is_arg in zip(jaxpr.consts, as_args) if is_arg]
-    kept_donated = _select(donated, kept) if donated else [False] * sum(kept)
+    kept_donated = select(donated, kept) if donated else [False] * sum(kept)
     ordered = _ordered_effects(jaxpr, len(placement.devices))
     lowered = _lower(
         jaxpr,
@@ -233,7 +234,7 @@ def lower_jaxpr(
         donated=kept_donated,
         const_args=as_args,
         expand=expand,
-        arg_names=_select(arg_names(), kept) if arg_names else (),
+        arg_names=select(arg_names(), kept) if arg_names else (),
         result_names=result_names() if result_names else (),
         code_to_filename=_location_file,
         scope=f"jit({name})",
@@ -241,7 +242,7 @@ def lower_jaxpr(
         ordered_effects=ordered,
         devices=placement.devices,
         **_context(shapes, kept),
-        in_layouts=_select(map(mode, placement.in_layouts), kept) if placement.in_layouts else (),
+        in_layouts=select(map(mode, placement.in_layouts), kept) if placement.in_layouts else (),
         out_layouts=list(map(mode, placement.out_layouts)),
         **_sharding_texts(placement, jaxpr, kept, const_args),
     )
@@ -299,10 +300,6 @@ def _ordered_effects(jaxpr: Jaxpr, count: int) -> list:
     return ordered
 
 
-def _select(items: Sequence[Any], kept: Sequence[bool]) -> list[Any]:
-    return [item for item, keep in zip(items, kept, strict=True) if keep]
-
-
 def _warn_unusable(unused: Sequence[int], avals: Sequence[Any], n_consts: int) -> None:
     if unused:
         names = ", ".join(avals[i - n_consts].str_short(False) for i in unused)
@@ -318,7 +315,7 @@ def _sharding_texts(
     meshes = spmd.Meshes(placement.devices)
     for demand in spmd.demands(jaxpr):
         meshes.name(demand.mesh)
-    ins = _select(placement.in_shardings, kept)
+    ins = select(placement.in_shardings, kept)
     return {
         "const_shardings": [meshes.text(_where_it_is(c), c.ndim) for c in consts],
         "in_shardings": [meshes.text(s, v.aval.ndim) for s, v in zip(ins, jaxpr.invars)],
@@ -443,7 +440,7 @@ class Executable:
         self.result_avals = program.jaxpr.out_avals
         self.ordered = program.ordered
         self.effects = program.jaxpr.effects
-        self.in_layouts = (_select(self.placement.in_layouts, self.kept)
+        self.in_layouts = (select(self.placement.in_layouts, self.kept)
                            if any(map(mode, self.placement.in_layouts)) else None)
         self._prepare_results()
 
@@ -480,10 +477,10 @@ class Executable:
         devices = self.placement.devices
         if len(devices) == 1:
             return [single_device(devices[0])] * (len(consts) + sum(self.kept))
-        given = list(map(_where_it_is, consts)) + _select(self.placement.in_shardings, self.kept)
+        given = list(map(_where_it_is, consts)) + select(self.placement.in_shardings, self.kept)
         if all(s is not UNSPECIFIED for s in given):
             return given
-        ranks = [c.ndim for c in consts] + [aval.ndim for aval in _select(self.in_avals, self.kept)]
+        ranks = [c.ndim for c in consts] + [aval.ndim for aval in select(self.in_avals, self.kept)]
         return self._chosen(given, self.loaded.get_parameter_shardings(), ranks)
 
     def _output_shardings(self) -> list[Any]:
@@ -512,7 +509,7 @@ class Executable:
         """The arrays to give to the program, for all flat arguments of the call."""
         if self.has_keys:
             args = place.words(args)
-        kept = _select(args, self.kept) if not all(self.kept) else args
+        kept = select(args, self.kept) if not all(self.kept) else args
         if self.in_layouts is not None:
             kept = [place.shard_arg(x, sharding, layout) for x, sharding, layout in
                     zip(kept, self.in_shardings, self.in_layouts, strict=True)]

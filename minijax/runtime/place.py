@@ -64,7 +64,7 @@ def from_numpy(
     if not value.flags.c_contiguous and value.ndim:
         value = np.ascontiguousarray(value)
     if sharding is None:
-        sharding = single_device(backend.default_device())
+        sharding = default_sharding()
     semantics = _ZERO_COPY if owned else _ALWAYS_COPY
     if type(sharding) is SingleDeviceSharding:
         shards, devices = [value], [sharding._device]
@@ -343,10 +343,10 @@ def _prefix(what: str, given: Any, x: Any, treedef: Any) -> list[Any]:
         return [given] * treedef.num_leaves
     try:
         return tree.broadcast_prefix(given, x, is_leaf=lambda leaf: leaf is None)
-    except ValueError as error:
-        raise ValueError(
-            f"device_put {what} specification must be a tree prefix of the corresponding value; "
-            f"{error}"
+    except ValueError:
+        raise ValueError(errors.describe(
+            tree.prefix_mismatches(f"device_put {what}", given, x, is_leaf=lambda y: y is None),
+            fix="nest the devices as the value is nested, or give one for a whole subtree"),
         ) from None
 
 

@@ -106,7 +106,8 @@ class Demand(NamedTuple):
 _PLACES = frozenset({"mesh", "sharding", "dst_sharding", "devices", "in_shardings"})
 
 
-def _demands(jaxpr: Jaxpr) -> tuple[Demand, ...]:
+@util.weak_cache
+def demands(jaxpr: Jaxpr) -> tuple[Demand, ...]:
     found = []
     for eqn in jaxpr.eqns:
         if not _PLACES.isdisjoint(eqn.params):
@@ -128,9 +129,6 @@ def _meshes(eqn: JaxprEqn) -> list[Any]:
     elif eqn.primitive.name == "device_put":
         shardings += [s for s in params.get("devices", ()) if isinstance(s, NamedSharding)]
     return meshes + [getattr(s, "mesh", None) for s in shardings if s is not None]
-
-
-demands = util.weak_cache(_demands)
 
 
 def from_hlo(found: Any, ndim: int, meshes: Sequence[Mesh], devices: Sequence[Any]) -> Any:

@@ -20,7 +20,7 @@ import numpy as np
 from minijax.base import jaxlib, tree, util
 from minijax.core import DebugInfo, Jaxpr, Ref, ShapedArray, Tracer, get_aval, uses_refs
 from minijax.passes.discharge import plain
-from minijax.runtime import arguments, call, place
+from minijax.runtime import call, place
 from minijax.runtime.call import Options
 from minijax.runtime.compile import Executable, Placement, Program, lower_jaxpr
 from minijax.sharding.layout import Format, Layout, unusual
@@ -96,9 +96,11 @@ class _Stage:
 
     @property
     def out_info(self) -> Any:
-        """The shape and dtype of each result."""
+        """The shape and dtype of each result, and the sharding that was asked for."""
+        asked = self._traced.params["out_shardings"]
         return self.out_tree.unflatten([
-            struct_of(aval, None) for aval in self._traced.closed.out_avals
+            struct_of(aval, sharding if isinstance(sharding, jaxlib.Sharding) else None)
+            for aval, sharding in zip(self._traced.closed.out_avals, asked, strict=True)
         ])
 
 
@@ -111,7 +113,8 @@ class Traced(_Stage):
         self._refs = plain(traced.closed) if uses_refs(traced.closed) else None
 
     @functools.cached_property
-    def _placement(self) -> Placement:
+    def placement(self) -> Placement:
+        """Where arguments and results are."""
         traced, leaves = self._traced, self._leaves
         if self._refs is not None:
             traced, leaves = call.on_values(traced, self._refs), self._refs.values(leaves)
@@ -140,11 +143,6 @@ class Traced(_Stage):
         return self._traced.debug.result_paths
 
     @property
-    def placement(self) -> Placement:
-        """Where arguments and results are."""
-        return self._placement
-
-    @property
     def out_avals(self) -> Any:
         """The types of the results."""
         return self.out_tree.unflatten(self._traced.closed.out_avals)
@@ -156,7 +154,7 @@ class Traced(_Stage):
             jaxpr, donated = self._refs.jaxpr, ()
             debug = DebugInfo(debug.fun_name, *self._refs.names(debug))
         program = _lowered(
-            jaxpr, debug, self._placement, donated,
+            jaxpr, debug, self.placement, donated,
             self._options.keep_unused, lowering_platforms[0] if lowering_platforms else None)
         return Lowered(self, program)
 
@@ -270,8 +268,8 @@ class Compiled(_Stage):
         executable = self._executable
         if self._options.device is not None or self._options.moves_arguments:
             return  # arguments go where the program is
-        names = arguments.select(self._names, executable.kept)
-        kept = arguments.select(leaves, executable.kept)
+        names = util.select(self._names, executable.kept)
+        kept = util.select(leaves, executable.kept)
         wrong = [
             f"Argument {name} with shape {x.aval.str_short(False)}:\n"
             f"  Passed sharding: {x._sharding}\n  Required sharding: {wanted}"

@@ -413,6 +413,11 @@ def test_linear_transpose():
                  (np.array([3, 2, 1]),))
 
 
+def test_a_transposed_function_is_a_tree():
+    transposed = jax.jit(lambda w: jax.linear_transpose(lambda x: w * x, 1.0))(jnp.float32(2))
+    assert_close(jax.jit(lambda f, ct: f(ct))(transposed, 3.0), (6.0,))
+
+
 def test_linear_transpose_mistakes():
     double = jax.linear_transpose(lambda x: 2 * x, 1.0)
     assert error_of(TypeError, double, (1.0, 2.0)).startswith(

@@ -8,6 +8,8 @@ import pytest
 
 import minijax as jax
 import minijax.numpy as jnp
+from minijax import export
+from minijax.extend.core import Jaxpr, Var, check_jaxpr
 
 SAVED = []
 
@@ -24,6 +26,20 @@ def use_leaked():
 
 def branch(x):
     return 1 if x > 0 else 2
+
+
+def use_twice(key):
+    return jax.random.normal(key) + jax.random.uniform(key)
+
+
+def reuse_key():
+    with jax.debug_key_reuse(True):
+        return jax.jit(use_twice)(jax.random.key(0))
+
+
+def ask_for_a_size():
+    struct = jax.ShapeDtypeStruct(export.symbolic_shape("n"), np.float32)
+    return export.export(jax.jit(lambda x: x.sum() if x.shape[0] > 4 else x.prod()))(struct)
 
 
 PROGRAMS = [
@@ -45,6 +61,11 @@ PROGRAMS = [
     (jax.errors.UnexpectedTracerError, use_leaked,
      "Encountered an unexpected tracer.", "the traced function leak, and was created on line",
      "return the value from the transformed function"),
+    (jax.errors.KeyReuseError, reuse_key, "In jit, argument 0 is already consumed.",
+     "two draws from one key are the same numbers", "jax.random.split(key)"),
+    (jax.errors.InconclusiveDimensionOperation, ask_for_a_size,
+     "Symbolic dimension comparison 'n' > '4' is inconclusive.",
+     "the same for all values of the variables", "give constraints to symbolic_shape"),
 ]
 
 
@@ -55,11 +76,42 @@ def test_texts(cls, program, what, because, fix):
         program()
     lines = str(error.value).splitlines()
     assert lines[0].startswith(what)
+    assert str(error.value).count("  fix: ") == 1
     assert re.search(r"^  at \S*test_error_texts\.py:\d+ in ", str(error.value), re.M)
     assert because in next(line for line in lines if line.startswith("  because "))
     assert fix in next(line for line in lines if line.startswith("  fix: "))
     assert lines[-1] == ("  see https://docs.jax.dev/en/latest/errors.html#jax.errors."
                          + cls.__name__)
+
+
+def test_a_badly_typed_jaxpr():
+    jaxpr = jax.make_jaxpr(lambda x: x + 1.0)(1.0)
+    wrong = Var(jax.core.ShapedArray((3,), np.dtype("float32")))
+    eqn = jaxpr.eqns[0].replace(outvars=[wrong])
+    with pytest.raises(jax.errors.JaxprTypeError) as error:
+        check_jaxpr(Jaxpr((), jaxpr.jaxpr.invars, [wrong], [eqn]))
+    text = str(error.value)
+    assert text.startswith("Value for variable 'b' inconsistently typed as f32[] for let-binder")
+    assert "b:f32[3] = add a 1.0:f32[]" in text
+    assert re.search(r"^  at \S*test_error_texts\.py:\d+ in .*\n  because the rules of an "
+                     r"operation .* must agree\n  fix: .*jax\.make_jaxpr", text, re.M)
+
+
+def fail_on_the_host(x):
+    raise ValueError("no such sensor")
+
+
+def test_a_failing_program_names_what_failed():
+    program = jax.jit(lambda x: jax.pure_callback(fail_on_the_host, x, x))
+    with pytest.raises(jax.errors.JaxRuntimeError, match=r"test_error_texts\.py\", line \d+, in "
+                       r"fail_on_the_host\nValueError: no such sensor"):
+        program(1.0).block_until_ready()
+
+
+def test_each_class_has_a_test_of_its_text():
+    bases = {"JAXTypeError", "JAXIndexError"}
+    tested = {entry[0].__name__ for entry in PROGRAMS} | {"JaxprTypeError", "JaxRuntimeError"}
+    assert tested | bases == set(jax.errors.__all__)
 
 
 def test_the_line_is_that_of_the_operation():

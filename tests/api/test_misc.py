@@ -99,6 +99,13 @@ def test_eval_shape_takes_anything_with_a_shape_and_a_dtype():
     assert jax.eval_shape(lambda x: x.T, Spec()) == Struct((3, 2), np.float32)
 
 
+def test_eval_shape_knows_where_results_go():
+    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    f = jax.jit(lambda x: (x, x * 2), out_shardings=(None, here))
+    for first, second in (f.eval_shape(m23), jax.eval_shape(f, m23), f.lower(m23).out_info):
+        assert (first.sharding, second.sharding) == (None, here)
+
+
 def test_eval_shape_does_no_work():
     huge = Struct((1 << 20, 1 << 20), np.float32)
     assert jax.eval_shape(lambda x: x @ x, huge) == huge

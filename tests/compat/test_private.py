@@ -46,6 +46,12 @@ def test_other_names_are_absent():
     assert _src.interpreters.pxla.global_result_handlers == {}
 
 
+def test_modules_that_are_public_under_another_name():
+    assert _src.interpreters.mlir.register_lowering is jax.interpreters.mlir.register_lowering
+    assert _src.lib.mlir.ir is jax.extend.mlir.ir
+    assert _src.lib.mlir.dialects.hlo is jax.extend.mlir.dialects.stablehlo
+
+
 def test_registry_of_nodes():
     registry = _src.tree_util._registry
     assert tuple in registry and dict in registry and int not in registry

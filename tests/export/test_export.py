@@ -152,3 +152,10 @@ def test_calls_without_guarantees():
         program._check_calls(text, ())
     assert program._check_calls(text, (check,)) is None
     assert program._check_calls("stablehlo.custom_call @lapack_spotrf_ffi(%0)", ()) is None
+
+
+def test_weak_types_of_results_survive():
+    made = export.export(jax.jit(jnp.cos))(1.0)
+    assert made.out_avals[0].weak_type and made.call(1.0).weak_type
+    assert export.deserialize(made.serialize()).call(1.0).weak_type
+    assert not export.export(jax.jit(jnp.cos))(jnp.float32(1)).call(1.0).weak_type

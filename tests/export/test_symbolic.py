@@ -8,6 +8,7 @@ import pytest
 import minijax as jax
 import minijax.numpy as jnp
 from minijax import export, lax
+from minijax.export.dims import UnexpectedDimVar
 
 S = jax.ShapeDtypeStruct
 
@@ -180,6 +181,22 @@ def test_what_cannot_be_exported_is_named():
         export.export(jax.jit(lambda x: x[1:] + x))(S((b,), np.float32))
     with pytest.raises(InconclusiveError, match="'b' < '2' is inconclusive"):
         export.export(jax.jit(lambda x: jnp.convolve(x, jnp.ones(2))))(S((b,), np.float32))
+    with pytest.raises(ValueError, match="Cannot solve for values of dimension variables {'b'}"):
+        export.export(jax.jit(lambda x: x.shape[0]))(S((b * b,), np.float32))
+    a, b = export.symbolic_shape("a, b")
+    with pytest.raises(UnexpectedDimVar, match=r"'a' that is not appearing(.|\n)*\['b'\]"):
+        export.export(jax.jit(lambda x: jnp.zeros((a,)) + x[0]))(S((b,), np.float32))
+
+
+@pytest.mark.parametrize("axis", [-1, 0])
+def test_top_k_of_a_number_that_is_a_size(axis):
+    k, = export.symbolic_shape("k", constraints=["k <= 4"])
+    x = matrix(4, 5)
+    made = export.export(jax.jit(lambda d, x: lax.top_k(x, d.shape[1], axis=axis)))(
+        S((0, k), np.int32), x)
+    for found, wanted in zip(made.call(np.zeros((0, 3), np.int32), x),
+                             lax.top_k(x, 3, axis=axis)):
+        np.testing.assert_array_equal(found, wanted)
 
 
 InconclusiveError = jax.errors.InconclusiveDimensionOperation

@@ -185,6 +185,29 @@ def test_leaving_a_trace():
     np.testing.assert_allclose(f(x), x * np.sin(np.float32(1)), rtol=1e-6)
 
 
+def test_a_trace_of_a_library():
+    """It names the trace below `parent_trace`, and wraps values in tracers with its tag."""
+    class Doubling(jax.core.Trace):
+        def __init__(self, parent_trace, tag):
+            super().__init__()
+            self.parent_trace, self.tag = parent_trace, tag
+
+        def process_primitive(self, primitive, args, params):
+            avals = list(map(jax.typeof, args))
+            out = primitive.bind_with_trace(self.parent_trace, list(args), avals, params)
+            with core.set_current_trace(self.parent_trace):
+                return out * 2
+
+    def run(x):
+        with core.take_current_trace() as trace:
+            with core.set_current_trace(Doubling(trace, core.TraceTag())):
+                return jnp.sin(x)
+
+    np.testing.assert_allclose(run(x), 2 * np.sin(x), rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(run)(x), 2 * np.sin(x), rtol=1e-6)
+    assert core.TraceTag() != core.TraceTag()
+
+
 def test_values_and_types():
     assert core.concrete_or_error(int, 3.7) == 3
     with pytest.raises(jax.errors.ConcretizationTypeError, match="as a size"):

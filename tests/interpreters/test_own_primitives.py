@@ -36,6 +36,7 @@ def make_scaled(multiple=True):
     mlir.register_lowering(p, mlir.lower_fun(lambda x, y, *, k: [x * k, y * k]))
 
     def jvp(primals, tangents, *, k):
+        assert type(primals) is type(tangents) is tuple
         tangents = map(ad.instantiate_zeros, tangents)
         return p.bind(*primals, k=k), p.bind(*tangents, k=k)
 
@@ -45,7 +46,7 @@ def make_scaled(multiple=True):
 
     ad.primitive_jvps[p] = jvp
     ad.primitive_transposes[p] = transpose
-    batching.primitive_batchers[p] = lambda args, dims, *, k: (p.bind(*args, k=k), dims)
+    batching.primitive_batchers[p] = lambda args, dims, *, k: (p.bind(*args, k=k), () + dims)
     return p
 
 

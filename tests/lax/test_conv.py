@@ -141,6 +141,9 @@ def test_dimension_numbers():
      "Wrong number of explicit pads for convolution: expected 2, got 1."),
     (dict(padding="FOO"), RuntimeError,
      "Unrecognized padding type: expected 'VALID', 'SAME', or 'SAME_LOWER', got FOO."),
+    (dict(padding=(3, 3)), ValueError,
+     "padding argument to conv_general_dilated should be a string or a sequence of (low, high) "
+     "pairs, got (3, 3)"),
     (dict(feature_group_count=3), ValueError,
      "conv_general_dilated feature_group_count must divide lhs feature dimension size, but 3 does "
      "not divide 4."),

@@ -131,3 +131,21 @@ def test_weak_types():
     assert jax.eval_shape(lambda x: lax.reduce_max(x, (0,)), weak).weak_type
     integer = jax.ShapeDtypeStruct((4,), np.int32, weak_type=True)
     assert not jax.eval_shape(lambda x: lax.reduce_and(x, (0,)), integer).weak_type
+
+
+def test_sums_in_half_precision_can_be_refused():
+    half = jnp.ones((1, 3), "bfloat16")
+
+    def loss(y):
+        return (half * y).astype("float32").sum()
+
+    lax.reduce_sum(half, (1,)), jax.grad(loss)(jnp.bfloat16(1))
+    with jax.allow_f16_reductions(False):
+        for program in (lambda: lax.reduce_sum(half, (1,)), lambda: jax.grad(loss)(half[0, 0]),
+                        lambda: jax.jit(lambda x: lax.reduce_sum(x, (1,)))(half)):
+            with pytest.raises(ValueError, match=r"reduce_sum on operand bf16\[1,3\] is not "
+                               r"allowed when jax_allow_f16_reductions=False.*\n.*\n  fix: "):
+                program()
+        equal(lax.reduce_sum(half, (0,)), np.ones(3))
+        equal(jnp.sum(half), 3)
+    equal(lax.reduce_sum(half, (1,)), [3])

@@ -119,8 +119,8 @@ def test_donation_pairs_inputs_with_outputs_of_their_type():
 def test_shardings_and_names():
     sharding = '#sdy.sharding<@mesh, [{"x"}]>'
     found = text(one("sin", [aval("float32", 4)], ("float32", 4)), in_shardings=[sharding],
-                 out_shardings=[sharding], spmd=SimpleNamespace(texts={"mesh": '<["x"=2]>'}), num_partitions=2,
-                 result_names=["result"])
+                 out_shardings=[sharding], spmd=SimpleNamespace(texts={"mesh": '<["x"=2]>'}),
+                 num_partitions=2, result_names=["result"])
     check(found, """
         CHECK: sdy.mesh @mesh = <["x"=2]>
         CHECK: -> (tensor<4xf32> {jax.result_info = "result", sdy.sharding = #sdy.sharding<@mesh

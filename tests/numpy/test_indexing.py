@@ -194,3 +194,36 @@ def test_option_refuses_known_positions_outside(index, position, axis):
         with config.check_static_indices(True):
             with pytest.raises(IndexError, match=f"index {position} out of bounds for axis {axis}"):
                 look(x)
+
+
+# --- jax.ds ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", [4, 9, -3])
+def test_windows_at_a_traced_start(start):
+    x = jnp.arange(24).reshape(12, 2)
+    wanted = jax.lax.dynamic_slice(x, (start, 1), (4, 1))[:, 0]
+    for look in (lambda x, i: x[jax.ds(i, 4), 1], jax.jit(lambda x, i: x[jax.ds(i, 4), 1])):
+        np.testing.assert_array_equal(look(x, start), wanted)
+        np.testing.assert_array_equal(look(x, jnp.int8(start)), wanted)
+    each = jax.vmap(lambda i: x[jax.ds(i, 4), 1])(jnp.array([0, start]))
+    np.testing.assert_array_equal(each, jnp.stack([x[:4, 1], wanted]))
+
+
+def test_windows_in_other_indices():
+    x, i = jnp.arange(24).reshape(4, 6), jnp.int32(2)
+    np.testing.assert_array_equal(x[jax.ds(i, 2), jax.ds(3)], x[2:4, :3])
+    np.testing.assert_array_equal(x[..., None, jax.ds(i, 2, 3)], x[:, None, 2::3])
+    np.testing.assert_array_equal(x[np.array([0, 3]), jax.ds(i, 2)], x[jnp.array([0, 3]), 2:4])
+    np.testing.assert_array_equal(x[jax.ds(None), 1], x[:, 1])
+    np.testing.assert_array_equal(x.at[1, jax.ds(i, 2)].add(7), x.at[1, 2:4].add(7))
+    gradient = jax.grad(lambda x: (x[0, jax.ds(i, 3)] ** 2).sum())(x.astype(float))
+    np.testing.assert_array_equal(gradient[0], [0, 0, 4, 6, 8, 0])
+
+
+@pytest.mark.parametrize("window, kind", [
+    ((3, -1), TypeError), ((3, 2.5), TypeError), ((3, 11), TypeError), ((3, 2, -1), ValueError),
+    ((1.5, 2), TypeError), ((np.array([1, 2]), 2), TypeError)])
+def test_windows_that_are_none(window, kind):
+    with pytest.raises(kind, match="fix:"):
+        jnp.arange(10)[jax.ds(*window)]

@@ -400,3 +400,16 @@ def test_cotangents_are_added_without_reading():
     assert names[-1] == "addupdate" and "get" not in names
     pull_back(jnp.zeros(3))
     assert total[...].tolist() == [2, 2, 2]
+
+
+def test_windows_at_a_traced_start():
+    ref = jax.new_ref(jnp.arange(6.0))
+
+    @jax.jit
+    def f(i):
+        ref[jax.ds(i, 2)] = jnp.ones(2)
+        ref[jax.ds(0, 3, 2)] += 5
+        return ref[jax.ds(i - 1, 3)]
+
+    assert f(3).tolist() == [7, 1, 6]
+    assert ref[...].tolist() == [5, 1, 7, 1, 6, 5]

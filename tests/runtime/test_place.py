@@ -48,6 +48,8 @@ def test_trees():
 def test_wrong_prefix():
     with pytest.raises(ValueError, match="device_put device specification must be a tree prefix"):
         jax.device_put([1, 2], [jax.devices()[0]])
+    with pytest.raises(ValueError, match=r"(?s)\(2 found\).*device\['a'\].*device\['b'\].*fix:"):
+        jax.device_put({"a": 1, "b": 2}, {"a": [None], "b": (None,)})
 
 
 @pytest.mark.parametrize(

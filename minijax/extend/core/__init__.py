@@ -5,15 +5,15 @@
         out = eqn.primitive.bind(*args, **eqn.params)
 """
 
-from minijax.base.errors import JaxprTypeError
+from minijax.base.errors import InconclusiveDimensionOperation, JaxprTypeError
 from minijax.core import (AbstractToken, DebugInfo, DropVar, Effect, Literal, Primitive, Token,
                           Var, jaxpr_as_fun)
 from minijax.core.ir import NO_EFFECTS as no_effects
 from minijax.extend.core import primitives
 from minijax.extend.core.names import (
-    Effects, concrete_or_error, find_top_trace, gensym, get_opaque_trace_state, jaxprs_in_params,
-    mapped_aval, new_jaxpr_eqn, nonempty_axis_env_DO_NOT_USE, primal_dtype_to_tangent_dtype,
-    set_current_trace, subjaxprs, take_current_trace, unmapped_aval,
+    Effects, TraceTag, concrete_or_error, find_top_trace, gensym, get_opaque_trace_state,
+    jaxprs_in_params, mapped_aval, new_jaxpr_eqn, nonempty_axis_env_DO_NOT_USE,
+    primal_dtype_to_tangent_dtype, set_current_trace, subjaxprs, take_current_trace, unmapped_aval,
     unsafe_am_i_under_a_jit_DO_NOT_USE, unsafe_am_i_under_a_vmap_DO_NOT_USE,
     unsafe_get_axis_names_DO_NOT_USE, valid_jaxtype)
 from minijax.extend.core.primitives import CallPrimitive
@@ -22,8 +22,8 @@ from minijax.passes.check import check_jaxpr
 
 __all__ = [
     "AbstractToken", "CallPrimitive", "ClosedJaxpr", "DebugInfo", "DropVar", "Effect", "Effects",
-    "Jaxpr", "JaxprEqn", "JaxprTypeError", "Literal",
-    "Primitive", "Token", "Var", "check_jaxpr", "concrete_or_error",
+    "InconclusiveDimensionOperation", "Jaxpr", "JaxprEqn", "JaxprTypeError", "Literal",
+    "Primitive", "Token", "TraceTag", "Var", "check_jaxpr", "concrete_or_error",
     "find_top_trace", "gensym", "get_opaque_trace_state", "jaxpr_as_fun", "jaxprs_in_params",
     "mapped_aval", "new_jaxpr_eqn", "no_effects", "nonempty_axis_env_DO_NOT_USE",
     "primal_dtype_to_tangent_dtype", "primitives", "set_current_trace", "subjaxprs",

@@ -106,6 +106,8 @@ class set_current_trace:
     """`with set_current_trace(trace):` operations are interpreted by `trace` (None: run)."""
 
     def __init__(self, trace: Trace | None, check_leaks: bool = False):
+        if trace is not None and trace.parent is None:  # a library's own class
+            trace.parent = getattr(trace, "parent_trace", None)
         self._entered = entered(eval_trace if trace is None else trace)
 
     def __enter__(self) -> None:
@@ -140,6 +142,19 @@ def find_top_trace(_: Any = ()) -> Trace:
 
 # What libraries compare to see whether a tracer belongs to a transformation (equinox).
 Trace.main = property(lambda trace: trace)
+
+
+class TraceTag:
+    """What traces of one transformation have in common; compared by identity."""
+
+
+def _bind_with_trace(primitive: Primitive, trace: Trace, args: Any, avals: Any,
+                     params: dict) -> Any:
+    """Apply the operation to values in the given trace, whichever is current."""
+    return trace.process_primitive(primitive, tuple(args), params)
+
+
+Primitive.bind_with_trace = _bind_with_trace
 
 
 class OpaqueTraceState:

@@ -16,8 +16,9 @@ import numpy as np
 from minijax.base import dtypes, errors, tree
 from minijax.base.util import fun_name, trace_cache, weak_cache
 from minijax.core import (DebugInfo, Jaxpr, Literal, Tracer, Var, aval_of, convert_element_type,
-                          is_ref, is_valid, returned_ref, state, trace_to_jaxpr, varying_axes,
+                          is_ref, is_valid, state, trace_to_jaxpr, varying_axes,
                           visible_axes)
+from minijax.passes.discharge import returned_ref
 from minijax.passes.leaks import Watched
 
 

@@ -158,7 +158,8 @@ def leslie(f: ArrayLike, s: ArrayLike) -> Array:
             f"than the length of f; got f shape {tuple(f.shape)} and s shape {tuple(s.shape)}.",
             fix="leslie(f, f[1:])"))
     outer = lax.broadcast_shapes(f.shape[:-1], s.shape[:-1])
-    below = s[..., :, None] * jnp.eye(n - 1, n, dtype=s.dtype)
+    ones = jnp.eye(n - 1, n, dtype=s.dtype)
+    below = s[..., :, None] * jnp.expand_dims(ones, tuple(range(s.ndim - 1)))
     first = jnp.broadcast_to(f, (*outer, n))[..., None, :]
     return jnp.concatenate([first, jnp.broadcast_to(below, (*outer, n - 1, n))], axis=-2)
 

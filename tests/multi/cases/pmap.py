@@ -91,6 +91,8 @@ def test_donation():
     (lambda: jax.pmap(lambda x, y: x)(np.ones(8), np.ones(4)), ValueError,
      "pmap got inconsistent sizes"),
     (lambda: jax.pmap(lambda x: x)(3.0), ValueError, "is only 0 (its shape is ())"),
+    (lambda: jax.pmap(lambda x, n: x, static_broadcasted_argnums=1)(X, n=3), ValueError,
+     "static_broadcasted_argnums=(1,) but was called with only 1 positional argument."),
     (lambda: jax.pmap(lambda x: x, in_axes=None)(X), ValueError,
      "requires at least one argument with a mapped axis"),
     (lambda: jax.pmap(lambda x: x, axis_size=4)(X), ValueError, "doesn't match received"),
