@@ -70,6 +70,23 @@ def _checked(callback: Callable, out_avals: list, num_tokens: int) -> Callable[.
 # --- rules -------------------------------------------------------------------------------------
 
 
+@rule("buffer_callback")
+def buffer_callback(ctx: Context, *args: Value, callback: Callable, has_side_effect: bool,
+                    input_output_aliases: Sequence[tuple[int, int]],
+                    command_buffer_compatible: bool, **_: Any) -> list[Value]:
+    if ctx.platform not in _TARGETS:
+        raise ValueError(f"`buffer_callback` not supported on {ctx.platform} backend.")
+    kind = "cpu" if ctx.platform == "cpu" else "gpu"
+    replayed = "_cmd_buffer" if command_buffer_compatible and kind == "gpu" else ""
+    ctx.host_callbacks.append(callback)
+    with ctx.loc:
+        return list(custom_call(
+            f"xla_buffer_python_{kind}_callback{replayed}", operands=args, api_version=TYPED_FFI,
+            result_types=[ctx.type(a) for a in ctx.out_avals], has_side_effect=has_side_effect,
+            backend_config={"index": ctx.attr(f"{len(ctx.host_callbacks) - 1} : ui64")},
+            operand_output_aliases=dict(input_output_aliases)).results)
+
+
 @rule("pure_callback")
 def pure_callback(ctx: Context, *args: Value, callback: Callable, result_avals: Sequence[Any],
                   sharding: Any = None, **_: Any) -> list[Value]:

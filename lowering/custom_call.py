@@ -31,8 +31,10 @@ def custom_call(target: str, *, result_types: Sequence[Type], operands: Sequence
         "api_version": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), api_version),
         "operand_layouts": _layouts(operand_layouts, [x.type for x in operands]),
         "result_layouts": _layouts(result_layouts, result_types), **(extra_attributes or {})}
-    if api_version == TYPED_FFI:
-        attributes["backend_config"] = ir.DictAttr.get(dict(backend_config or {}))
+    if api_version == TYPED_FFI:  # the compiler knows it by the dict; JAX writes it so, too
+        attributes["api_version"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), 1)
+        attributes["backend_config"] = ir.StringAttr.get("")
+        attributes["mhlo.backend_config"] = ir.DictAttr.get(dict(backend_config or {}))
     elif isinstance(backend_config, ir.Attribute):
         attributes["backend_config"] = backend_config
     else:

@@ -155,7 +155,7 @@ def ffi_call(target_name: str, result_shape_dtypes: Any, *, has_side_effect: boo
         found = ffi_call_p.bind(
             *args, result_avals=out_avals, vmap_method=vmap_method, target_name=target_name,
             has_side_effect=has_side_effect, input_layouts=ins, output_layouts=outs,
-            input_output_aliases=_aliases(input_output_aliases, avals, out_avals, ins, outs),
+            input_output_aliases=checked_aliases(input_output_aliases, avals, out_avals, ins, outs),
             custom_call_api_version=custom_call_api_version,
             legacy_backend_config=legacy_backend_config,
             attributes=tuple((k, hashable(v)) for k, v in sorted(attributes.items())))
@@ -190,8 +190,10 @@ def _one_layout(layout: Any, ndim: int) -> tuple[int, ...]:
     return tuple(getattr(layout, "major_to_minor", layout))[::-1]
 
 
-def _aliases(given: Mapping[int, int] | None, ins: Sequence[Any], outs: Sequence[Any],
-             in_layouts: tuple, out_layouts: tuple) -> tuple[tuple[int, int], ...]:
+def checked_aliases(given: Mapping[int, int] | None, ins: Sequence[Any], outs: Sequence[Any],
+                    in_layouts: Sequence[Any] | None = None,
+                    out_layouts: Sequence[Any] | None = None) -> tuple[tuple[int, int], ...]:
+    """Pairs of an operand and a result that may share memory; ValueError if they differ in type."""
     for i, o in (given or {}).items():
         what = f"input_output_aliases contains the mapping '{i}:{o}'"
         if not 0 <= i < len(ins):
@@ -201,7 +203,7 @@ def _aliases(given: Mapping[int, int] | None, ins: Sequence[Any], outs: Sequence
         elif (ins[i].shape, ins[i].dtype) != (outs[o].shape, outs[o].dtype):
             what += (f" referring to an input with abstract value {ins[i].str_short(False)} and an "
                      f"output with a different abstract value {outs[o].str_short(False)}.")
-        elif in_layouts[i] != out_layouts[o]:
+        elif in_layouts is not None and in_layouts[i] != out_layouts[o]:
             what += (f" referring to an input with layout {in_layouts[i]} and an output with a "
                      f"different layout {out_layouts[o]}.")
         else:

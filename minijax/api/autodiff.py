@@ -100,7 +100,7 @@ def _as_cotangent(ct: Any, primal: core.ShapedArray) -> Any:
 def _typed_like(x: Any, primal: core.ShapedArray) -> Any:
     """A tangent or cotangent as an array, of a weak type if the type of the primal is weak."""
     x = as_array(x)
-    if isinstance(x, np.ndarray) or x.aval.weak_type == primal.weak_type:
+    if isinstance(x, np.ndarray) or aval_of(x).weak_type == primal.weak_type:
         return x
     return core.convert_element_type(x, x.dtype, primal.weak_type)
 

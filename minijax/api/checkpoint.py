@@ -208,8 +208,7 @@ checkpoint_policies = SimpleNamespace(
     save_any_names_but_these=save_any_names_but_these,
     save_anything_except_these_names=save_anything_except_these_names,
     save_only_these_names=save_only_these_names,
-    save_from_both_policies=save_from_both_policies,
-)
+    save_from_both_policies=save_from_both_policies)
 
 
 def _is_saved(answer: Any) -> bool:

@@ -81,8 +81,7 @@ _ABOUT = {
     "vmap": "Vectorized version of {}: takes its arguments with additional axes, over which it is "
             "mapped.",
     "grad": "Gradient of {}.",
-    "value_and_grad": "Value and gradient of {}.",
-}
+    "value_and_grad": "Value and gradient of {}."}
 
 
 def wraps(fun: Any, prefix: str) -> Callable[[Callable], Callable]:

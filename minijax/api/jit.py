@@ -27,8 +27,7 @@ __all__ = ["jit"]
 _AUTO_TEXT = (
     "backend and device argument on jit is deprecated. You can use `jax.device_put(..., "
     "jax.local_devices(backend=\"cpu\")[0])` on the inputs to the jitted function to get the same "
-    "behavior."
-)
+    "behavior.")
 _missing: Any = object()
 
 
@@ -150,6 +149,8 @@ copyreg.pickle(jaxlib.PjitFunction, _reduce)
 
 
 def _struct_of(aval: ShapedArray, sharding: Any) -> ShapeDtypeStruct:
+    if not isinstance(aval, ShapedArray):
+        return aval
     if sharding is None:
         sharding = sharding_of(aval)
     return ShapeDtypeStruct(aval.shape, aval.dtype, sharding=sharding, weak_type=aval.weak_type,

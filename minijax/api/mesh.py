@@ -36,6 +36,6 @@ def make_mesh(axis_shapes: Sequence[int], axis_names: Sequence[str],
             fix="use a smaller mesh; JAX_NUM_CPU_DEVICES=8 gives eight virtual CPU devices"))
     grid = np.empty(wanted, object)
     grid[:] = devices[:wanted]
-    if axis_types is None:
-        axis_types = (AxisType.Explicit,) * len(tuple(axis_names))
-    return Mesh(grid.reshape(shape), axis_names, axis_types)
+    names = (axis_names,) if isinstance(axis_names, str) else tuple(axis_names)
+    types = (AxisType.Explicit,) * len(names) if axis_types is None else axis_types
+    return Mesh(grid.reshape(shape), names, types)

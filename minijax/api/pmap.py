@@ -87,7 +87,7 @@ def _check_static(static: tuple, fixed: tuple, count: int) -> None:
 
 def _check_axes(what: str, axes: Any) -> None:
     for leaf in tree.leaves(axes):
-        if not hasattr(leaf, "__index__"):
+        if isinstance(leaf, bool) or not hasattr(leaf, "__index__"):
             raise TypeError(errors.describe(
                 f"pmap {what} must be an int, None, or (nested) container with those types as "
                 f"leaves, but got {axes}.", fix=f"pmap(f, {what}=0)"))

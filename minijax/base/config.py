@@ -65,19 +65,11 @@ class LegacyPrngKeyState(enum.StrEnum):
 class State(jaxlib.Config):
     """One option.  `state.value` reads it, `with state(new):` sets it for this thread."""
 
-    def __init__(
-        self,
-        name: str,
-        default: Any,
-        check: Callable[[str, Any], Any],
-        *,
-        traced: bool = False,
-        keyed: bool = False,
-        context_default: Any = _required,
-    ) -> None:
+    def __init__(self, name: str, default: Any, check: Callable[[str, Any], Any], *,
+                 traced: bool = False, keyed: bool = False,
+                 context_default: Any = _required) -> None:
         super().__init__(
-            name, default, include_in_jit_key=traced or keyed, include_in_trace_context=traced
-        )
+            name, default, include_in_jit_key=traced or keyed, include_in_trace_context=traced)
         self.default = default
         self.listeners: list[Callable[[Any, bool], None]] = []
         self.validators: list[Callable[[str, Any], Any]] = []  # of rooms that come later
@@ -86,8 +78,7 @@ class State(jaxlib.Config):
 
     def __bool__(self) -> bool:
         raise TypeError(
-            f"an option is neither true nor false; for its value write `{self.name}.value`"
-        )
+            f"an option is neither true nor false; for its value write `{self.name}.value`")
 
     def __repr__(self) -> str:
         return f"<option {self.name}={self.value!r}>"
@@ -108,8 +99,7 @@ class State(jaxlib.Config):
             if new_val is _required:
                 raise TypeError(
                     f"Context manager for {self.name} config option requires an argument "
-                    "representing the new value for the config option."
-                )
+                    "representing the new value for the config option.")
         return Setting(self, self._check(self.name, new_val))
 
     def on_change(self, listener: Callable[[Any, bool], None]) -> None:
@@ -154,8 +144,7 @@ def _as_type(kind: type, optional: bool) -> Callable[[str, Any], Any]:
         allowed = f"None or of type {kind.__name__}" if optional else f"of type {kind.__name__}"
         raise ValueError(
             f"new {'string' if kind is str else kind.__name__} config value must be {allowed}, "
-            f"got {value} of type {type(value)}."
-        )
+            f"got {value} of type {type(value)}.")
 
     return check
 
@@ -165,9 +154,7 @@ def _one_of(values: tuple[str, ...], optional: bool) -> Callable[[str, Any], Any
         if (value is None and optional) or (isinstance(value, str) and value in values):
             return value
         allowed = f"None or in {list(values)}" if optional else f"in {list(values)}"
-        raise ValueError(
-            f"new enum value must be {allowed}, got {value} of type {type(value)}."
-        )
+        raise ValueError(f"new enum value must be {allowed}, got {value} of type {type(value)}.")
 
     return check
 
@@ -183,8 +170,7 @@ def _as_device(name: str, value: Any) -> Any:
         return value
     raise ValueError(
         "jax.default_device must be passed either a Device object (e.g. `jax.devices('cpu')[0]`) "
-        f"or a platform name string like 'cpu' or 'gpu', got: {value!r}"
-    )
+        f"or a platform name string like 'cpu' or 'gpu', got: {value!r}")
 
 
 def _from_environment(name: str, default: Any) -> Any:
@@ -241,50 +227,37 @@ def _choice(name: str, default: str | None, values: tuple[str, ...], **kwargs: A
 # --- what is traced ---
 enable_x64 = _flag("jax_enable_x64", traced=True)
 explicit_x64_dtypes = _register(
-    "jax_explicit_x64_dtypes", ExplicitX64Mode.WARN, _of_enum(ExplicitX64Mode), traced=True
-)
+    "jax_explicit_x64_dtypes", ExplicitX64Mode.WARN, _of_enum(ExplicitX64Mode), traced=True)
 numpy_dtype_promotion = _register(
-    "jax_numpy_dtype_promotion",
-    NumpyDtypePromotion.STANDARD,
-    _of_enum(NumpyDtypePromotion),
-    traced=True,
-)
+    "jax_numpy_dtype_promotion", NumpyDtypePromotion.STANDARD, _of_enum(NumpyDtypePromotion),
+    traced=True)
 numpy_rank_promotion = _choice(
-    "jax_numpy_rank_promotion", "allow", ("allow", "warn", "raise"), traced=True
-)
+    "jax_numpy_rank_promotion", "allow", ("allow", "warn", "raise"), traced=True)
 default_matmul_precision = _choice(
-    "jax_default_matmul_precision",
-    None,
+    "jax_default_matmul_precision", None,
     ("default", "high", "highest", "bfloat16", "tensorfloat32", "float32")
     + ("ANY_F8_ANY_F8_F32", "ANY_F8_ANY_F8_F32_FAST_ACCUM")
     + ("ANY_F8_ANY_F8_ANY", "ANY_F8_ANY_F8_ANY_FAST_ACCUM")
     + ("F16_F16_F16", "F16_F16_F32", "BF16_BF16_BF16", "BF16_BF16_F32", "BF16_BF16_F32_X3")
     + ("BF16_BF16_F32_X6", "BF16_BF16_F32_X9", "TF32_TF32_F32", "TF32_TF32_F32_X3")
     + ("F32_F32_F32", "F64_F64_F64"),
-    traced=True,
-)
+    traced=True)
 default_device = _register("jax_default_device", None, _as_device, traced=True)
 disable_jit_state = _flag("jax_disable_jit", traced=True)
 threefry_partitionable = _flag("jax_threefry_partitionable", True, traced=True)
 random_seed_offset = _number("jax_random_seed_offset", 0, traced=True)
 default_prng_impl = _choice(
-    "jax_default_prng_impl",
-    "threefry2x32",
-    ("threefry2x32", "threefry4x32", "rbg", "unsafe_rbg", "philox2x32", "philox4x32"),
-    traced=True,
-)
+    "jax_default_prng_impl", "threefry2x32",
+    ("threefry2x32", "threefry4x32", "rbg", "unsafe_rbg", "philox2x32", "philox4x32"), traced=True)
 enable_custom_prng = _flag("jax_enable_custom_prng", traced=True)
 legacy_prng_key = _register(
-    "jax_legacy_prng_key", LegacyPrngKeyState.ALLOW, _of_enum(LegacyPrngKeyState)
-)
+    "jax_legacy_prng_key", LegacyPrngKeyState.ALLOW, _of_enum(LegacyPrngKeyState))
 debug_key_reuse = _flag("jax_debug_key_reuse", traced=True)
 softmax_custom_jvp = _flag("jax_softmax_custom_jvp", traced=True)
 check_static_indices = _flag("jax_check_static_indices", traced=True)
 high_dynamic_range_gumbel = _flag("jax_high_dynamic_range_gumbel", traced=True)
 allow_f16_reductions = _flag("jax_allow_f16_reductions", True, traced=True)
-remove_size_one_mesh_axis_from_type = _flag(
-    "jax_remove_size_one_mesh_axis_from_type", traced=True
-)
+remove_size_one_mesh_axis_from_type = _flag("jax_remove_size_one_mesh_axis_from_type", traced=True)
 use_shardy_partitioner = _flag("jax_use_shardy_partitioner", True, traced=True)
 
 # --- checks ---
@@ -302,8 +275,7 @@ transfer_guard_device_to_device = _choice("jax_transfer_guard_device_to_device",
 transfer_guard_device_to_host = _choice("jax_transfer_guard_device_to_host", None, _GUARDS)
 transfer_guard_state = _choice("jax_transfer_guard", None, _GUARDS)
 array_garbage_collection_guard = _choice(
-    "jax_array_garbage_collection_guard", None, ("allow", "log", "fatal")
-)
+    "jax_array_garbage_collection_guard", None, ("allow", "log", "fatal"))
 thread_guard = _flag("jax_thread_guard")
 
 # --- what is said ---
@@ -311,18 +283,13 @@ log_compiles = _flag("jax_log_compiles")
 explain_cache_misses = _flag("jax_explain_cache_misses")
 log_checkpoint_residuals = _flag("jax_log_checkpoint_residuals")
 traceback_filtering = _choice(
-    "jax_traceback_filtering",
-    "auto",
-    ("off", "tracebackhide", "remove_frames", "quiet_remove_frames", "auto"),
-)
+    "jax_traceback_filtering", "auto",
+    ("off", "tracebackhide", "remove_frames", "quiet_remove_frames", "auto"))
 tracer_error_num_traceback_frames = _number("jax_tracer_error_num_traceback_frames", 5)
 pprint_use_color = _flag("jax_pprint_use_color", True)
 debug_log_modules = _text("jax_debug_log_modules", "")
 logging_level = _choice(
-    "jax_logging_level",
-    "NOTSET",
-    ("NOTSET", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
-)
+    "jax_logging_level", "NOTSET", ("NOTSET", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 captured_constants_warn_bytes = _number("jax_captured_constants_warn_bytes", 2_000_000_000)
 captured_constants_report_frames = _number("jax_captured_constants_report_frames", 0)
 dump_ir_to = _text("jax_dump_ir_to", "")
@@ -334,13 +301,10 @@ traceback_in_locations_limit = _number("jax_traceback_in_locations_limit", 100)
 enable_compilation_cache = _flag("jax_enable_compilation_cache", True)
 compilation_cache_dir = _text("jax_compilation_cache_dir")
 compilation_cache_max_size = _number("jax_compilation_cache_max_size", -1)
-persistent_cache_min_compile_time_secs = _number(
-    "jax_persistent_cache_min_compile_time_secs", 1.0
-)
+persistent_cache_min_compile_time_secs = _number("jax_persistent_cache_min_compile_time_secs", 1.0)
 persistent_cache_min_entry_size_bytes = _number("jax_persistent_cache_min_entry_size_bytes", 0)
 persistent_cache_enable_xla_caches = _text(
-    "jax_persistent_cache_enable_xla_caches", "xla_gpu_per_fusion_autotune_cache_dir"
-)
+    "jax_persistent_cache_enable_xla_caches", "xla_gpu_per_fusion_autotune_cache_dir")
 raise_persistent_cache_errors = _flag("jax_raise_persistent_cache_errors")
 embedded_constants_max_bytes = _number("jax_embedded_constants_max_bytes", 32, traced=True)
 disable_most_optimizations = _flag("jax_disable_most_optimizations")
@@ -360,8 +324,7 @@ platform_name = _text("jax_platform_name", "")
 num_cpu_devices = _number("jax_num_cpu_devices", -1)
 cpu_enable_async_dispatch = _flag("jax_cpu_enable_async_dispatch", True)
 cpu_collectives_implementation = _choice(
-    "jax_cpu_collectives_implementation", "gloo", ("gloo", "mpi", "megascale")
-)
+    "jax_cpu_collectives_implementation", "gloo", ("gloo", "mpi", "megascale"))
 cuda_visible_devices = _text("jax_cuda_visible_devices", "all")
 rocm_visible_devices = _text("jax_rocm_visible_devices", "all")
 pjrt_client_create_options = _text("jax_pjrt_client_create_options")
@@ -432,8 +395,7 @@ def checking_leaks() -> Setting:
 _TRANSFER_GUARDS = (
     transfer_guard_host_to_device,
     transfer_guard_device_to_device,
-    transfer_guard_device_to_host,
-)
+    transfer_guard_device_to_host)
 
 
 def transfer_guard(new_val: str) -> Setting:
@@ -524,8 +486,7 @@ class Config:
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _states:
             raise AttributeError(
-                f"config.{name} cannot be assigned; write config.update({name!r}, {value!r})"
-            )
+                f"config.{name} cannot be assigned; write config.update({name!r}, {value!r})")
         object.__setattr__(self, name, value)
 
     def __dir__(self) -> Iterator[str]:
@@ -554,11 +515,9 @@ def _connect_guards() -> None:
         direction = state.name.removeprefix("jax_transfer_guard_")
         state.on_change(_guard(direction, levels))
     array_garbage_collection_guard.on_change(
-        _guard("garbage_collect_array", library.GarbageCollectionGuardLevel)
-    )
+        _guard("garbage_collect_array", library.GarbageCollectionGuardLevel))
     thread_guard.on_change(
-        lambda value, everywhere: library.update_thread_guard_global_state(bool(value))
-    )
+        lambda value, everywhere: library.update_thread_guard_global_state(bool(value)))
 
     def all_directions(value: str | None, everywhere: bool) -> None:
         if everywhere:

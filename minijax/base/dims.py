@@ -49,16 +49,16 @@ def _extreme_operand(size: Any) -> Any:
         return int(size)  # the error about values that are not known
 
 
-def max_dim(x: Any, y: Any) -> Any:
+def max_dim(d1: Any, d2: Any) -> Any:
     """The greater of two sizes."""
-    x, y = _extreme_operand(x), _extreme_operand(y)
+    x, y = _extreme_operand(d1), _extreme_operand(d2)
     chosen = x if isinstance(x, SymbolicDim) else y
     return chosen.extreme("max", x, y) if isinstance(chosen, SymbolicDim) else max(x, y)
 
 
-def min_dim(x: Any, y: Any) -> Any:
+def min_dim(d1: Any, d2: Any) -> Any:
     """The lesser of two sizes."""
-    x, y = _extreme_operand(x), _extreme_operand(y)
+    x, y = _extreme_operand(d1), _extreme_operand(d2)
     chosen = x if isinstance(x, SymbolicDim) else y
     return chosen.extreme("min", x, y) if isinstance(chosen, SymbolicDim) else min(x, y)
 

@@ -84,16 +84,14 @@ _NARROW_FLOATS = [
     np.dtype(t)
     for t in (float4_e2m1fn, float6_e2m3fn, float6_e3m2fn, float8_e3m4, float8_e4m3)
     + (float8_e8m0fnu, float8_e4m3b11fnuz, float8_e4m3fn, float8_e4m3fnuz, float8_e5m2)
-    + (float8_e5m2fnuz,)
-]
+    + (float8_e5m2fnuz,)]
 _BFLOAT16 = np.dtype(bfloat16)
 
 # Categories of the types that NumPy's own class tree does not contain.
 _CATEGORY: dict[type, type] = {
     **{d.type: np.unsignedinteger for d in _NARROW_INTS if d.name.startswith("u")},
     **{d.type: np.signedinteger for d in _NARROW_INTS if d.name.startswith("i")},
-    **{d.type: np.floating for d in [*_NARROW_FLOATS, _BFLOAT16]},
-}
+    **{d.type: np.floating for d in [*_NARROW_FLOATS, _BFLOAT16]}}
 
 _TABLE = """
      b1  u1  u2  u4  u8  i1  i2  i4  i8  bf  f2  f4  f8  c8  c16 i*  f*  c*
@@ -132,8 +130,7 @@ def _read_table(text: str) -> dict[tuple[_Node, _Node], _Node]:
     return {
         (_node(row), _node(column)): _node(code)
         for row, *codes in rows
-        for column, code in zip(header, codes, strict=True)
-    }
+        for column, code in zip(header, codes, strict=True)}
 
 
 _promotion: dict[tuple[_Node, _Node], _Node] = _read_table(_TABLE)
@@ -156,14 +153,12 @@ _TO_32 = {
     np.dtype("int64"): np.dtype("int32"),
     np.dtype("uint64"): np.dtype("uint32"),
     np.dtype("float64"): np.dtype("float32"),
-    np.dtype("complex128"): np.dtype("complex64"),
-}
+    np.dtype("complex128"): np.dtype("complex64")}
 _SCALARS: dict[type, np.dtype] = {
     bool: np.dtype("bool"),
     int: np.dtype("int64"),
     float: np.dtype("float64"),
-    complex: np.dtype("complex128"),
-}
+    complex: np.dtype("complex128")}
 
 
 # --- one dtype ---
@@ -187,8 +182,7 @@ def canonicalize_dtype(dtype: DTypeLike, allow_extended_dtype: bool = False) -> 
             return dtype
         raise ValueError(
             f"canonicalize_dtype called on extended dtype {dtype} "
-            "with allow_extended_dtype=False"
-        )
+            "with allow_extended_dtype=False")
     if config.enable_x64.value:
         return dtype
     return _TO_32.get(dtype, dtype)
@@ -211,8 +205,7 @@ def check_user_dtype(dtype: DTypeLike, fun_name: str = "") -> DType:
     if wanted not in _KNOWN:
         raise TypeError(
             f"JAX only supports number, bool, and string dtypes, got dtype {dtype}"
-            + (f" in {fun_name}" if fun_name else "")
-        )
+            + (f" in {fun_name}" if fun_name else ""))
     if wanted not in _TO_32 or config.enable_x64.value:
         return wanted
     narrow = _TO_32[wanted]
@@ -227,13 +220,11 @@ def check_user_dtype(dtype: DTypeLike, fun_name: str = "") -> DType:
         raise ValueError(
             f"{what}. To enable more dtypes, set the jax_enable_x64 or jax_explicit_x64_dtypes "
             "configuration options. "
-            "See https://github.com/jax-ml/jax#current-gotchas for more."
-        )
+            "See https://github.com/jax-ml/jax#current-gotchas for more.")
     source.warn(
         f"{what}, and will be truncated to dtype {narrow.name}. To enable more dtypes, set the "
         "jax_enable_x64 configuration option or the JAX_ENABLE_X64 shell environment variable. "
-        "See https://github.com/jax-ml/jax#current-gotchas for more."
-    )
+        "See https://github.com/jax-ml/jax#current-gotchas for more.")
     return narrow
 
 
@@ -314,8 +305,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "integral": (np.integer,),
     "real floating": (np.floating,),
     "complex floating": (np.complexfloating,),
-    "numeric": (np.integer, np.floating, np.complexfloating),
-}
+    "numeric": (np.integer, np.floating, np.complexfloating)}
 
 
 def isdtype(dtype: DTypeLike, kind: str | DTypeLike | tuple[str | DTypeLike, ...]) -> bool:
@@ -425,8 +415,7 @@ def _checked(dtype: DType, x: Any) -> DType:
         return dtype
     raise TypeError(
         f"Value {x!r} with dtype {dtype} is not a valid JAX array type. "
-        "Only arrays of numeric types are supported by JAX."
-    )
+        "Only arrays of numeric types are supported by JAX.")
 
 
 def scalar_type_of(x: Any) -> type:
@@ -583,13 +572,11 @@ def _no_promotion(nodes: list[_Node], strict: bool) -> str:
             f"{what} when jax_numpy_dtype_promotion=strict.{where}\n"
             "  because strict mode never changes the dtype of an array\n"
             "  fix: convert the operands, e.g. x.astype(y.dtype), or set "
-            "jax_numpy_dtype_promotion=standard"
-        )
+            "jax_numpy_dtype_promotion=standard")
     integer = narrow in _NARROW_INTS
     kinds = "1-bit, 2-bit and 4-bit integers" if integer else f"{itemsize_bits(narrow)}-bit floats"
     target = "int32" if integer else "float32"
     return (
         f"{what}. To avoid unintended promotion, {kinds} do not support implicit promotion.{where}"
         "\n  because either result would be a surprise\n"
-        f"  fix: convert the operands, e.g. x.astype('{target}')"
-    )
+        f"  fix: convert the operands, e.g. x.astype('{target}')")

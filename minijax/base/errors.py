@@ -27,13 +27,8 @@ _ERRORS_PAGE = "https://docs.jax.dev/en/latest/errors.html"
 name_call: Callable[[str], str] | None = None
 
 
-def describe(
-    what: str,
-    *,
-    because: str | None = None,
-    fix: str | None = None,
-    at: source.Frame | str | None = None,
-) -> str:
+def describe(what: str, *, because: str | None = None, fix: str | None = None,
+             at: source.Frame | str | None = None) -> str:
     """The text of an error: what happened, where (default: the user's current line), why, fix."""
     where = source.current_user_frame() if at is None else at
     lines = [what if name_call is None else name_call(what)]
@@ -61,8 +56,7 @@ class _Described:
         if self._text is not None:
             return self._text
         text = describe(
-            self._what(), because=self._because(), fix=self._fix(), at=self._where() or ""
-        )
+            self._what(), because=self._because(), fix=self._fix(), at=self._where() or "")
         return f"{text}\n  see {_ERRORS_PAGE}#jax.errors.{type(self).__name__}"
 
     def __reduce__(self) -> tuple:
@@ -125,25 +119,20 @@ class JaxprTypeError(TypeError):
 class ConcretizationTypeError(_OfTracer, JAXTypeError):
     """A value that is only known when the program runs was needed while it is traced."""
 
-    fix = (
-        "keep the computation on arrays: x.astype(float), jnp.where(c, x, y), jax.lax.cond"
-    )
+    fix = ("keep the computation on arrays: x.astype(float), jnp.where(c, x, y), jax.lax.cond")
     static_helps = True
 
     def _what(self) -> str:
         what = (
             "Abstract tracer value encountered where concrete value is expected: "
-            f"{name_of(self.tracer)}"
-        )
+            f"{name_of(self.tracer)}")
         return f"{what}\n{self._message}" if self._message else what
 
 
 class TracerBoolConversionError(ConcretizationTypeError):
     """A traced array was used in `if`, `while`, `and`, `or`, `not` or `bool()`."""
 
-    fix = (
-        "choose with jnp.where(condition, a, b) or jax.lax.cond(condition, f, g, x)"
-    )
+    fix = ("choose with jnp.where(condition, a, b) or jax.lax.cond(condition, f, g, x)")
 
     def _what(self) -> str:
         return f"Attempted boolean conversion of {name_of(self.tracer)}."
@@ -157,16 +146,13 @@ class TracerArrayConversionError(_OfTracer, JAXTypeError):
     def _what(self) -> str:
         return (
             "The numpy.ndarray conversion method __array__() was called on "
-            f"{name_of(self.tracer)}"
-        )
+            f"{name_of(self.tracer)}")
 
 
 class TracerIntegerConversionError(_OfTracer, JAXTypeError):
     """A traced array was used as a Python integer: an index of a list, a shape, range(n)."""
 
-    fix = (
-        "index arrays, not lists: jnp.asarray(items)[i]; loop with jax.lax.fori_loop"
-    )
+    fix = ("index arrays, not lists: jnp.asarray(items)[i]; loop with jax.lax.fori_loop")
     static_helps = True
 
     def _what(self) -> str:
@@ -178,8 +164,7 @@ class NonConcreteBooleanIndexError(_OfTracer, JAXIndexError):
 
     fix = (
         "keep the shape: jnp.where(mask, x, 0), x.at[mask].set(y); or bound it: "
-        "x[jnp.nonzero(mask, size=n)]"
-    )
+        "x[jnp.nonzero(mask, size=n)]")
 
     def _what(self) -> str:
         return f"Array boolean indices must be concrete; got {_type_of(self.tracer)}"
@@ -190,12 +175,12 @@ class UnexpectedTracerError(JAXTypeError):
 
     fix = (
         "return the value from the transformed function instead of storing it in a global, a "
-        "list or self; to find where it was stored: with jax.checking_leaks(): ..."
-    )
+        "list or self; to find where it was stored: with jax.checking_leaks(): ...")
 
-    def __init__(self, tracer: Any):
-        super().__init__(tracer if isinstance(tracer, str) else "")
-        self.tracer = None if isinstance(tracer, str) else tracer
+    def __init__(self, msg: Any):
+        """`msg` is a text, or the tracer that the text is to be about."""
+        super().__init__(msg if isinstance(msg, str) else "")
+        self.tracer = None if isinstance(msg, str) else msg
 
     def _what(self) -> str:
         if self.tracer is None:
@@ -205,8 +190,7 @@ class UnexpectedTracerError(JAXTypeError):
             "allowing for a reference to an intermediate value with type "
             f"{_type_of(self.tracer)} wrapped in a {type(self.tracer).__name__} to escape the "
             "scope of the transformation. Functions must return their results, and not save "
-            "intermediate values to global state."
-        )
+            "intermediate values to global state.")
 
     def _because(self) -> str | None:
         if self.tracer is None:
@@ -223,8 +207,7 @@ class InconclusiveDimensionOperation(_Described, Exception):
 
     fix = (
         "give constraints to symbolic_shape; see https://docs.jax.dev/en/latest/export/"
-        "shape_poly.html#comparison-of-symbolic-dimensions-is-partially-supported"
-    )
+        "shape_poly.html#comparison-of-symbolic-dimensions-is-partially-supported")
 
     def _because(self) -> str | None:
         return "the answer must be the same for all values of the variables"
@@ -322,8 +305,7 @@ def argument_names(tracer: Any) -> list[str]:
     return [
         name
         for name, item in zip(names, inputs, strict=False)
-        if id(getattr(item, "atom", item)) in needed
-    ]
+        if id(getattr(item, "atom", item)) in needed]
 
 
 def _roots(var: Any, eqns: Iterable[Any]) -> set[int]:

@@ -32,8 +32,7 @@ def _refuse_foreign_jax() -> None:
         "  because both attach their methods to the same C++ array classes of jaxlib, and the "
         "later one would change the arrays of the other.\n"
         "  fix: import minijax in a process of its own, or run a script that says `import jax` "
-        "with `python -m minijax script.py`."
-    )
+        "with `python -m minijax script.py`.")
 
 
 def _check_version(text: str) -> tuple[int, ...]:
@@ -44,8 +43,7 @@ def _check_version(text: str) -> tuple[int, ...]:
     raise ImportError(
         f"minijax needs jaxlib >= {low}, < {high}; this is jaxlib {text}.\n"
         f"  because the C++ interface of jaxlib changes with every release.\n"
-        f'  fix: pip install "jaxlib>={low},<{high}"'
-    )
+        f'  fix: pip install "jaxlib>={low},<{high}"')
 
 
 _refuse_foreign_jax()
@@ -132,8 +130,7 @@ def _modules() -> dict[str, ModuleType]:
         "jax.core",
         "jax._src.named_sharding",
         "jax._src.sharding_impls",
-        "jax._src.literals",
-    )
+        "jax._src.literals")
     modules = {name: ModuleType(name) for name in names}
     modules["jax.core"].ShapedArray = _PlainAval
     modules["jax._src.named_sharding"].check_pspec = lambda mesh, spec, *rest: None
@@ -151,8 +148,7 @@ STANDIN_NAMES = tuple(_STANDINS)
 _HOME = {
     "ShapedArray": "jax.core",
     "check_pspec": "jax._src.named_sharding",
-    "make_single_device_sharding": "jax._src.sharding_impls",
-}
+    "make_single_device_sharding": "jax._src.sharding_impls"}
 
 
 def provide(name: str, value: Any) -> None:

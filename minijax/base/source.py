@@ -23,8 +23,7 @@ capture = jaxlib.Traceback.get_traceback
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _internal_folders: list[str] = [
     _PACKAGE + os.sep,
-    os.path.join(os.path.dirname(_PACKAGE), "lowering") + os.sep,
-]
+    os.path.join(os.path.dirname(_PACKAGE), "lowering") + os.sep]
 _internal_files: dict[str, bool] = {}
 
 

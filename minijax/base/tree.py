@@ -39,12 +39,7 @@ registry.__name__ = "registry"
 default_registry = registry
 
 dispatch_registry = jaxlib.PyTreeRegistry(
-    enable_none=True,
-    enable_tuple=True,
-    enable_namedtuple=True,
-    enable_list=True,
-    enable_dict=True,
-)
+    enable_none=True, enable_tuple=True, enable_namedtuple=True, enable_list=True, enable_dict=True)
 dispatch_registry.__module__ = __name__
 dispatch_registry.__name__ = "dispatch_registry"
 
@@ -120,9 +115,7 @@ def all_leaves(iterable: Iterable[Any], is_leaf: IsLeaf = None) -> bool:
         return jaxlib.pytree.all_leaves(registry, iterable)
     items = list(iterable)
     found = leaves(items, is_leaf)
-    return len(found) == len(items) and builtins.all(
-        a is b for a, b in safe_zip(found, items)
-    )
+    return len(found) == len(items) and builtins.all(a is b for a, b in safe_zip(found, items))
 
 
 # --- maps and reductions ---
@@ -137,13 +130,8 @@ def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None) ->
     return treedef.unflatten([f(*xs) for xs in zip(*columns, strict=True)])
 
 
-def map_with_path(
-    f: Callable[..., Any],
-    tree: Any,
-    *rest: Any,
-    is_leaf: IsLeaf = None,
-    is_leaf_takes_path: bool = False,
-) -> Any:
+def map_with_path(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None,
+                  is_leaf_takes_path: bool = False) -> Any:
     """`map`, with the key path of the leaf as the first argument of f."""
     pairs, treedef = flatten_with_path(tree, is_leaf, is_leaf_takes_path)
     paths = [path for path, _ in pairs]
@@ -214,8 +202,7 @@ def transpose(
         raise TypeError(f"Mismatch\n{treedef}\n != \n{outer_treedef.compose(inner_treedef)}")
     columns = [
         [items[row * inner_size + column] for row in range(outer_size)]
-        for column in range(inner_size)
-    ]
+        for column in range(inner_size)]
     return inner_treedef.unflatten([outer_treedef.unflatten(column) for column in columns])
 
 
@@ -225,8 +212,7 @@ def transpose(
 def broadcast(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> Any:
     """A tree like full_tree whose leaves are those of the prefix, repeated where it is short."""
     return structure(full_tree, is_leaf).unflatten(
-        broadcast_prefix(prefix_tree, full_tree, is_leaf)
-    )
+        broadcast_prefix(prefix_tree, full_tree, is_leaf))
 
 
 def broadcast_prefix(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> list[Any]:
@@ -252,9 +238,7 @@ def prefix_errors(
     return [functools.partial(_mismatch_error, prefix_tree, full_tree, *one) for one in found]
 
 
-def prefix_mismatches(
-    name: str, prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None
-) -> str:
+def prefix_mismatches(name: str, prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> str:
     """The text of an error: where the tree `name` is no prefix of the value."""
     found = [str(explain(name)) for explain in prefix_errors(prefix_tree, full_tree, is_leaf)]
     return (f"{name} specification must be a tree prefix of the corresponding value; \n"
@@ -268,8 +252,7 @@ def _mismatch_error(
         f"pytree structure error: {kind} at key path\n    {name}{keystr(path)}\n"
         f"  because there {because}\n"
         f"  first structure: {structure(prefix_tree)}\n"
-        f"  other structure: {structure(full_tree)}"
-    )
+        f"  other structure: {structure(full_tree)}")
 
 
 def _mismatches(path: KeyPath, prefix: Any, full: Any, is_leaf: IsLeaf) -> Iterable[tuple]:
@@ -280,8 +263,7 @@ def _mismatches(path: KeyPath, prefix: Any, full: Any, is_leaf: IsLeaf) -> Itera
     if type(prefix) is not type(full):
         because = (
             f"the first tree has a {type(prefix).__name__} ({prefix!r:.60}), "
-            f"the other has a {type(full).__name__} ({full!r:.60})"
-        )
+            f"the other has a {type(full).__name__} ({full!r:.60})")
         yield path, "different types", because
         return
     if prefix is None:
@@ -292,8 +274,7 @@ def _mismatches(path: KeyPath, prefix: Any, full: Any, is_leaf: IsLeaf) -> Itera
     if len(pairs) != len(other_pairs):
         because = (
             f"the first tree has length {len(pairs)} (keys {_keys(pairs)}), "
-            f"the other has length {len(other_pairs)} (keys {_keys(other_pairs)})"
-        )
+            f"the other has length {len(other_pairs)} (keys {_keys(other_pairs)})")
         yield path, f"different lengths of {type(prefix).__name__}", because
         return
     if data != other_data:
@@ -365,11 +346,9 @@ def register_pytree_node(
         one.register_node(nodetype, flatten_func, unflatten_func, flatten_with_keys_func)
 
 
-def register_dispatch_node(
-    nodetype: type[T],
-    flatten_func: Callable[[T], tuple[Iterable[Any], Hashable]],
-    unflatten_func: Callable[[Any, Any], T],
-) -> None:
+def register_dispatch_node(nodetype: type[T],
+                           flatten_func: Callable[[T], tuple[Iterable[Any], Hashable]],
+                           unflatten_func: Callable[[Any, Any], T]) -> None:
     """Make a type a node for the C++ jit only; for the user it stays a leaf."""
     dispatch_registry.register_node(nodetype, flatten_func, unflatten_func)
 
@@ -392,9 +371,7 @@ def register_pytree_with_keys(
         pairs, metadata = flatten_with_keys(x)
         return [child for _, child in pairs], metadata
 
-    register_pytree_node(
-        nodetype, flatten_func or without_keys, unflatten_func, flatten_with_keys
-    )
+    register_pytree_node(nodetype, flatten_func or without_keys, unflatten_func, flatten_with_keys)
 
 
 def register_pytree_with_keys_class(cls: type[T]) -> type[T]:
@@ -405,12 +382,9 @@ def register_pytree_with_keys_class(cls: type[T]) -> type[T]:
     return cls
 
 
-def register_dataclass(
-    nodetype: type[T],
-    data_fields: Sequence[str] | None = None,
-    meta_fields: Sequence[str] | None = None,
-    drop_fields: Sequence[str] = (),
-) -> type[T]:
+def register_dataclass(nodetype: type[T], data_fields: Sequence[str] | None = None,
+                       meta_fields: Sequence[str] | None = None,
+                       drop_fields: Sequence[str] = ()) -> type[T]:
     """Make a dataclass a node: data fields are children, meta fields are static metadata.
 
     Without field lists, fields made by `static()` (metadata {"static": True}) are the meta ones.
@@ -433,13 +407,11 @@ def _dataclass_fields(
     if data_fields is not None or meta_fields is not None:
         raise TypeError(
             "register_dataclass: data_fields and meta_fields must both be specified when either "
-            f"is specified. Got {data_fields=} {meta_fields=}."
-        )
+            f"is specified. Got {data_fields=} {meta_fields=}.")
     if not dataclasses.is_dataclass(nodetype):
         raise TypeError(
             "register_dataclass: data_fields and meta_fields are required when nodetype is not a "
-            f"dataclass. Got {nodetype=}."
-        )
+            f"dataclass. Got {nodetype=}.")
     fields = [field for field in dataclasses.fields(nodetype) if field.init]
     data = [field.name for field in fields if not field.metadata.get("static", False)]
     meta = [field.name for field in fields if field.metadata.get("static", False)]
@@ -461,8 +433,7 @@ def _check_fields(nodetype: type, given: set[str], dropped: set[str]) -> None:
     if every - given:
         raise ValueError(
             f"{what}only them. Missing fields: {every - given}. "
-            "Add them to drop_fields to suppress this error."
-        )
+            "Add them to drop_fields to suppress this error.")
 
 
 def register_static(cls: type[T]) -> type[T]:
@@ -509,16 +480,12 @@ class Partial(functools.partial):
 
 
 register_pytree_node(
-    Partial,
-    lambda partial: ((partial.args, partial.keywords), partial.func),
-    lambda func, bound: Partial(func, *bound[0], **bound[1]),
-)
+    Partial, lambda partial: ((partial.args, partial.keywords), partial.func),
+    lambda func, bound: Partial(func, *bound[0], **bound[1]))
 register_pytree_node(
-    OrderedDict,
-    lambda x: (tuple(x.values()), tuple(x)),
+    OrderedDict, lambda x: (tuple(x.values()), tuple(x)),
     lambda keys, values: OrderedDict(safe_zip(keys, list(values))),
-    lambda x: (tuple((DictKey(key), value) for key, value in x.items()), tuple(x)),
-)
+    lambda x: (tuple((DictKey(key), value) for key, value in x.items()), tuple(x)))
 
 
 def _flatten_defaultdict(x: defaultdict) -> tuple[tuple[Any, ...], tuple]:
@@ -532,8 +499,6 @@ def _flatten_defaultdict_with_keys(x: defaultdict) -> tuple[tuple[Any, ...], tup
 
 
 register_pytree_node(
-    defaultdict,
-    _flatten_defaultdict,
+    defaultdict, _flatten_defaultdict,
     lambda data, values: defaultdict(data[0], safe_zip(data[1], list(values))),
-    _flatten_defaultdict_with_keys,
-)
+    _flatten_defaultdict_with_keys)

@@ -33,11 +33,7 @@ NAMES: dict[str, dict[str, str]] = {
         "user_checks": "minijax.experimental.checkify",
     },
     "compiler": {"backend_compile_and_load": "minijax.runtime.compile"},  # chex
-    "config": {
-        "config": "minijax.base.config",  # older programs
-        "jax_export_calling_convention_version":  # JAX's own pages
-            "minijax.base.config:export_calling_convention_version",
-    },
+    "config": {"config": "minijax.base.config"},  # older programs
     "core": {
         "AbstractValue": "minijax.core",  # quax
         "Primitive": "minijax.core",  # jax-md
@@ -57,14 +53,13 @@ NAMES: dict[str, dict[str, str]] = {
     "dtypes": {
         "DType": _SHIMS,  # flax
         "ExtendedDType": "minijax.base.dtypes",  # flax
-        "TypePromotionError": _SHIMS,  # equinox
+        "TypePromotionError": "minijax.base.dtypes",  # equinox
         "extended": "minijax.base.dtypes",  # flax
         "finfo": "minijax.base.dtypes",  # flax
-        "supports_inf": _SHIMS,  # flax
+        "supports_inf": "minijax.base.dtypes",  # flax
         "to_complex_dtype": "minijax.base.dtypes:to_complex",  # tinygp
     },
     "flatten_util": {"ravel_pytree": "minijax.flatten_util"},  # blackjax
-    "interpreters": {},
     "interpreters.pxla": {"global_result_handlers": _SHIMS},  # flax
     "lib": {
         "_jax": "minijax.base.jaxlib",  # qwix
@@ -82,8 +77,7 @@ NAMES: dict[str, dict[str, str]] = {
     "pjit": {"jit_p": "minijax.core"},  # quax
     "public_test_util": {"check_close": _SHIMS},  # tinygp
     "sharding_impls": {},  # jaxlib
-    "state": {},
-    "state.types": {"AbstractRef": _SHIMS},  # flax
+    "state.types": {"AbstractRef": "minijax.core"},  # flax
     "traceback_util": {
         "_exclude_paths": "minijax.base.source:_internal_folders",  # flax
         "api_boundary": _SHIMS,  # flax
@@ -95,6 +89,7 @@ NAMES: dict[str, dict[str, str]] = {
         "default_registry": "minijax.base.tree",  # pickles of tree structures
         "flatten_one_level": "minijax.base.tree",  # orbax
     },
+    "util": {"safe_map": "minijax.base.util", "safe_zip": "minijax.base.util"},  # JAX's own pages
     "xla_bridge": {
         "_backends": "minijax.runtime.backend:_state.clients",  # chex
         "get_backend": "minijax.extend.backend",  # JAX's own pages
@@ -156,7 +151,7 @@ class PrivateModule(ModuleType):
 
 
 def _known(name: str) -> bool:
-    return name in NAMES or name in PUBLIC
+    return name in NAMES or name in PUBLIC or any(n.startswith(f"{name}.") for n in NAMES)
 
 
 class _Loader(Loader):

@@ -20,10 +20,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 DType = np.dtype
 
 
-class TypePromotionError(ValueError):
-    """Caught around promotions; ours raise its base class or TypeError."""
-
-
 class TypedNdArray(np.ndarray):
     """A class of constants that no value of ours has, like the three below."""
 
@@ -48,10 +44,6 @@ class Trace(core.Trace):
     def full_raise(self, x: Any) -> Any:
         """A value as one of this trace; `process_primitive` takes any."""
         return x
-
-
-class AbstractRef:
-    """The type of references; no value has it where there are none."""
 
 
 def _reconstruct_array(
@@ -113,12 +105,6 @@ def check_close(xs: Any, ys: Any, atol: Any = None, rtol: Any = None, err_msg: s
             x.astype(np.result_type(x, np.float32)), y.astype(np.result_type(y, np.float32)),
             rtol=at(rtol, default, x, y), atol=at(atol, default, x, y), err_msg=err_msg)
     tree.map(close, xs, ys)
-
-
-def supports_inf(dtype: Any) -> bool:
-    """Whether a floating-point dtype has an infinity."""
-    with np.errstate(all="ignore"):
-        return bool(np.isinf(np.array(np.inf, np.dtype(dtype)).astype(np.float32)))
 
 
 def api_boundary(fun: F, **options: Any) -> F:

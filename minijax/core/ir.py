@@ -56,6 +56,8 @@ class DebugInfo(NamedTuple):
     arg_names: tuple[str, ...] | None = None
     result_paths: tuple[str, ...] | None = None
 
+    func_name = property(lambda self: self.fun_name)
+
 
 class NameStack(tuple):
     """The named scopes around an operation, and the transformations that it came through.
@@ -159,9 +161,8 @@ class Jaxpr:
             self._out_avals = [v.aval for v in self.outvars]
         return self._out_avals
 
-    @property
-    def jaxpr(self) -> "Jaxpr":
-        return self
+    jaxpr = property(lambda self: self)
+    debug_info = property(lambda self: self.debug)
 
     @property
     def literals(self) -> list:
@@ -182,14 +183,18 @@ class Jaxpr:
 ClosedJaxpr = Jaxpr
 
 
-def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list:
-    """Bind every equation of `jaxpr` in the current trace; returns the list of results."""
+def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any,
+               propagate_source_info: bool = True) -> list:
+    """Bind every equation of `jaxpr` in the current trace; returns the list of results.
+
+    New equations are of the lines that those of `jaxpr` are of, or else of the caller's.
+    """
     env: dict[Var, Any] = dict(zip(jaxpr.constvars, consts))
     env.update(zip(jaxpr.invars, args))
     outer_source, outer_scope = state.source, state.scope
     try:
         for eqn in jaxpr.eqns:
-            state.source = eqn.source
+            state.source = eqn.source if propagate_source_info else outer_source
             state.scope = outer_scope + eqn.scope if eqn.scope else outer_scope
             operands = [v.val if type(v) is Literal else env[v] for v in eqn.invars]
             out = eqn.primitive.bind(*operands, **eqn.params)
@@ -202,9 +207,9 @@ def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list:
     return [v.val if type(v) is Literal else env[v] for v in jaxpr.outvars]
 
 
-def jaxpr_as_fun(jaxpr: Jaxpr) -> Callable[..., list]:
+def jaxpr_as_fun(closed_jaxpr: Jaxpr) -> Callable[..., list]:
     """The jaxpr as a function of its inputs."""
-    return lambda *args: eval_jaxpr(jaxpr, jaxpr.consts, *args)
+    return lambda *args: eval_jaxpr(closed_jaxpr, closed_jaxpr.consts, *args)
 
 
 def subjaxprs(params: dict) -> list[Jaxpr]:

@@ -136,7 +136,8 @@ def infer(primitive: Primitive, avals: tuple, params: dict) -> tuple[tuple, froz
             f"Abstract evaluation for '{primitive.name}' not implemented",
             fix="@primitive.def_abstract_eval, a function of avals that returns an aval"))
     if primitive.place is not None or any(map(params.get, _ASKED)) or (
-            any([getattr(a, "placement", None) for a in avals]) and not subjaxprs(params)):
+            any([getattr(a, "placement", None) for a in avals])
+            and (primitive.split is not None or not subjaxprs(params))):
         result = Where.infer(primitive, avals, params)
     else:
         out, effects = primitive.shape(*avals, **params), NO_EFFECTS

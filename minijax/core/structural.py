@@ -17,7 +17,7 @@ from minijax.base import config, dtypes, errors
 from minijax.core.avals import ShapedArray, Zero, zero_tangent
 from minijax.core.placement import Where, cotangent_aval, over_batch, with_sharding
 from minijax.core.primitive import Deferred, Primitive
-from minijax.core.trace import aval_of
+from minijax.core.trace import aval_of, entered, eval_trace
 
 # --- Combinators for the `jvp` field -----------------------------------------------------------
 
@@ -74,13 +74,16 @@ def add_tangents(x: Any, y: Any) -> Any:
     return add_any_p.bind(x, y)
 
 
-def instantiate(x: Any) -> Any:
-    """`x`, with a symbolic zero made an array of zeros."""
-    return zeros(x.aval) if type(x) is Zero else x
+def instantiate(tangent: Any) -> Any:
+    """`tangent`, with a symbolic zero made an array of zeros."""
+    return zeros(tangent.aval) if type(tangent) is Zero else tangent
 
 
 def zeros(aval: Any) -> Any:
     """An array of zeros of the given type."""
+    if hasattr(aval, "vspace_zero"):  # a library's own type
+        with entered(eval_trace):
+            return aval.vspace_zero()
     if aval.dtype == dtypes.float0:
         return np.zeros(aval.shape, dtypes.float0)
     if isinstance(aval.dtype, dtypes.ExtendedDType):

@@ -21,8 +21,8 @@ differentiated and mapped.
 
     Mul(jax.typeof(x))(x, y)
 
-Values of a `HiType` are known to `jax.typeof` and pass through eager operations; they are not
-arguments of `jit`.
+Values of a `HiType` are arguments and results of `jit`, of derivatives and of operations; loops may
+carry them, but not run along them.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from minijax.core import (AbstractRef, AbstractValue, AxisData, Linear, Primitiv
                           Zero, add_tangents, aval_of, instantiate, is_linear, register_aval,
                           zeros)
 from minijax.core.effects import control_flow_effects as control_flow_allowed_effects
+from minijax.runtime.hitypes import HiType
 
 __all__ = ["AbstractRef", "AbstractValue", "AvalMutableQDD", "AvalQDD", "HiPrimitive", "HiType",
            "MutableHiType", "ShapedArray", "VJPHiPrimitive", "Zero", "aval_method",
@@ -330,10 +331,6 @@ hi_linear_p = Primitive("hi_linear", shape=_linear_shape, multiple_results=True,
 
 
 # --- Types --------------------------------------------------------------------------------------
-
-
-class HiType(AbstractValue):
-    """The base of types of values that consist of arrays."""
 
 
 class MutableHiType(HiType):

@@ -10,8 +10,14 @@ from minijax.runtime.backend import get_client as get_backend
 from minijax.runtime.compile import clear_caches as clear_in_memory_compilation_cache
 from minijax.runtime.compile import compile_options
 
-__all__ = ["backends", "clear_backends", "clear_in_memory_compilation_cache", "get_backend",
-           "get_compile_options", "get_default_device"]
+__all__ = ["backend_xla_version", "backends", "clear_backends",
+           "clear_in_memory_compilation_cache", "get_backend", "get_compile_options",
+           "get_default_device"]
+
+
+def backend_xla_version(platform: str | None = None) -> int | None:
+    """The version of XLA that a client says it has; None if it does not say."""
+    return getattr(get_backend(platform), "xla_version", None)
 
 
 def get_compile_options(num_replicas: int, num_partitions: int, device_assignment: Any = None,

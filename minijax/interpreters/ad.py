@@ -32,6 +32,8 @@ def _on_tuples(rule: Callable) -> Callable:
     return jvp
 
 
+Zero.instantiate = instantiate_zeros
+
 primitive_jvps = RuleTable("jvp", _on_tuples)
 primitive_transposes = RuleTable("transpose")
 

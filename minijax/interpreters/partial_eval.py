@@ -8,14 +8,16 @@ from typing import Any
 from minijax import core
 from minijax.core import JaxprTracer as DynamicJaxprTracer
 from minijax.core import Jaxpr, LinearTrace, Tracer, Var, entered, state
-from minijax.core.dce import dce_jaxpr as _dce_jaxpr
+from minijax.core.dce import dce_call, dce_jaxpr as _dce_jaxpr
 from minijax.extend.linear_util import WrappedFun
 from minijax.interpreters.tables import RuleTable
 
-__all__ = ["DynamicJaxprTracer", "JaxprTracer", "PartialVal", "dce_jaxpr", "dce_jaxpr_consts",
-           "dce_rules", "trace_to_jaxpr_dynamic", "trace_to_jaxpr_nounits"]
+__all__ = ["DynamicJaxprTracer", "JaxprTracer", "PartialVal", "Val", "dce_jaxpr",
+           "dce_jaxpr_call_rule", "dce_jaxpr_closed_call_rule", "dce_jaxpr_consts", "dce_rules",
+           "trace_to_jaxpr_dynamic", "trace_to_jaxpr_nounits"]
 
 JaxprTracer = DynamicJaxprTracer
+Val = Any
 
 
 def _dce_adopted(rule: Any) -> Any:
@@ -28,6 +30,16 @@ def _dce_adopted(rule: Any) -> Any:
 
 
 dce_rules = RuleTable("dce", _dce_adopted)
+
+
+def dce_jaxpr_call_rule(used_outputs: list[bool], eqn: core.JaxprEqn,
+                        ) -> tuple[list[bool], core.JaxprEqn | None]:
+    """The rule in `dce_rules` of operations that call the jaxpr in their parameter `call_jaxpr`."""
+    _, kept = _dce_jaxpr(eqn.params["call_jaxpr"], used_outputs)
+    return list(kept), dce_call("call_jaxpr")(eqn, used_outputs)
+
+
+dce_jaxpr_closed_call_rule = dce_jaxpr_call_rule
 
 
 def trace_to_jaxpr_dynamic(fun: WrappedFun, in_avals: Sequence[Any]) -> tuple[Jaxpr, list, list]:

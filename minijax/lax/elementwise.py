@@ -121,8 +121,9 @@ def div(x: ArrayLike, y: ArrayLike) -> Array:
 div_p = binary(
     "div", NUMBER, tip="divide",
     transpose=lambda ct, x, y: [unbroadcast(div(ct, y), x.aval), None],
+    # Not -out/y: programs that take many steps show how the derivative is rounded.
     jvp=each_operand(lambda g, out, x, y: div(g, y),
-                     lambda g, out, x, y: mul(g, neg(div(out, y)))))
+                     lambda g, out, x, y: mul(mul(neg(g), x), integer_pow(y, -2))))
 
 
 def rem(x: ArrayLike, y: ArrayLike) -> Array:

@@ -24,7 +24,8 @@ import numpy as np
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.core import (Primitive, ShapedArray, Zero, aval_of, convert_element_type,
-                          instantiate, is_linear, materialize, move_axis, zeros)
+                          cotangent_aval, instantiate, is_linear, materialize, move_axis,
+                          sharding_of, with_sharding, zeros)
 from minijax.core.primitive import Deferred
 from minijax.lax import elementwise, logic, shapes
 from minijax.lax.computation import binary_jaxpr, trace_computation
@@ -421,8 +422,9 @@ def _gather_transpose(ct: Any, operand: Any, indices: Any, *,
                       unique_indices: bool, indices_are_sorted: bool, mode: GatherScatterMode,
                       fill_value: Any) -> list:
     dnums = ScatterDimensionNumbers(*dimension_numbers)  # the same fields, other names
-    # custom rules may change the dtype; where the sum is, the sum itself decides
-    empty = zeros(ShapedArray(operand.aval.shape, aval_of(ct).dtype))
+    # custom rules may change the dtype; along manual axes, the sum itself decides where it is
+    empty = zeros(with_sharding(ShapedArray(operand.aval.shape, aval_of(ct).dtype),
+                                sharding_of(cotangent_aval(operand.aval))))
     return [scatter_add(empty, indices, ct, dnums, indices_are_sorted=indices_are_sorted,
                         unique_indices=unique_indices, mode=mode), None]
 

@@ -114,6 +114,12 @@ def _check_divisible(sharding: Any, aval: Any) -> None:
 def _vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *, sharding: Any, layout: Any,
           context_mesh: Any, unconstrained_dims: frozenset) -> tuple:
     (x,), (dim,) = args, dims
+    if axis.spmd_name is not None and not isinstance(sharding, NamedSharding):
+        raise ValueError(errors.describe(
+            "If you are using spmd_axis_name parameter of jax.vmap, please make sure to run your "
+            "jitted function inside the mesh context manager. Only NamedShardings passed to "
+            "with_sharding_constraint can say how the mapped axis is split; got "
+            f"{type(sharding).__name__}", fix="with_sharding_constraint(x, NamedSharding(mesh, P()))"))
     if isinstance(sharding, NamedSharding):
         entries = list(sharding.spec) + [None] * (aval_of(x).ndim - 1 - len(sharding.spec))
         entries.insert(dim, UNCONSTRAINED if axis.spmd_name is None else axis.spmd_name)

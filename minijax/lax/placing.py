@@ -211,6 +211,12 @@ def _elementwise(name: str, avals: Sequence[Any], out: Any) -> Any:
             raise ShardingTypeError(errors.describe(
                 f"select cases must have the same shardings, got {cases}",
                 fix="jax.reshard(x, sharding) one of the cases"))
+        which = getattr(sharding_of(avals[0]), "spec", ())
+        if any(which) and cases and which.partitions != cases[0].spec.partitions:
+            raise ShardingTypeError(errors.describe(
+                "select `which` must be scalar or have the same sharding as cases, got `which` "
+                f"sharding {which} but case sharding {avals[1].sharding.spec}.",
+                fix="jax.reshard(x, sharding) one of them"))
     for aval in avals:
         sharding = sharding_of(aval)
         if sharding is None:
@@ -230,5 +236,11 @@ def _elementwise(name: str, avals: Sequence[Any], out: Any) -> Any:
             entries[i] = entry
     if first is None:
         return None
+    used = [a for axes in axes_of(entries) for a in axes]
+    if len(set(used)) < len(used):
+        raise ShardingTypeError(errors.describe(
+            f"{name} operation with inputs: {', '.join(a.str_short(True) for a in avals)} produces "
+            f"an illegally sharded result with the entries {tuple(entries)}",
+            fix="jax.reshard(x, sharding) one of the operands"))
     spec = type(first.spec)(*entries, unreduced=unreduced, reduced=reduced)
     return first.update(spec=spec)

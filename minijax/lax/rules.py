@@ -18,8 +18,8 @@ import numpy as np
 
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
-from minijax.core import (Primitive, ShapedArray, Zero, aval_of, broadcast_in_dim, pointwise,
-                          reduce_sum, reshape)
+from minijax.core import (Primitive, ShapedArray, Zero, aval_of, broadcast_in_dim, conform,
+                          pointwise, reduce_sum, reshape)
 
 ArrayLike = Array | np.ndarray | np.generic | bool | int | float | complex
 
@@ -179,9 +179,9 @@ def scalar_like(x: Any, value: Any) -> Any:
 
 def fill_like(x: Any, value: Any) -> Any:
     """An array of the shape and dtype of `x` with `value` everywhere."""
-    value = scalar_like(x, value)
-    shape = aval_of(x).shape
-    return broadcast_in_dim(value, shape, ()) if shape else value
+    value, aval = scalar_like(x, value), aval_of(x)
+    out = broadcast_in_dim(value, aval.shape, ()) if aval.shape else value
+    return out if aval.placement is None else conform(out, aval)
 
 
 def broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from minijax import random
 from minijax.base import dtypes, errors
 from minijax.numpy import creation, linalg, manipulation, ufuncs
+from minijax.random.common import placed
 
 Axes = int | Sequence[int]
 
@@ -43,48 +44,36 @@ def ones(key: Any, shape: Sequence[int], dtype: Any = None, out_sharding: Any = 
     return creation.ones(shape, _chosen(dtype, None), out_sharding=out_sharding)
 
 
+def _initializer(make: Callable[[Any, tuple[int, ...], Any], Any], default: Any) -> Initializer:
+    """The initializer that makes its values by `make(key, shape, dtype)`."""
+    def init(key: Any, shape: Sequence[int], dtype: Any = None, out_sharding: Any = None) -> Any:
+        values = make(key, creation.shape_tuple(shape), _chosen(dtype, default))
+        return placed(values, out_sharding)
+    return init
+
+
 def constant(value: Any, dtype: Any = None) -> Initializer:
     """Arrays filled with (or broadcast from) a value."""
-    default = dtype
-
-    def init(key: Any, shape: Sequence[int], dtype: Any = None, out_sharding: Any = None) -> Any:
-        return creation.full(shape, value, _chosen(dtype, default), out_sharding=out_sharding)
-
-    return init
+    return _initializer(lambda key, shape, dtype: creation.full(shape, value, dtype), dtype)
 
 
 def uniform(scale: Any = 1e-2, dtype: Any = None) -> Initializer:
     """Uniform in [0, scale)."""
-    default = dtype
-
-    def init(key: Any, shape: Sequence[int], dtype: Any = None, out_sharding: Any = None) -> Any:
-        dtype = _chosen(dtype, default)
-        return _scaled(random.uniform(key, shape, dtype), scale, dtype)
-
-    return init
+    return _initializer(lambda key, shape, dtype: _scaled(
+        random.uniform(key, shape, dtype), scale, dtype), dtype)
 
 
 def normal(stddev: Any = 1e-2, dtype: Any = None) -> Initializer:
     """Normal with mean 0."""
-    default = dtype
-
-    def init(key: Any, shape: Sequence[int], dtype: Any = None, out_sharding: Any = None) -> Any:
-        dtype = _chosen(dtype, default)
-        return _scaled(random.normal(key, shape, dtype), stddev, dtype)
-
-    return init
+    return _initializer(lambda key, shape, dtype: _scaled(
+        random.normal(key, shape, dtype), stddev, dtype), dtype)
 
 
 def truncated_normal(stddev: Any = 1e-2, dtype: Any = None, lower: Any = -2.0,
                      upper: Any = 2.0) -> Initializer:
     """A standard normal cut at `lower` and `upper`, times `stddev`."""
-    default = dtype
-
-    def init(key: Any, shape: Sequence[int], dtype: Any = None, out_sharding: Any = None) -> Any:
-        dtype = _chosen(dtype, default)
-        return _scaled(random.truncated_normal(key, lower, upper, shape, dtype), stddev, dtype)
-
-    return init
+    return _initializer(lambda key, shape, dtype: _scaled(
+        random.truncated_normal(key, lower, upper, shape, dtype), stddev, dtype), dtype)
 
 
 def _scaled(x: Any, scale: Any, dtype: Any) -> Any:
@@ -122,11 +111,7 @@ def variance_scaling(
 
     Axes that are neither in, out nor batch axes are the receptive field and count in both.
     """
-    default = dtype
-
-    def init(key: Any, shape: Sequence[int], dtype: Any = None, out_sharding: Any = None) -> Any:
-        dtype = _chosen(dtype, default)
-        shape = creation.shape_tuple(shape)
+    def make(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
         fan_in, fan_out = _fans(shape, in_axis, out_axis, batch_axis)
         numbers = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2,
                    "fan_geo_avg": (fan_in * fan_out) ** 0.5}
@@ -136,7 +121,7 @@ def variance_scaling(
                 fix=f"one of {list(numbers)}"))
         return _sample(key, shape, dtype, distribution, scale / numbers[mode])
 
-    return init
+    return _initializer(make, dtype)
 
 
 def _sample(key: Any, shape: tuple[int, ...], dtype: Any, distribution: str,
@@ -234,11 +219,7 @@ def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> In
 
     `column_axis` is the axis of the columns, all others together are the rows.
     """
-    default = dtype
-
-    def init(key: Any, shape: Sequence[int], dtype: Any = None, out_sharding: Any = None) -> Any:
-        dtype = _chosen(dtype, default)
-        shape = creation.shape_tuple(shape)
+    def make(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
         if len(shape) < 2:
             raise ValueError(errors.describe(
                 "orthogonal initializer requires at least a 2D shape", fix="use normal(stddev)"))
@@ -252,7 +233,7 @@ def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> In
         q = manipulation.moveaxis(q.reshape(*others, columns), -1, column_axis)
         return _scaled(q, scale, dtype)
 
-    return init
+    return _initializer(make, dtype)
 
 
 def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> Initializer:
@@ -260,11 +241,7 @@ def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None)
 
     Shapes have 3 to 5 axes, the last two being inputs and outputs, at least as many of these.
     """
-    default = dtype
-
-    def init(key: Any, shape: Sequence[int], dtype: Any = None, out_sharding: Any = None) -> Any:
-        dtype = _chosen(dtype, default)
-        shape = creation.shape_tuple(shape)
+    def make(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
         if len(shape) not in (3, 4, 5):
             raise ValueError(errors.describe(
                 "Delta orthogonal initializer requires a 3D, 4D or 5D shape",
@@ -277,7 +254,7 @@ def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None)
         centre = tuple((n - 1) // 2 for n in shape[:-2])
         return creation.zeros(shape, dtype).at[centre].set(matrix)
 
-    return init
+    return _initializer(make, dtype)
 
 
 xavier_uniform, xavier_normal = glorot_uniform, glorot_normal

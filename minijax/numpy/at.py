@@ -22,7 +22,7 @@ from minijax.base import config, dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.core import (AbstractRef, Tracer, eval_trace, get_aval, is_concrete, refs, state,
                           structural)
-from minijax.lax.explicit import split_as
+from minijax.lax.explicit import left_to_compiler
 from minijax.numpy import indexing, promotion, ufuncs
 from minijax.runtime.call import fused
 
@@ -69,9 +69,13 @@ def _updater(op: str, doc: str) -> Callable[..., Any]:
     def update(self: "_IndexUpdateRef", values: Any, *, indices_are_sorted: bool = False,
                unique_indices: bool = False, mode: Any = None, out_sharding: Any = None,
                wrap_negative_indices: bool = True) -> Any:
-        out = _update(self.array, self.index, values, op, indices_are_sorted, unique_indices,
-                      mode, wrap_negative_indices)
-        return out if out_sharding is None else split_as(out, out_sharding, f"at[...].{op}")
+        def run(x: Any, index: Any, y: Any) -> Any:
+            return _update(x, index, y, op, indices_are_sorted, unique_indices, mode,
+                           wrap_negative_indices)
+
+        if out_sharding is None:
+            return run(self.array, self.index, values)
+        return left_to_compiler(run, out_sharding, f"at[...].{op}", self.array, self.index, values)
 
     update.__name__ = op
     update.__qualname__ = f"_IndexUpdateRef.{op}"
@@ -102,10 +106,15 @@ class _IndexUpdateRef:
         """`x[index]`; with mode "fill", elements outside are `fill_value` (NaN, or an extreme)."""
         if isinstance(fill_value, Array):
             fill_value = fill_value.item()
-        out = indexing.lookup(self.array, self.index, mode=mode, fill_value=fill_value,
-                              indices_are_sorted=indices_are_sorted,
-                              unique_indices=unique_indices, wrap=wrap_negative_indices)
-        return out if out_sharding is None else split_as(out, out_sharding, "at[...].get")
+
+        def run(x: Any, index: Any) -> Any:
+            return indexing.lookup(x, index, mode=mode, fill_value=fill_value,
+                                   indices_are_sorted=indices_are_sorted,
+                                   unique_indices=unique_indices, wrap=wrap_negative_indices)
+
+        if out_sharding is None:
+            return run(self.array, self.index)
+        return left_to_compiler(run, out_sharding, "at[...].get", self.array, self.index)
 
     set = _updater("set", "A copy with `x[index] = values`.")
     add = _updater("add", "A copy with `x[index] += values`, once for every naming of a position.")

@@ -116,7 +116,6 @@ def _gradient(f: Any, spacing: Any, axis: int) -> Any:
     else:
         f, spacing = promotion.promote_inexact(_array("gradient", f),
                                                promotion.operand("gradient", spacing, 1))
-    f = structural.convert_element_type(f, f.dtype)
     size = f.shape[axis]
     left, inner, right = _part(f, axis, 0, -2), _part(f, axis, 1, -1), _part(f, axis, 2, None)
     first = _part(f, axis, 1, 2) - _part(f, axis, 0, 1)
@@ -152,7 +151,7 @@ def trapezoid(y: ArrayLike, x: ArrayLike | None = None, dx: ArrayLike = 1.0,
             dx = diff(x)
         else:
             dx = structural.move_axis(diff(x, axis=axis), axis, -1)
-    y = structural.move_axis(y, axis, -1)
+    y = structural.move_axis(y, canonicalize_axis(axis, y.ndim), -1)
     last = y.ndim - 1
     return 0.5 * reductions.sum(dx * (_part(y, last, 1, None) + _part(y, last, 0, -1)), axis=-1)
 

@@ -16,14 +16,16 @@ from typing import Any, NamedTuple
 from minijax.base import errors, source
 
 _NUMPY = "minijax.numpy"
+_INDEXING = ("getitem", "getitem_traced", "lookup", "_update")  # functions of x and index
 _MAX_TEXT = 40
 
 
 class _Call(NamedTuple):
-    """A call of a public function: what users write for it, and its arguments."""
+    """What the user called: the name that a message must hold, the arrays, all as text."""
 
     name: str
-    arguments: dict[str, Any]
+    arrays: list
+    text: str
 
 
 def named(what: str) -> str:
@@ -34,15 +36,13 @@ def named(what: str) -> str:
         call = None
     if call is None:
         return what
-    shapes = [str(x.shape) for x in call.arguments.values() if _is_array(x)]
-    if call.name.rpartition(".")[2] in what and all(shape in what for shape in shapes):
+    if call.name in what and all(str(x.shape) in what for x in call.arrays):
         return what
-    given = ", ".join(_argument(name, value) for name, value in call.arguments.items())
-    return f"{what} {'In' if what.endswith('.') else 'in'} {call.name}({given})"
+    return f"{what} {'In' if what.endswith('.') else 'in'} {call.text}"
 
 
 def _outermost_call() -> _Call | None:
-    """The call of a function of jnp nearest to the user's innermost line."""
+    """The call of a function of jnp, or the indexing, nearest to the user's innermost line."""
     found = None
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and source.is_internal(frame.f_code.co_filename):
@@ -52,6 +52,8 @@ def _outermost_call() -> _Call | None:
 
 
 def _call_in(frame: FrameType) -> _Call | None:
+    if frame.f_code.co_name in _INDEXING and "index" in frame.f_locals:
+        return _indexing_in(frame)
     if frame.f_code.co_name == "cache_miss":  # in front of the body of a compiled function
         function, known = frame.f_locals.get("fun"), frame.f_locals
         arguments = _bound(function, known.get("args", ()), known.get("kwargs", {}))
@@ -62,7 +64,30 @@ def _call_in(frame: FrameType) -> _Call | None:
         arguments = {name: known.locals.get(name) for name in known.args}
         arguments.update(_numbered(known.locals.get(known.varargs, ())))
     name = _public_name(function)
-    return None if name is None else _Call(name, _telling(function, arguments))
+    if name is None:
+        return None
+    arguments = _telling(function, arguments)
+    given = ", ".join(_argument(*item) for item in arguments.items())
+    return _Call(name.rpartition(".")[2], list(filter(_is_array, arguments.values())),
+                 f"{name}({given})")
+
+
+def _indexing_in(frame: FrameType) -> _Call:
+    """`x[index]`, or `x.at[index].add(values)`, from the frame that does it."""
+    x, index, values = [frame.f_locals.get(name) for name in ("x", "index", "values")]
+    entries = index if isinstance(index, tuple) else (index,)
+    inner = f"[{', '.join(map(_entry, entries))}]"
+    text = _short(x) + inner
+    if "op" in frame.f_locals:
+        text = f"{_short(x)}.at{inner}.{frame.f_locals['op']}({_short(values)})"
+    return _Call("", list(filter(_is_array, (x, *entries, values))), text)
+
+
+def _entry(entry: Any) -> str:
+    if isinstance(entry, slice):
+        parts = [entry.start, entry.stop] + [entry.step] * (entry.step is not None)
+        return ":".join("" if part is None else _short(part) for part in parts)
+    return "..." if entry is Ellipsis else _short(entry)
 
 
 def _bound(function: Callable | None, args: tuple, kwargs: dict) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Matrices with structure: identity, triangles and diagonals.
 
 Invariant: as in `creation`, constant matrices are made by NumPy eagerly and are operations while
-staging.  Diagonals are read with strided slices, not gathers, and written with masks.
+staging.  Diagonals are gathered, so that their cotangents are scattered and rounded as in JAX:
+a padded slice would be fused with what it is added to.  They are written with masks.
 
     eye(3, k=1), tril(x), diag(v), diagonal(x, offset=-1)
 """
@@ -114,14 +115,15 @@ def _diagonal(a: Any, offset: int, axis1: int, axis2: int) -> Any:
     order = (*rest, first, second)
     x = a if order == tuple(range(a.ndim)) else structural.transpose(a, order)
     *outer, rows, columns = x.shape
-    start = offset if offset >= 0 else -offset * columns
     size = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
     if not size:
         return lax.full((*outer, 0), 0, x.dtype)
-    # In the flat matrix the diagonal is every (columns + 1)-th element.
-    flat = structural.reshape(x, (*outer, rows * columns))
-    stop = start + (size - 1) * (columns + 1) + 1
-    return lax.slice_in_dim(flat, start, stop, columns + 1, axis=len(outer))
+    where = lax.broadcasted_iota(_INT, (size, 2), 0)
+    if offset:
+        where = lax.add(where, np.array([[max(-offset, 0), max(offset, 0)]], _INT))
+    n = len(outer)
+    numbers = lax.GatherDimensionNumbers(tuple(range(n)), (n, n + 1), (n, n + 1))
+    return lax.gather(x, where, numbers, (*outer, 1, 1), mode="promise_in_bounds")
 
 
 @fused(static_argnums=(1, 2))

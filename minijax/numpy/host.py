@@ -65,7 +65,7 @@ def array(value: np.ndarray, like: Any, dtype: Any = None, weak_type: bool = Fal
     """A NumPy result as an array that lies where `like` lies."""
     aval = ShapedArray(value.shape, dtype or value.dtype, weak_type)
     if not isinstance(like, Array):
-        return place.from_numpy(np.ascontiguousarray(value), aval)
+        return place.from_numpy(np.asarray(value, order="C"), aval)
     return place.from_numpy(value, aval, like.sharding, like.committed)
 
 

@@ -20,7 +20,7 @@ from minijax.base.dims import constant, index, indices
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axes, canonicalize_axis
 from minijax.core import Tracer, structural
-from minijax.lax.explicit import check_same_sums, split_as
+from minijax.lax.explicit import check_same_sums, left_to_compiler, split_as
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.creation import shape_tuple
 from minijax.numpy.promotion import as_array, broadcast, indexed_axes, operand
@@ -319,7 +319,9 @@ def _broadcast_to(array: ArrayLike, shape: tuple[int, ...]) -> Array:
 
 def broadcast_to(array: ArrayLike, shape: Any, *, out_sharding: Any = None) -> Array:
     """The array repeated to the shape; ValueError when it does not broadcast to it."""
-    return _broadcast_to(array, _sizes(shape))
+    if out_sharding is None:
+        return _broadcast_to(array, _sizes(shape))
+    return left_to_compiler(_broadcast_to, out_sharding, "broadcast_to", array, _sizes(shape))
 
 
 @fused
@@ -482,7 +484,7 @@ def repeat(a: ArrayLike, repeats: ArrayLike, axis: int | None = None, *,
     it is cut off, and what is missing is filled with the last element.
     """
     a, repeats = operand("repeat", a), operand("repeat", repeats, 1)
-    axis = None if axis is None else operator.index(axis)
+    axis = None if axis is None or not np.ndim(a) else operator.index(axis)
     if isinstance(repeats, Tracer) and repeats.concrete() is None:
         if total_repeat_length is None:
             raise errors.ConcretizationTypeError(

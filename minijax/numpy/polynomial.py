@@ -40,7 +40,7 @@ def polyval(p: ArrayLike, x: ArrayLike, *, unroll: int = 16) -> Any:
 
 
 def _padded(x: Any, size: int) -> Any:
-    return lax.pad(x, np.zeros((), x.dtype)[()], [(size - x.shape[0], 0, 0)])
+    return lax.pad(x, lax.full_like(x, 0, shape=()), [(size - x.shape[0], 0, 0)])
 
 
 def _combined(name: str, op: Any, a: Any, b: Any) -> Any:

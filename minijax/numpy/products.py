@@ -313,8 +313,8 @@ def cross(a: ArrayLike, b: ArrayLike, axisa: int = -1, axisb: int = -1, axisc: i
     if axis is not None:
         axisa = axisb = axisc = axis
     a, b = promotion.promote(promotion.operand("cross", a), promotion.operand("cross", b, 1))
-    a = structural.move_axis(promotion.as_array(a), axisa, -1)
-    b = structural.move_axis(promotion.as_array(b), axisb, -1)
+    a, b = [structural.move_axis(x, canonicalize_axis(place, x.ndim), -1) for x, place in (
+        (promotion.as_array(a), axisa), (promotion.as_array(b), axisb))]
     if a.shape[-1] not in (2, 3) or b.shape[-1] not in (2, 3):
         raise ValueError(errors.describe(
             "Dimension must be either 2 or 3 for cross product",
@@ -330,7 +330,8 @@ def cross(a: ArrayLike, b: ArrayLike, axisa: int = -1, axisb: int = -1, axisc: i
     rank = len(shape)
     columns = [structural.broadcast_in_dim(_full_rank(p, shape), (*shape, 1), tuple(range(rank)))
                for p in parts]
-    return structural.move_axis(lax.concatenate(columns, rank), -1, axisc)
+    return structural.move_axis(lax.concatenate(columns, rank), -1,
+                                canonicalize_axis(axisc, rank + 1))
 
 
 def _components(x: Any) -> list:

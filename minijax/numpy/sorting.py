@@ -105,8 +105,7 @@ def _rows(keys: Any) -> list:
 def sort_complex(a: ArrayLike) -> Any:
     """Complex numbers sorted by real, then by imaginary part."""
     a = promotion.as_array(promotion.operand("sort_complex", a))
-    out = lax.sort(a, dimension=a.ndim - 1)
-    return promotion.convert(out, dtypes.to_complex(out.dtype))
+    return promotion.strong(lax.sort(a, dimension=a.ndim - 1), dtypes.to_complex(a.dtype))
 
 
 # --- Partitions --------------------------------------------------------------------------------

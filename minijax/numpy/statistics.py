@@ -20,8 +20,10 @@ from minijax import lax
 from minijax.base import dtypes, errors
 from minijax.base.util import canonicalize_axes
 from minijax.core import get_aval, structural
+from minijax.lax.explicit import left_to_compiler
 from minijax.lax.rules import ArrayLike
-from minijax.numpy import grids, indexing, products, promotion, reductions, sorting, ufuncs
+from minijax.numpy import (grids, indexing, products, promotion, reductions, selection, sorting,
+                           ufuncs)
 from minijax.runtime.call import fused
 
 _METHODS = ("linear", "lower", "higher", "midpoint", "nearest", "inverted_cdf")
@@ -64,7 +66,12 @@ def percentile(a: ArrayLike, q: ArrayLike, axis: int | tuple[int, ...] | None = 
                out_sharding: Any = None) -> Any:
     """`quantile` with `q` in percent."""
     a, q = promotion.arguments("percentile", a, q)
-    return quantile(a, _share(q), axis, out, overwrite_input, method, keepdims, weights=weights)
+    def run(a: Any, q: Any) -> Any:
+        return quantile(a, q, axis, out, overwrite_input, method, keepdims, weights=weights)
+
+    if out_sharding is None:
+        return run(a, _share(q))
+    return left_to_compiler(run, out_sharding, "percentile", a, _share(q))
 
 
 def nanpercentile(a: ArrayLike, q: ArrayLike, axis: int | tuple[int, ...] | None = None,
@@ -178,12 +185,15 @@ def _from_sorted(rows: Any, q: Any, method: str, skip_nan: bool) -> Any:
     high = lax.max(zero, lax.min(lax.ceil(position), top))
     weight = lax.sub(position, lax.floor(position))
 
+    def pick(index: Any) -> Any:
+        return selection.take_along_axis(ordered, index, last, "clip")
+
     def at(place: Any) -> Any:
         index = structural.convert_element_type(place, np.dtype(np.int32))
-        others = [np.arange(n, dtype=np.int32).reshape([-1 if j == i else 1 for j in
-                                                        range(len(lead))])
-                  for i, n in enumerate(lead)]
-        return indexing.getitem_traced(ordered, (*others, index))
+        if not q.ndim:
+            return lax.squeeze(pick(lax.expand_dims(index, (last,))), (last,))
+        found = pick(structural.transpose(index, (*range(1, last + 1), 0)))
+        return structural.transpose(found, (last, *range(last)))
 
     if method == "lower":
         out = at(low)

@@ -17,6 +17,7 @@ from minijax import lax
 from minijax.api.jit import jit
 from minijax.base import errors
 from minijax.base.jaxlib import Array, ArrayImpl
+from minijax.core import conform
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.promotion import (
     BOOL, COMPLEX, INEXACT, INTEGER, UNSIGNED, as_array, broadcast, common_dtype, constant_for,
@@ -126,8 +127,8 @@ def truth(x: Any) -> Any:
 def pick(condition: Any, x: Any, y: Any) -> Any:
     """The body of `where`: x where the condition holds and y elsewhere, all broadcast."""
     condition = truth(condition)
-    mask, a = getattr(condition, "aval", None), getattr(x, "aval", None)
-    if a is not None and a is getattr(y, "aval", None) and mask is not None:
+    mask, a, b = [getattr(v, "aval", None) for v in (condition, x, y)]
+    if a is not None and a is b and mask is not None:
         if mask.shape == a.shape or not mask.shape:
             return lax.select_n(condition, y, x)
     x, y = promote(x, y)
@@ -135,7 +136,14 @@ def pick(condition: Any, x: Any, y: Any) -> Any:
     shape = lax.broadcast_shapes(*shapes)
     if shapes[0]:
         condition = broadcast(condition, shape)
-    return lax.select_n(condition, broadcast(y, shape), broadcast(x, shape))
+    cases = broadcast(y, shape), broadcast(x, shape)
+    for aval in (a, b, mask):  # what was repeated is split as the first array of this shape
+        if aval is not None and aval.placement is not None and aval.shape == shape:
+            condition, *cases = [
+                x if s == shape or not shape_of(x) else conform(x, aval)
+                for s, x in zip((shapes[0], shapes[2], shapes[1]), (condition, *cases))]
+            break
+    return lax.select_n(condition, *cases)
 
 
 # --- One operand -------------------------------------------------------------------------------

@@ -72,19 +72,16 @@ def _check_inputs(jaxpr: Jaxpr, where: str) -> set[Var]:
     if jaxpr.consts and len(jaxpr.consts) != len(jaxpr.constvars):
         raise JaxprTypeError(
             f"the jaxpr{where} has {len(jaxpr.constvars)} constant variables "
-            f"and {len(jaxpr.consts)} constants"
-        )
+            f"and {len(jaxpr.consts)} constants")
     for var, const in zip(jaxpr.constvars, jaxpr.consts, strict=False):
         if where and is_tracer(const):
             raise JaxprTypeError(
                 f"a constant of the jaxpr{where} is a tracer\n"
-                "  because a value from an outer trace must be an operand of the equation"
-            )
+                "  because a value from an outer trace must be an operand of the equation")
         if not _same_type(get_aval(const), var.aval):
             raise JaxprTypeError(
                 f"a constant of the jaxpr{where} has type {_type(get_aval(const))}, "
-                f"its variable {_type(var.aval)}"
-            )
+                f"its variable {_type(var.aval)}")
     return bound
 
 
@@ -125,8 +122,7 @@ def _check_call(eqn: JaxprEqn) -> None:
     for position, (aval, operand) in enumerate(zip(wanted, given, strict=True)):
         if not _same_type(aval, operand):
             raise JaxprTypeError(
-                f"operand {position} has type {_type(operand)}, its jaxpr takes {_type(aval)}"
-            )
+                f"operand {position} has type {_type(operand)}, its jaxpr takes {_type(aval)}")
 
 
 def _check_results(eqn: JaxprEqn, jaxpr: Jaxpr) -> None:
@@ -143,8 +139,7 @@ def _check_results(eqn: JaxprEqn, jaxpr: Jaxpr) -> None:
         if not _same_type(aval, var.aval):
             raise JaxprTypeError(
                 f"Value for variable '{name_variables(jaxpr).name(var)}' inconsistently typed as "
-                f"{_type(aval)} for let-binder of type {_type(var.aval)}"
-            )
+                f"{_type(aval)} for let-binder of type {_type(var.aval)}")
     if effects - eqn.effects:
         raise JaxprTypeError(f"it does not declare the effects {_listed(effects - eqn.effects)}")
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from minijax.base import errors
 from minijax.base.util import weak_cache
-from minijax.core import (BatchTracer, EvalTrace, Jaxpr, JaxprEqn, JaxprTrace, JVPTrace, JVPTracer,
+from minijax.core import (UNSPECIFIED, BatchTracer, EvalTrace, Jaxpr, JaxprEqn, JaxprTrace, JVPTrace, JVPTracer,
                           Literal, Primitive, Ref, Var, ancestors, aval_of, eval_jaxpr, is_ref,
                           jit_p, jit_params, state, subjaxprs, trace_closed, uses_refs)
 from minijax.core.refs import alive
@@ -90,8 +90,19 @@ def call(param: str, bind: Callable[[Sequence[Any], Jaxpr, dict], list]) -> Call
         inner = discharge(params[param])
         outs = bind(operands, inner, params)
         n = len(outs) - sum(r is not None for r in refs)
-        return outs[:n], outs[n:]
+        return outs[:n], last_values([inner], operands, [r is not None for r in refs], outs[n:])
     return rule
+
+
+def last_values(jaxprs: Sequence[Jaxpr], given: Sequence[Any], refs: Sequence[bool],
+                results: Sequence[Any]) -> list:
+    """The last values of the operands that are `refs`, each the given one if it is only read.
+
+    jaxprs: discharged; any of them may have run and made `results`.
+    """
+    places = [i for i, is_one in enumerate(refs) if is_one]
+    return [given[i] if all(j.outvars[k - len(places)] is j.invars[i] for j in jaxprs) else value
+            for k, (i, value) in enumerate(zip(places, results))]
 
 
 _inlined = call("call_jaxpr", lambda operands, jaxpr, params: eval_jaxpr(
@@ -126,8 +137,10 @@ def bind_program(primitive: Primitive, operands: Sequence[Any], params: dict,
     values = [x if r is None else get_p.bind(r, indexer=references.everything)
               for x, r in zip(operands, refs)]
     outs, after = _discharge_operation(primitive, values, refs, params)
-    for x, value in zip([r for r in refs if r is not None], after):
-        swap_p.bind(x, value, indexer=references.everything)
+    before = [(r, x) for r, x in zip(refs, values) if r is not None]
+    for (ref, old), value in zip(before, after):
+        if value is not old:
+            swap_p.bind(ref, value, indexer=references.everything)
     return list(outs)
 
 
@@ -229,6 +242,11 @@ class Plain(NamedTuple):
         """The names of all inputs and results."""
         results = (*debug.result_paths, *["value of a reference"] * sum(self.refs))
         return (*["reference"] * len(self.captured), *debug.arg_names), results
+
+    def shardings(self, ins: tuple, outs: tuple) -> tuple[tuple, tuple]:
+        """What was asked for the inputs and results, for those of this program."""
+        free = (UNSPECIFIED,)
+        return free * len(self.captured) + ins, outs + free * sum(self.refs)
 
     def operands(self, leaves: Sequence[Any]) -> list:
         """All operands, references still as such."""

@@ -227,8 +227,7 @@ _MOVES: dict[str, Callable[..., list]] = {
     "rev": lambda x, *, dimensions, **_: [np.flip(x, tuple(dimensions))],
     "unstack": lambda x, *, axis, **_: list(np.moveaxis(x, axis, 0)),
     "stack": lambda *xs, axis, **_: [np.stack(xs, axis)],
-    "concatenate": lambda *xs, dimension, **_: [np.concatenate(xs, dimension)],
-}
+    "concatenate": lambda *xs, dimension, **_: [np.concatenate(xs, dimension)]}
 for _name in ("copy", "copy_p", "convert_element_type", "device_put", "layout_constraint",
               "optimization_barrier", "pvary", "reshard", "sharding_constraint"):
     _MOVES[_name] = lambda *xs, **_: list(xs)

@@ -48,7 +48,8 @@ def mentions_keys(jaxpr: Jaxpr) -> bool:
     return False
 
 
-def _physicalize(jaxpr: Jaxpr) -> Jaxpr:
+@trace_cache  # the layout of random bits is an option
+def _physicalized(jaxpr: Jaxpr) -> Jaxpr:
     def fun(*args: Any) -> list:
         env: dict[Var, Any] = dict(zip(jaxpr.invars, args))
         for v, c in zip(jaxpr.constvars, jaxpr.consts):
@@ -60,9 +61,6 @@ def _physicalize(jaxpr: Jaxpr) -> Jaxpr:
         return [v.val if type(v) is Literal else env[v] for v in jaxpr.outvars]
 
     return trace_closed(fun, [physical_aval(a) for a in jaxpr.in_avals], jaxpr.debug)
-
-
-_physicalized = trace_cache(_physicalize)  # the layout of random bits is an option
 
 
 def physicalize(jaxpr: Jaxpr) -> Jaxpr:

@@ -44,16 +44,24 @@ class Lanes:
         self.dim = dim
 
 
-def _mapped(axis: AxisData, ref: Any, dim: int | None, grow: bool,
-            what: str = "a set/swap") -> tuple[Any, int | None]:
-    """The reference behind an operand of a vmap rule and its dim, with a batch axis if `grow`."""
-    lanes = ref if type(ref) is Lanes else Lanes(ref, dim)
-    if grow and lanes.dim is None:
-        if lanes is not ref:
+class _Write(Primitive):
+    """Under `vmap` only what is mapped may be written: other elements would write there as well."""
+
+    def bind(self, ref: Any, *args: Any, **params: Any) -> Any:
+        trace = state.trace
+        if isinstance(trace, BatchTrace) and getattr(ref, "_trace", None) is not trace:
+            what = "a set/swap" if self is swap_p else "an addupdate"
             raise Exception(errors.describe(
                 f"performing {what} operation with vmapped value on an unbatched array "
                 f"reference of type {aval_of(ref)}. Move the array reference to be an argument to "
                 "the vmapped function?", fix="jax.vmap(f)(ref_of_a_batch, x)"))
+        return super().bind(ref, *args, **params)
+
+
+def _mapped(axis: AxisData, ref: Any, dim: int | None, grow: bool) -> tuple[Any, int | None]:
+    """The reference behind an operand of a vmap rule and its dim, with a batch axis if `grow`."""
+    lanes = ref if type(ref) is Lanes else Lanes(ref, dim)
+    if grow and lanes.dim is None:
         value = get_p.bind(lanes.ref, indexer=everything)
         kind = aval_of(lanes.ref).kind
         lanes.ref = allocate(state.trace, materialize(value, None, axis.size), {"kind": kind})
@@ -225,8 +233,8 @@ def _swap_discharge(args: Sequence[Any], refs: Sequence[bool], params: dict) -> 
     return [read_at(old, indexer, *dynamic)], [write_at(old, indexer, *dynamic, value)]
 
 
-swap_p = Primitive("swap", effectful=True, shape=_swap_shape, impl=_swap_impl, jvp=_swap_jvp,
-                   vmap=_swap_vmap)
+swap_p = _Write("swap", effectful=True, shape=_swap_shape, impl=_swap_impl, jvp=_swap_jvp,
+                vmap=_swap_vmap)
 swap_p.discharge = _swap_discharge
 
 
@@ -252,7 +260,7 @@ def _add_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, indexer: Any) -
 def _add_vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *,
               indexer: Any) -> tuple:
     grow = any(d is not None for d in dims[1:])
-    ref, dim = _mapped(axis, args[0], dims[0], grow, "an addupdate")
+    ref, dim = _mapped(axis, args[0], dims[0], grow)
     if dim is None:
         return addupdate_p.bind(ref, *args[1:], indexer=indexer), []
     whole = get_p.bind(ref, indexer=everything)
@@ -268,6 +276,6 @@ def _add_discharge(args: Sequence[Any], refs: Sequence[bool], params: dict) -> t
     return [], [add_at(alive(ref), params["indexer"], *dynamic, value)]
 
 
-addupdate_p = Primitive("addupdate", multiple_results=True, effectful=True, shape=_add_shape,
-                        impl=_add_impl, jvp=_add_jvp, vmap=_add_vmap)
+addupdate_p = _Write("addupdate", multiple_results=True, effectful=True, shape=_add_shape,
+                     impl=_add_impl, jvp=_add_jvp, vmap=_add_vmap)
 addupdate_p.discharge = _add_discharge

@@ -29,14 +29,8 @@ _brk, _concat, _group, _nest, _text = pp.brk, pp.concat, pp.group, pp.nest, pp.t
 Doc = pp.Doc
 
 
-def show(
-    jaxpr: Jaxpr,
-    *,
-    source_info: bool = False,
-    print_shapes: bool = True,
-    use_color: bool = False,
-    name_stack: bool = False,
-) -> str:
+def show(jaxpr: Jaxpr, *, source_info: bool = False, print_shapes: bool = True,
+         use_color: bool = False, name_stack: bool = False) -> str:
     """The text of a jaxpr, equal to what JAX prints for the same program.
 
     source_info: add the user's line to each equation; name_stack: add its named scopes;
@@ -45,15 +39,14 @@ def show(
     printer = _Printer(source_info, print_shapes, name_stack)
     docs = printer.shared(jaxpr)
     docs.append(printer.jaxpr(jaxpr))
-    lines = _concat(_join(_concat([_brk()]), docs))
-    return lines._format(
-        _WIDTH,
-        use_color=use_color and config.pprint_use_color.value,
-        output_format=pp.OutputFormat.TEXT,
-        separable_lines=False,
-        annotation_prefix=" # ",
-        source_map=None,
-    )
+    return _laid_out(_concat(_join(_concat([_brk()]), docs)),
+                     use_color and config.pprint_use_color.value)
+
+
+def _laid_out(doc: Doc, use_color: bool = False) -> str:
+    return doc._format(
+        _WIDTH, use_color=use_color, output_format=pp.OutputFormat.TEXT, separable_lines=False,
+        annotation_prefix=" # ", source_map=None)
 
 
 def name_variables(jaxpr: Jaxpr) -> "_Printer":
@@ -66,14 +59,7 @@ def name_variables(jaxpr: Jaxpr) -> "_Printer":
 
 def show_eqn(eqn: JaxprEqn, printer: "_Printer | None" = None) -> str:
     """The text of one equation, with names of its own or those of a printer."""
-    return (printer or _Printer(False, True)).eqn(eqn, set(eqn.outvars))._format(
-        _WIDTH,
-        use_color=False,
-        output_format=pp.OutputFormat.TEXT,
-        separable_lines=False,
-        annotation_prefix=" # ",
-        source_map=None,
-    )
+    return _laid_out((printer or _Printer(False, True)).eqn(eqn, set(eqn.outvars)))
 
 
 def _join(separator: Doc, docs: Sequence[Doc]) -> list[Doc]:
@@ -165,10 +151,8 @@ class _Printer:
                 _keyword("let "),
                 _text(f"{self.titles[jaxpr]} = "),
                 self.jaxpr(jaxpr),
-                _keyword(" in"),
-            ])
-            for jaxpr in apart
-        ]
+                _keyword(" in")])
+            for jaxpr in apart]
 
     def jaxpr(self, jaxpr: Jaxpr) -> Doc:
         """`{ lambda consts ; inputs. let equations in (outputs) }`."""
@@ -193,8 +177,7 @@ class _Printer:
             _text("("),
             results,
             _text(",)" if len(outvars) == 1 else ")"),
-            _text(" }"),
-        ])))
+            _text(" }")])))
 
     # --- equations ---
 
@@ -287,8 +270,7 @@ def _params_to_show(eqn: JaxprEqn) -> dict[str, Any]:
     shown = [
         name
         for name, value in eqn.params.items()
-        if not (name in hidden and _same(hidden[name], value))
-    ]
+        if not (name in hidden and _same(hidden[name], value))]
     # `name` first: it says what the inner jaxpr is.
     return {name: eqn.params[name] for name in sorted(shown, key=lambda n: (n != "name", n))}
 
@@ -324,8 +306,7 @@ _JIT_DEFAULTS = {
     "ctx_mesh": None,
     "inline": False,
     "keep_unused": False,
-    "compiler_options_kvs": (),
-}
+    "compiler_options_kvs": ()}
 
 
 def _jit_params(params: dict[str, Any]) -> dict[str, Any]:

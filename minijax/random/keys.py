@@ -20,7 +20,7 @@ from minijax import core, lax
 from minijax.api.jit import jit
 from minijax.base import config, dtypes, errors, tree
 from minijax.base.jaxlib import Array, ArrayImpl, NamedSharding
-from minijax.core import (Primitive, ShapedArray, aval_of, nondifferentiable, register_aval,
+from minijax.core import (Primitive, ShapedArray, Tracer, aval_of, nondifferentiable, register_aval,
                           resplit, sharding_of, with_sharding)
 from minijax.numpy import methods
 from minijax.random import ciphers, rbg, threefry
@@ -337,10 +337,15 @@ def _wrap_shape(words: ShapedArray, *, impl: PRNGImpl) -> ShapedArray:
     return ShapedArray(words.shape[:words.ndim - len(impl.key_shape)], dtype_of_impl(impl))
 
 
+def _wrap(words: Any, *, impl: PRNGImpl) -> PRNGKeyArray:
+    if isinstance(words, Tracer):
+        raise errors.UnexpectedTracerError(words)
+    return PRNGKeyArray(impl, as_array(words))
+
+
 random_wrap_p = Primitive(
-    "random_wrap", shape=_wrap_shape, jvp=nondifferentiable,
-    physical=lambda avals, words, *, impl: words,
-    impl=lambda words, *, impl: PRNGKeyArray(impl, as_array(words)))
+    "random_wrap", shape=_wrap_shape, jvp=nondifferentiable, impl=_wrap,
+    physical=lambda avals, words, *, impl: words)
 
 random_unwrap_p = Primitive(
     "random_unwrap", jvp=nondifferentiable,

@@ -52,12 +52,10 @@ def parameters_of(fun: Callable) -> Parameters | None:
     only = [p.name for p in found if p.kind is kinds.POSITIONAL_ONLY]
     both = [p.name for p in found if p.kind is kinds.POSITIONAL_OR_KEYWORD]
     return Parameters(
-        (*only, *both),
-        len(only),
+        (*only, *both), len(only),
         next((p.name for p in found if p.kind is kinds.VAR_POSITIONAL), None),
         tuple(p.name for p in found if p.kind is kinds.KEYWORD_ONLY),
-        any(p.kind is kinds.VAR_KEYWORD for p in found),
-    )
+        any(p.kind is kinds.VAR_KEYWORD for p in found))
 
 
 def _of_code(code: Any) -> Parameters:
@@ -71,13 +69,10 @@ def _of_code(code: Any) -> Parameters:
 # ---------------------------------------------------------------------------- static, donated
 
 
-def resolve(
-    fun: Callable,
-    static_argnums: int | Iterable[int] | None = None,
-    static_argnames: str | Iterable[str] | None = None,
-    donate_argnums: int | Iterable[int] | None = None,
-    donate_argnames: str | Iterable[str] | None = None,
-) -> Resolved:
+def resolve(fun: Callable, static_argnums: int | Iterable[int] | None = None,
+            static_argnames: str | Iterable[str] | None = None,
+            donate_argnums: int | Iterable[int] | None = None,
+            donate_argnames: str | Iterable[str] | None = None) -> Resolved:
     """Complete the lists: an argument given by number may be passed by name, and conversely.
 
     ValueError when the function has no such argument or one is both static and donated.
@@ -128,8 +123,7 @@ def _complete(
     elif argnames is None and argnums is not None:
         names = tuple(
             name for i, name in enumerate(known.positional)
-            if i >= known.num_positional_only and i in numbers
-        )
+            if i >= known.num_positional_only and i in numbers)
     return numbers, names
 
 
@@ -164,8 +158,7 @@ def _check_apart(static: tuple, donate: tuple, named: bool) -> None:
             what = "Argument names" if kind == "argnames" else "Argument numbers"
             raise ValueError(
                 f"static_{kind} and donate_{kind} cannot intersect. {what} {both} appear in both "
-                f"static_{kind} and donate_{kind}"
-            )
+                f"static_{kind} and donate_{kind}")
 
 
 def positions(argnums: tuple[int, ...], count: int) -> tuple[int, ...]:
@@ -184,8 +177,7 @@ def rebuild(signature: Any, count: int, static: tuple[int, ...], leaves: Iterabl
     rest = iter(leaves)
     dynamic = iter([
         treedef.unflatten(itertools.islice(rest, treedef.num_leaves))
-        for treedef in signature.dynamic_arg_treedefs
-    ])
+        for treedef in signature.dynamic_arg_treedefs])
     fixed = iter(signature.static_args)
     args = [next(fixed) if i in static else next(dynamic) for i in range(count)]
     kwargs = dict(zip(signature.dynamic_arg_names, dynamic, strict=True))
@@ -205,8 +197,7 @@ def donated_leaves(
     flags += [name in resolved.donate_argnames for name in signature.dynamic_arg_names]
     return tuple(
         flag for flag, treedef in zip(flags, treedefs, strict=True)
-        for _ in range(treedef.num_leaves)
-    )
+        for _ in range(treedef.num_leaves))
 
 
 # ---------------------------------------------------------------------------- names
@@ -226,6 +217,8 @@ class CallDebug:
         self._signature = signature
         self.out_tree: Any = None
 
+    func_name = property(lambda self: self.fun_name)
+
     @property
     def arg_names(self) -> tuple[str, ...]:
         """A name for each dynamic leaf, like `x['a']`."""
@@ -233,8 +226,7 @@ class CallDebug:
             name + tree.keystr(path)
             for name, treedef in zip(self._argument_names(), self._signature.dynamic_arg_treedefs,
                                      strict=True)
-            for path in leaf_paths(treedef)
-        )
+            for path in leaf_paths(treedef))
 
     def _argument_names(self) -> list[str]:
         known = self._parameters or Parameters((), varargs="args")
@@ -242,8 +234,7 @@ class CallDebug:
         varargs = known.varargs or "args"
         names = [
             known.positional[i] if i < number else f"{varargs}[{i - number}]"
-            for i in range(self._count) if i not in self._static
-        ]
+            for i in range(self._count) if i not in self._static]
         return names + list(self._signature.dynamic_arg_names)
 
     @property

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from minijax.base import dtypes, errors, jaxlib
-from minijax.core import AbstractRef, ShapedArray, refs, register_aval
+from minijax.core import AbstractRef, ShapedArray, Tracer, refs, register_aval
 from minijax.runtime import backend, place
 from minijax.sharding.layout import Format
 from minijax.sharding.single import single_device
@@ -113,8 +113,7 @@ def _gather(x: ArrayImpl) -> np.ndarray:
             "Fetching value for `jax.Array` that spans non-addressable (non process local) "
             "devices is not possible. You can use `jax.experimental.multihost_utils."
             "process_allgather` to print the global array or use `.addressable_shards` method "
-            "of jax.Array to inspect the addressable (process local) shards."
-        )
+            "of jax.Array to inspect the addressable (process local) shards.")
     whole = np.empty(x.shape, x.dtype)
     for shard in x.addressable_shards:
         if shard.replica_id == 0:
@@ -160,14 +159,12 @@ def _bool(self: ArrayImpl) -> bool:
 
 def _int(self: ArrayImpl) -> int:
     return self._value.__int__() if not self.aval.ndim and self.dtype.kind != "c" else int(
-        _scalar(self).item()
-    )
+        _scalar(self).item())
 
 
 def _float(self: ArrayImpl) -> float:
     return self._value.__float__() if not self.aval.ndim and self.dtype.kind != "c" else float(
-        _scalar(self).item()
-    )
+        _scalar(self).item())
 
 
 def _complex(self: ArrayImpl) -> complex:
@@ -285,8 +282,7 @@ def _dlpack_device(self: ArrayImpl) -> tuple[enum.Enum, int]:
     if len(self._sharding._internal_device_list) != 1:
         raise BufferError(
             "__dlpack__ only supported for unsharded arrays: gather the array onto one device "
-            "first, e.g. with jax.device_put"
-        )
+            "first, e.g. with jax.device_put")
     device = next(iter(self._sharding._internal_device_list))
     platform = device.platform
     if platform == "cpu":
@@ -314,11 +310,11 @@ def _dlpack(self: ArrayImpl, *, stream: Any = None, max_version: Any = None,
     return jaxlib._jax.buffer_to_dlpack_managed_tensor(exported, stream=stream)
 
 
-def _to_device(self: ArrayImpl, device: Any, *, stream: Any = None) -> ArrayImpl:
+def _to_device(self: Any, device: Any, *, stream: Any = None) -> Any:
     """The array on another device or sharding (array API)."""
     if stream is not None:
         raise NotImplementedError("stream argument of array.to_device()")
-    return place.put_leaf(self, place.target_sharding(device))
+    return place.device_put(self, device)
 
 
 _namespace: list[Any] = []  # the module minijax.numpy, put in by numpy/methods.py
@@ -362,8 +358,7 @@ def _addressable_shards(self: ArrayImpl) -> list[Shard]:
     place.check_deleted(self)
     return [
         Shard(next(iter(part._sharding._internal_device_list)), self._sharding, self.shape, part)
-        for part in _single_arrays(self)
-    ]
+        for part in _single_arrays(self)]
 
 
 def _addressable_data(self: ArrayImpl, index: int) -> ArrayImpl:
@@ -395,25 +390,21 @@ def _check_and_rearrange(*self_and_parts: Any) -> list:
     if len(arrays) != len(wanted):
         raise ValueError(
             f"Expected {len(wanted)} per-device arrays (this is how many devices are addressable "
-            f"by the sharding), but got {len(arrays)}"
-        )
+            f"by the sharding), but got {len(arrays)}")
     if set(have) != set(wanted):
         raise ValueError(
             "Addressable devices and per-device arrays devices do not match. Sharding has "
-            f"{wanted}, the arrays are on {list(have)}."
-        )
+            f"{wanted}, the arrays are on {list(have)}.")
     shape = sharding.shard_shape(aval.shape)
     for part in arrays:
         if part.shape != shape:
             raise ValueError(
                 f"Expected shard shape {shape} doesn't match the single device array shape "
-                f"{part.shape}. Shape of Array is {aval.str_short(False)} with sharding {sharding}"
-            )
+                f"{part.shape}. Shape of Array is {aval.str_short(False)} with sharding {sharding}")
         if part.dtype != aval.dtype:
             raise ValueError(
                 "Input buffers to `Array` must have matching dtypes. "
-                f"Got {part.dtype}, expected {aval.dtype} for an array on {part.devices()}"
-            )
+                f"Got {part.dtype}, expected {aval.dtype} for an array on {part.devices()}")
     return [have[device] for device in wanted]
 
 
@@ -441,8 +432,7 @@ def _gone(text: str) -> Any:
 
 def _flat(self: Any) -> Any:
     raise NotImplementedError(
-        "JAX Arrays do not implement the arr.flat property: consider arr.flatten() instead."
-    )
+        "JAX Arrays do not implement the arr.flat property: consider arr.flatten() instead.")
 
 
 def _cuda_array_interface(self: ArrayImpl) -> Any:
@@ -453,8 +443,7 @@ def _cuda_array_interface(self: ArrayImpl) -> Any:
         "shape": self.shape,
         "typestr": self.dtype.str,
         "data": (self.unsafe_buffer_pointer(), True),
-        "version": 2,
-    }
+        "version": 2}
 
 
 _PROPERTIES = {
@@ -479,8 +468,7 @@ _PROPERTIES = {
         "arr.device_buffers has been deprecated. Use [x.data for x in arr.addressable_shards]"
     ),
     "_value": _value,
-    "__cuda_array_interface__": _cuda_array_interface,
-}
+    "__cuda_array_interface__": _cuda_array_interface}
 
 _METHODS = {
     "__array__": _dunder_array,
@@ -510,8 +498,7 @@ _METHODS = {
     "item": _item,
     "to_device": _to_device,
     "tobytes": _tobytes,
-    "tolist": _tolist,
-}
+    "tolist": _tolist}
 
 
 def _under_standins(native: Callable) -> Callable:
@@ -540,7 +527,44 @@ def _attach() -> None:
     ArrayImpl.__array_priority__ = 100
 
 
+# --- What tracers lack ---------------------------------------------------------------------------
+
+
+def _of_value(name: str, shown: str) -> Callable:
+    """What a tracer has as attribute `name`: the error that only arrays with values have it."""
+    def absent(self: Tracer, *args: Any, **kwargs: Any) -> Any:
+        error = errors.ConcretizationTypeError(
+            self, f"{shown} on {errors.name_of(self)}, which is not on a device yet.")
+        error.fix, error.static_helps = "ask the array, outside of the traced function", False
+        raise error
+
+    absent.__name__ = name
+    return absent
+
+
+def _of_type(name: str) -> property:
+    def absent(self: Tracer) -> Any:
+        raise AttributeError(
+            f"The '{name}' attribute is not available on {errors.name_of(self)}.\n"
+            "  fix: jax.typeof(x) says what is known of a traced array, for example its sharding")
+
+    return property(absent)
+
+
+def _attach_to_tracers() -> None:
+    for name in ("addressable_shards", "committed", "global_shards", "is_fully_addressable",
+                 "is_fully_replicated", "traceback"):
+        setattr(Tracer, name, property(_of_value(name, f"The '{name}' attribute was read")))
+    for name in ("addressable_data", "delete", "devices", "is_deleted",
+                 "on_device_size_in_bytes", "unsafe_buffer_pointer"):
+        setattr(Tracer, name, _of_value(name, f"The {name}() method was called"))
+    for name in ("copy_to_host_async", "device", "sharding"):
+        setattr(Tracer, name, _of_type(name))
+    Tracer.flat, Tracer.to_device = property(_flat), _to_device
+
+
 _attach()
+_attach_to_tracers()
 jaxlib.provide("ShapedArray", ShapedArray)
 jaxlib.provide("make_single_device_sharding", single_device)
 register_aval(ArrayImpl, operator.attrgetter("aval"))

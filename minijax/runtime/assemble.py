@@ -32,8 +32,7 @@ def make_array_from_single_device_arrays(
         if not arrays:
             raise ValueError(
                 "If the Array has no addressable shards, `dtype` must be provided via the `dtype` "
-                "argument to `jax.make_array_from_single_device_arrays`."
-            )
+                "argument to `jax.make_array_from_single_device_arrays`.")
         dtype = arrays[0].dtype
     if any(part.dtype != dtype for part in arrays):
         raise ValueError(
@@ -130,8 +129,7 @@ def _from_local(sharding: Any, local: np.ndarray, global_shape: Any) -> Any:
         ends = [i.indices(size)[:2] for i, size in zip(index, shape, strict=True)]
         return local[tuple(
             slice(low - start, high - start)
-            for (low, high), start in zip(ends, starts, strict=True)
-        )]
+            for (low, high), start in zip(ends, starts, strict=True))]
 
     return make_array_from_callback(shape, sharding, part)
 

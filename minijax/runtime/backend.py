@@ -39,8 +39,7 @@ Device = jaxlib.Device
 _ALIASES = {"gpu": ("cuda", "rocm")}
 _FORK_TEXT = (
     "os.fork() was called. os.fork() is incompatible with multithreaded code, and JAX is "
-    "multithreaded, so this will likely lead to a deadlock."
-)
+    "multithreaded, so this will likely lead to a deadlock.")
 
 
 class _State:
@@ -75,13 +74,9 @@ def _make_cpu_client() -> Any:
     if client is not None:
         collectives = jaxlib._jax.make_gloo_tcp_collectives(distributed_client=client)
     return jaxlib.xc.make_cpu_client(
-        asynchronous=config.jax_cpu_enable_async_dispatch,
-        distributed_client=client,
-        node_id=node,
-        num_nodes=num_nodes,
-        collectives=collectives,
-        num_devices=None if count is None or count < 0 else count,
-    )
+        asynchronous=config.jax_cpu_enable_async_dispatch, distributed_client=client, node_id=node,
+        num_nodes=num_nodes, collectives=collectives,
+        num_devices=None if count is None or count < 0 else count)
 
 
 class Cluster(NamedTuple):
@@ -195,8 +190,7 @@ def _c_api_client(platform: str, options: dict[str, Any]) -> Any:
         options["node_id"] = cluster.process_id
         options["num_nodes"] = cluster.num_processes
     return jaxlib.xc.make_c_api_client(
-        platform, options, None if cluster is None else cluster.client
-    )
+        platform, options, None if cluster is None else cluster.client)
 
 
 def _load_other(module: str, name: str) -> Any:
@@ -296,13 +290,11 @@ def _make_wanted(names: list[str]) -> None:
         if made:
             continue
         reason = _state.errors.get(name) or (
-            f"Backend '{name}' is not in the list of known backends: {sorted(known)}."
-        )
+            f"Backend '{name}' is not in the list of known backends: {sorted(known)}.")
         _state.clients.clear()
         raise RuntimeError(
             f"Unable to initialize backend '{name}': {reason} "
-            "(set JAX_PLATFORMS='' to automatically choose an available backend)"
-        )
+            "(set JAX_PLATFORMS='' to automatically choose an available backend)")
 
 
 def _make_available() -> None:
@@ -379,8 +371,7 @@ def get_client(platform: Any = None) -> Any:
     if platform in _ALIASES:
         raise RuntimeError(
             f"Unknown backend: '{platform}' requested, but no platforms that are instances of "
-            f"{platform} are present. Platforms present are: {','.join(made)}"
-        )
+            f"{platform} are present. Platforms present are: {','.join(made)}")
     reason = _state.errors.get(platform)
     if reason is not None:
         raise RuntimeError(f"Backend '{platform}' failed to initialize: {reason}. "
@@ -393,18 +384,14 @@ def devices(backend: str | None = None) -> list[Any]:
     return get_client(backend).devices()
 
 
-def local_devices(
-    process_index: int | None = None,
-    backend: str | None = None,
-    host_id: int | None = None,
-) -> list[Any]:
+def local_devices(process_index: int | None = None, backend: str | None = None,
+                  host_id: int | None = None) -> list[Any]:
     """Like `devices`, of one process only (default: this one); ValueError when it is unknown."""
     if host_id is not None:
         warnings.warn(
             "The argument to jax.local_devices has been renamed from `host_id` to "
             "`process_index`. This alias will eventually be removed; please update your code.",
-            stacklevel=2,
-        )
+            stacklevel=2)
         process_index = host_id
     client = get_client(backend)
     if process_index is None:

@@ -22,11 +22,12 @@ from minijax.core import (
     is_valid, jit_p, jit_params, staging_flag, state, trace_to_jaxpr, uses_refs,
     visible_axes)
 from minijax.passes import key_reuse
-from minijax.passes.discharge import Plain, bind_program, check_distinct, plain, returned_ref
+from minijax.passes.discharge import Plain, bind_program, check_distinct, returned_ref
 from minijax.passes.leaks import Watched
 from minijax.runtime import arguments, backend, explain, place, special, where
 from minijax.runtime.arguments import CallDebug, Resolved
 from minijax.runtime.compile import Executable, Placement, compile_jaxpr
+from minijax.runtime.hitypes import Low, on_arrays
 from minijax.sharding import PartitionSpec
 from minijax.sharding.context import named
 from minijax.sharding.layout import Format, Layout
@@ -135,9 +136,7 @@ def _trace(fun: Callable, options: Options, signature: Any, count: int, avals: t
     params = jit_params(
         jaxpr, name, donated_invars=(False,) * len(captured) + donated,
         in_shardings=ins, out_shardings=outs, inline=options.inline,
-        keep_unused=options.keep_unused,
-        compiler_options_kvs=options.compiler_options,
-    )
+        keep_unused=options.keep_unused, compiler_options_kvs=options.compiler_options)
     if in_layouts is not None:
         params["in_layouts"] = in_layouts
     if out_layouts is not None:
@@ -309,8 +308,8 @@ def run_traced(traced: Traced, options: Options,
 
     The program is None where C++ must not remember it, because it changes references.
     """
-    if uses_refs(traced.closed):
-        program = plain(traced.closed)
+    program = on_arrays(traced.closed)
+    if program is not None:
         outs, executable = run_traced(on_values(traced, program), options,
                                       program.values(leaves))
         return program.write_back(leaves, outs), executable if program.is_pure else None
@@ -325,14 +324,13 @@ def run_traced(traced: Traced, options: Options,
         raise _overflow(traced, leaves) from error
 
 
-def on_values(traced: Traced, program: Plain) -> Traced:
-    """A trace that uses references as one that takes and gives their values."""
-    given, free = traced.params, (UNSPECIFIED,)
-    params = jit_params(
-        program.jaxpr, given["name"], keep_unused=given["keep_unused"],
-        in_shardings=(free * len(program.captured)
-                      + tuple(given["in_shardings"])[len(traced.captured):]),
-        out_shardings=tuple(given["out_shardings"]) + free * sum(program.refs))
+def on_values(traced: Traced, program: Plain | Low) -> Traced:
+    """A trace that takes references or values of high types as one that takes arrays."""
+    given = traced.params
+    ins, outs = program.shardings(tuple(given["in_shardings"])[len(traced.captured):],
+                                  tuple(given["out_shardings"]))
+    params = jit_params(program.jaxpr, given["name"], keep_unused=given["keep_unused"],
+                        in_shardings=ins, out_shardings=outs)
     return traced._replace(jaxpr=program.jaxpr, captured=[], closed=program.jaxpr, params=params,
                            donated=params["donated_invars"])
 
@@ -589,8 +587,9 @@ def _call_flat(options: FlatOptions, jaxpr_at: Callable, operands: tuple) -> tup
         check_operands(options.name, operands)
         raise
     jaxpr = jaxpr_at(avals)
-    if uses_refs(jaxpr):
-        return _call_flat_with_refs(options, plain(jaxpr), operands)
+    program = on_arrays(jaxpr)
+    if program is not None:
+        return _call_flat_on_values(options, program, operands)
     placement = _flat_placement(options, operands, jaxpr)
     executable = compile_jaxpr(
         jaxpr, options.name, placement, () if special.enabled() else options.donated,
@@ -601,8 +600,8 @@ def _call_flat(options: FlatOptions, jaxpr_at: Callable, operands: tuple) -> tup
     return result, fast, fast is None
 
 
-def _call_flat_with_refs(options: FlatOptions, program: Plain, operands: tuple) -> tuple:
-    """The same for a program that uses references, which is run on their values."""
+def _call_flat_on_values(options: FlatOptions, program: Plain | Low, operands: tuple) -> tuple:
+    """The same for a program that takes other values than arrays, which is run on arrays."""
     values = tuple(program.values(operands))
     outs, fast, forget = _call_flat(FlatOptions(options.name), lambda avals: program.jaxpr, values)
     outs = program.write_back(operands, outs)

@@ -45,7 +45,7 @@ class Placement(NamedTuple):
     """Where a program runs and where its arguments and results are.
 
     `in_shardings` and `out_shardings` hold a Sharding, or UNSPECIFIED for "as XLA likes"; with one
-    device they are not looked at.
+    device only those of results over a mesh are looked at.
     """
 
     devices: tuple[Any, ...]
@@ -65,9 +65,8 @@ class Placement(NamedTuple):
 # ---------------------------------------------------------------------------- options
 
 
-def compile_options(
-    devices: Sequence[Any], extra: Iterable[tuple[str, Any]] = (),
-    auto_inputs: Sequence[bool] = (), auto_outputs: Sequence[bool] = ()
+def compile_options(devices: Sequence[Any], extra: Iterable[tuple[str, Any]] = (),
+                    auto_inputs: Sequence[bool] = (), auto_outputs: Sequence[bool] = ()
 ) -> Any:
     """jaxlib's CompileOptions for an SPMD program over `devices`, from the configuration."""
     options = jaxlib.xc.CompileOptions()
@@ -75,8 +74,7 @@ def compile_options(
     options.num_replicas = build.num_replicas = 1
     options.num_partitions = build.num_partitions = len(devices)
     assignment = jaxlib.xc.DeviceAssignment.create(
-        np.array([[device.id for device in devices]], np.int32)
-    )
+        np.array([[device.id for device in devices]], np.int32))
     options.device_assignment = build.device_assignment = assignment
     # A module with sdy operations aborts the process (jaxlib >= 0.11) unless both are on.
     build.use_spmd_partitioning = True
@@ -144,8 +142,7 @@ def expand(eqn: JaxprEqn) -> Jaxpr | None:
         if "unhashable" not in str(error):
             raise
         return _expand.__wrapped__(
-            eqn.primitive, tuple(v.aval for v in eqn.invars), tuple(eqn.params.items())
-        )
+            eqn.primitive, tuple(v.aval for v in eqn.invars), tuple(eqn.params.items()))
 
 
 @functools.lru_cache(maxsize=512)
@@ -196,19 +193,12 @@ class Program:
         return Executable(self, loaded)
 
 
-def lower_jaxpr(
-    jaxpr: Jaxpr,
-    name: str,
-    placement: Placement,
-    *,
-    donated: Sequence[bool] = (),
-    keep_unused: bool | Sequence[bool] = False,
-    arg_names: Callable[[], Sequence[str]] | None = None,
-    result_names: Callable[[], Sequence[str]] | None = None,
-    platform: str | None = None,
-    embed_consts: bool = False,
-    shapes: Callable[[Sequence[bool]], Any] | None = None,
-) -> Program:
+def lower_jaxpr(jaxpr: Jaxpr, name: str, placement: Placement, *, donated: Sequence[bool] = (),
+                keep_unused: bool | Sequence[bool] = False,
+                arg_names: Callable[[], Sequence[str]] | None = None,
+                result_names: Callable[[], Sequence[str]] | None = None,
+                platform: str | None = None, embed_consts: bool = False,
+                shapes: Callable[[Sequence[bool]], Any] | None = None) -> Program:
     """Lower a top-level jaxpr; inputs that nobody reads are dropped unless `keep_unused`.
 
     Large constants become arguments unless `embed_consts`. `shapes`, for symbolic sizes, gives what
@@ -228,24 +218,15 @@ def lower_jaxpr(
     kept_donated = select(donated, kept) if donated else [False] * sum(kept)
     ordered = _ordered_effects(jaxpr, len(placement.devices))
     lowered = _lower(
-        jaxpr,
-        platform=platform or platform_of(placement.devices[0]),
-        name=symbol_name(name),
-        donated=kept_donated,
-        const_args=as_args,
-        expand=expand,
+        jaxpr, platform=platform or platform_of(placement.devices[0]), name=symbol_name(name),
+        donated=kept_donated, const_args=as_args, expand=expand,
         arg_names=select(arg_names(), kept) if arg_names else (),
-        result_names=result_names() if result_names else (),
-        code_to_filename=_location_file,
-        scope=f"jit({name})",
-        show_scope=show_scope,
-        ordered_effects=ordered,
-        devices=placement.devices,
-        **_context(shapes, kept),
+        result_names=result_names() if result_names else (), code_to_filename=_location_file,
+        scope=f"jit({name})", show_scope=show_scope, ordered_effects=ordered,
+        devices=placement.devices, **_context(shapes, kept),
         in_layouts=select(map(mode, placement.in_layouts), kept) if placement.in_layouts else (),
         out_layouts=list(map(mode, placement.out_layouts)),
-        **_sharding_texts(placement, jaxpr, kept, const_args),
-    )
+        **_sharding_texts(placement, jaxpr, kept, const_args))
     _warn_unusable(lowered.unused_donations, jaxpr.in_avals, len(ordered) + len(const_args))
     return Program(whole, name, placement, kept, const_args, lowered, list(jaxpr.out_avals),
                    ordered)
@@ -323,8 +304,7 @@ def _sharding_texts(
             meshes.text(s, v.aval.ndim) for s, v in zip(placement.out_shardings, jaxpr.outvars)
         ],
         "spmd": meshes,
-        "num_partitions": len(placement.devices),
-    }
+        "num_partitions": len(placement.devices)}
 
 
 def _where_it_is(const: ArrayImpl) -> Any:
@@ -453,8 +433,7 @@ class Executable:
         self.out_committed = [committed] * len(self.out_avals)
         self.handlers = [
             place.result_handler(aval, sharding, committed)
-            for aval, sharding in zip(self.out_avals, self.out_shardings, strict=True)
-        ]
+            for aval, sharding in zip(self.out_avals, self.out_shardings, strict=True)]
 
     def facts(self) -> dict[str, Any]:
         """All that `restored` needs beside the machine code."""
@@ -484,10 +463,10 @@ class Executable:
         return self._chosen(given, self.loaded.get_parameter_shardings(), ranks)
 
     def _output_shardings(self) -> list[Any]:
-        devices = self.placement.devices
+        devices, given = self.placement.devices, self.placement.out_shardings
         if len(devices) == 1:
-            return [single_device(devices[0])] * len(self.out_avals)
-        given = self.placement.out_shardings
+            return [s if isinstance(s, NamedSharding) else single_device(devices[0])
+                    for s in given]
         if all(s is not UNSPECIFIED for s in given):
             return list(given)
         ranks = [aval.ndim for aval in self.out_avals]
@@ -502,8 +481,7 @@ class Executable:
         return [
             s if s is not UNSPECIFIED
             else spmd.from_hlo(proto, ndim, meshes, placement.devices)
-            for s, proto, ndim in zip(given, found[len(found) - len(given):], ranks, strict=True)
-        ]
+            for s, proto, ndim in zip(given, found[len(found) - len(given):], ranks, strict=True)]
 
     def arguments(self, args: Sequence[Any]) -> list[ArrayImpl]:
         """The arrays to give to the program, for all flat arguments of the call."""

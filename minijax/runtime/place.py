@@ -51,13 +51,8 @@ def default_sharding() -> SingleDeviceSharding:
     return single_device(backend.default_device())
 
 
-def from_numpy(
-    value: np.ndarray,
-    aval: ShapedArray,
-    sharding: Any = None,
-    committed: bool = False,
-    owned: bool = False,
-) -> ArrayImpl:
+def from_numpy(value: np.ndarray, aval: ShapedArray, sharding: Any = None, committed: bool = False,
+               owned: bool = False) -> ArrayImpl:
     """An array of type `aval` holding a copy of `value` (with `owned`, perhaps its memory)."""
     if value.dtype != aval.dtype:
         value = value.astype(aval.dtype)
@@ -97,6 +92,8 @@ def asarray_const(value: Any, aval: ShapedArray) -> ArrayImpl:
 def from_value(x: Any, sharding: Any = None, committed: bool = False) -> ArrayImpl:
     """Any value that jitted functions accept, as an array; a Python scalar gives a weak type."""
     aval = get_aval(x)
+    if not isinstance(aval, ShapedArray):  # a value of a library, which no device holds
+        return x
     if isinstance(x, np.ndarray):
         return from_numpy(x, aval, sharding, committed)
     if hasattr(x, "__jax_array__"):
@@ -237,8 +234,7 @@ def shard_args(args: Sequence[Any], shardings: Sequence[Any]) -> list[ArrayImpl]
     """All arguments of an executable, each where the executable wants it."""
     return [
         x if type(x) is ArrayImpl and x._sharding is sharding else shard_arg(x, sharding)
-        for x, sharding in zip(args, shardings, strict=True)
-    ]
+        for x, sharding in zip(args, shardings, strict=True)]
 
 
 # ---------------------------------------------------------------------------- user functions
@@ -264,8 +260,7 @@ def target_sharding(device: Any) -> Any:
     raise ValueError(
         "`jax.device_put` only accepts `None`, `jax.sharding.Sharding`, `jax.Device`, `Format`, "
         "`jax.memory.Space` or a pytree of these values. "
-        f"Received invalid value: {device}"
-    )
+        f"Received invalid value: {device}")
 
 
 def put_leaf(x: Any, sharding: Any, may_alias: bool | None = None, layout: Any = None) -> Any:
@@ -360,8 +355,7 @@ def _put_impl(*xs: Any, devices: tuple, srcs: tuple, copy_semantics: tuple) -> l
     return [
         put_leaf(x, target_sharding(device),
                  False if semantics == _Semantics.ALWAYS_COPY else None)
-        for x, device, semantics in zip(xs, devices, copy_semantics, strict=True)
-    ]
+        for x, device, semantics in zip(xs, devices, copy_semantics, strict=True)]
 
 
 def _put_shape(*avals: Any, **params: Any) -> list[Any]:

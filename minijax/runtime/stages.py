@@ -18,11 +18,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from minijax.base import jaxlib, tree, util
-from minijax.core import DebugInfo, Jaxpr, Ref, ShapedArray, Tracer, get_aval, uses_refs
-from minijax.passes.discharge import plain
+from minijax.core import DebugInfo, Jaxpr, Ref, ShapedArray, Tracer, get_aval
 from minijax.runtime import call, place
 from minijax.runtime.call import Options
 from minijax.runtime.compile import Executable, Placement, Program, lower_jaxpr
+from minijax.runtime.hitypes import on_arrays
 from minijax.sharding.layout import Format, Layout, unusual
 
 ArrayImpl = jaxlib.ArrayImpl
@@ -33,8 +33,7 @@ struct_of: Callable[[ShapedArray, Any], Any]
 _NEW_ERROR = (
     "Argument types differ from the types for which this computation was compiled. Perhaps you "
     "are calling the compiled executable with a different enable_x64 mode than when it was AOT "
-    "compiled? The mismatches are:\n"
-)
+    "compiled? The mismatches are:\n")
 
 
 CompilerOptions = dict[str, str | bool]
@@ -100,8 +99,7 @@ class _Stage:
         asked = self._traced.params["out_shardings"]
         return self.out_tree.unflatten([
             struct_of(aval, sharding if isinstance(sharding, jaxlib.Sharding) else None)
-            for aval, sharding in zip(self._traced.closed.out_avals, asked, strict=True)
-        ])
+            for aval, sharding in zip(self._traced.closed.out_avals, asked, strict=True)])
 
 
 class Traced(_Stage):
@@ -110,14 +108,14 @@ class Traced(_Stage):
     def __init__(self, traced: call.Traced, in_tree: Any, options: Options, leaves: list):
         super().__init__(traced, in_tree, options)
         self._leaves = leaves  # until somebody asks where the program is to run
-        self._refs = plain(traced.closed) if uses_refs(traced.closed) else None
+        self._inner = on_arrays(traced.closed)
 
     @functools.cached_property
     def placement(self) -> Placement:
         """Where arguments and results are."""
         traced, leaves = self._traced, self._leaves
-        if self._refs is not None:
-            traced, leaves = call.on_values(traced, self._refs), self._refs.values(leaves)
+        if self._inner is not None:
+            traced, leaves = call.on_values(traced, self._inner), self._inner.values(leaves)
         found = call.placement(traced, self._options, leaves)
         self._leaves = []
         return found
@@ -150,9 +148,9 @@ class Traced(_Stage):
     def lower(self, *, lowering_platforms: tuple[str, ...] | None = None) -> "Lowered":
         """Lower to StableHLO, for the platform of the arguments or for another one."""
         jaxpr, debug, donated = self.jaxpr, self._traced.debug, self._traced.donated
-        if self._refs is not None:
-            jaxpr, donated = self._refs.jaxpr, ()
-            debug = DebugInfo(debug.fun_name, *self._refs.names(debug))
+        if self._inner is not None:
+            jaxpr, donated = self._inner.jaxpr, ()
+            debug = DebugInfo(debug.fun_name, *self._inner.names(debug))
         program = _lowered(
             jaxpr, debug, self.placement, donated,
             self._options.keep_unused, lowering_platforms[0] if lowering_platforms else None)
@@ -175,7 +173,7 @@ class Lowered(_Stage):
 
     def __init__(self, traced: Traced, program: Program):
         super().__init__(traced._traced, traced.in_tree, traced._options)
-        self._refs = traced._refs
+        self._inner = traced._inner
         self._program = program
 
     def compile(self, compiler_options: Mapping[str, Any] | None = None, *,
@@ -219,10 +217,10 @@ class Compiled(_Stage):
     def __init__(self, lowered: Any, executable: Executable):
         super().__init__(lowered._traced, lowered.in_tree, lowered._options)
         self._executable = executable
-        self._refs = lowered._refs
+        self._inner = lowered._inner
         self._names = self._traced.debug.arg_names
-        if self._refs is not None:
-            self._names, _ = self._refs.names(self._traced.debug)
+        if self._inner is not None:
+            self._names, _ = self._inner.names(self._traced.debug)
         self._call = jaxlib.pjit(
             executable.name, None, self._miss, (), (), (), tree.dispatch_registry,
             place.shard_arg, None)
@@ -240,15 +238,15 @@ class Compiled(_Stage):
                     f"particular signature. Detected argument of Tracer type {type(x)}.")
         if given != self.in_tree:
             raise TypeError(_tree_error(self.in_tree, given))
-        values = leaves if self._refs is None else self._refs.values(leaves)
+        values = leaves if self._inner is None else self._inner.values(leaves)
         self._check_types(values)
         self._check_shardings(values)
         values = self._in_order(values)
         executable = self._executable
         outs = executable.run(executable.arguments(values))
-        if self._refs is not None:
-            outs = self._refs.write_back(leaves, outs)
-            executable = executable if self._refs.is_pure else None
+        if self._inner is not None:
+            outs = self._inner.write_back(leaves, outs)
+            executable = executable if self._inner.is_pure else None
         out = self.out_tree.unflatten(outs)
         fast = call.fast_path(executable, out, self.out_tree)
         return out, fast, fast is None
@@ -275,8 +273,7 @@ class Compiled(_Stage):
             f"  Passed sharding: {x._sharding}\n  Required sharding: {wanted}"
             for name, x, wanted in zip(names, kept, executable.in_shardings, strict=True)
             if type(x) is ArrayImpl and x._committed
-            and not x._sharding.is_equivalent_to(wanted, x.ndim)
-        ]
+            and not x._sharding.is_equivalent_to(wanted, x.ndim)]
         if wrong:
             raise ValueError(
                 "Computation was compiled for input shardings that disagree with the shardings "
@@ -374,7 +371,7 @@ class Compiled(_Stage):
             closed=SimpleNamespace(in_avals=in_avals, out_avals=out_avals), out_tree=out_tree,
             donated=facts["donated"], debug=SimpleNamespace(arg_names=facts["names"]))
         options = SimpleNamespace(device=None, moves_arguments=facts["moves"])
-        return cls(SimpleNamespace(_traced=traced, in_tree=in_tree, _options=options, _refs=None),
+        return cls(SimpleNamespace(_traced=traced, in_tree=in_tree, _options=options, _inner=None),
                    executable)
 
     def _spread(self, of_kept: Sequence[Any]) -> list[Any]:
@@ -465,6 +462,5 @@ def _in_tree(signature: Any) -> Any:
     args = tuple(t.unflatten([0] * t.num_leaves) for t in treedefs[:count])
     kwargs = {
         name: t.unflatten([0] * t.num_leaves)
-        for name, t in zip(names, treedefs[count:], strict=True)
-    }
+        for name, t in zip(names, treedefs[count:], strict=True)}
     return tree.structure((args, kwargs))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from minijax.base import jaxlib, source
-from minijax.core import UNSPECIFIED, Jaxpr, sharding_of
+from minijax.core import UNSPECIFIED, Jaxpr, is_tracer, sharding_of
 from minijax.passes.physicalize import physical_aval
 from minijax.runtime import backend, place, spmd
 from minijax.runtime.compile import Placement
@@ -55,19 +55,18 @@ def _choose(wishes: Wishes) -> Placement:
                              f"{committed()} and {text()}")
     if found is None:
         mesh = physical_mesh()
-        if mesh is None or mesh.size == 1:
-            return Placement((backend.default_device(),))
-        found = tuple(mesh.devices.flat)
-    if len(found) == 1:
-        return Placement(found, committed=True)
+        found = (backend.default_device(),) if mesh is None else tuple(mesh.devices.flat)
     given = [_operand_sharding(s, x) for s, x in zip(wishes.ins, wishes.operands, strict=True)]
     meshes = [s.mesh for s in given if isinstance(s, NamedSharding)]
     meshes += [demand.mesh for demand in spmd.demands(wishes.jaxpr)]
+    outs = tuple([_concrete(_typed_output(s, aval), meshes) for s, aval in
+                  zip(wishes.outs, wishes.jaxpr.out_avals, strict=True)])
+    if len(found) == 1:  # only types of results say something of its mesh
+        split = any(isinstance(s, NamedSharding) for s in outs)
+        return Placement(found, (), outs if split else (), split or committed is not None)
     ins = _spelled_out([_concrete(s, meshes) for s in given], meshes)
     _check_shapes(wishes, ins)
-    outs = [_typed_output(s, aval) for s, aval in
-            zip(wishes.outs, wishes.jaxpr.out_avals, strict=True)]
-    return Placement(found, ins, tuple(_concrete(s, meshes) for s in outs), True)
+    return Placement(found, ins, outs, True)
 
 
 def _spelled_out(ins: Sequence[Any], meshes: Sequence[Any]) -> tuple:
@@ -160,7 +159,7 @@ def _concrete(sharding: Any, meshes: Iterable[Any]) -> Any:
 def committed_sharding(x: Any) -> Any:
     """Where an operand must stay; None when it may be moved.  (A ShapeDtypeStruct can say, too.)"""
     if isinstance(x, Array):
-        return x.sharding if getattr(x, "committed", False) else None  # tracers are not
+        return None if is_tracer(x) or not x.committed else x.sharding
     found = getattr(x, "sharding", None)
     if isinstance(found, Format):
         found = found.sharding

@@ -105,13 +105,12 @@ def _resized(x: Any, s: tuple, axes: tuple) -> Any:
 
 
 def _over_axes(x: Any, axes: tuple, norm: str | None, inverse: bool) -> Any:
-    dtype = x.dtype
-    x = x.astype(np.float32) if dtype.itemsize < 4 else x
+    x = x.astype(np.float32) if x.dtype.itemsize < 4 else x
     for axis in axes:
         x = jnp.moveaxis(x, axis, -1)
         x = _idct(x, norm) if inverse else _dct(x, norm)
         x = jnp.moveaxis(x, -1, axis)
-    return x.astype(dtype)
+    return x
 
 
 def _turns(n: int, x: Any, sign: int) -> np.ndarray:

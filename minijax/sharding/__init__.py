@@ -16,8 +16,7 @@ _ELSEWHERE = {
     "ManualAxisType": "minijax.core.placement",
     "auto_axes": "minijax.lax.explicit",
     "explicit_axes": "minijax.lax.explicit",
-    "reshard": "minijax.lax.explicit",
-}
+    "reshard": "minijax.lax.explicit"}
 
 __all__ = [
     "AbstractDevice",
@@ -33,8 +32,7 @@ __all__ = [
     "make_single_device_sharding",
     "set_mesh",
     "use_abstract_mesh",
-    *_ELSEWHERE,
-]
+    *_ELSEWHERE]
 
 
 def make_single_device_sharding(

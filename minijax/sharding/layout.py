@@ -22,12 +22,9 @@ class Layout:
 
     AUTO = _Auto()
 
-    def __init__(
-        self,
-        major_to_minor: tuple[int, ...],
-        tiling: tuple[tuple[int, ...], ...] | None = None,
-        sub_byte_element_size_in_bits: int = 0,
-    ):
+    def __init__(self, major_to_minor: tuple[int, ...],
+                 tiling: tuple[tuple[int, ...], ...] | None = None,
+                 sub_byte_element_size_in_bits: int = 0):
         self.major_to_minor = tuple(major_to_minor)
         self.tiling = None if tiling is None else tuple(map(tuple, tiling))
         self.sub_byte_element_size_in_bits = sub_byte_element_size_in_bits
@@ -36,17 +33,14 @@ class Layout:
     def from_pjrt_layout(pjrt_layout: Any) -> "Layout":
         """The layout that the runtime reports for a buffer."""
         xla = pjrt_layout._xla_layout()
-        return Layout(
-            xla.minor_to_major()[::-1], xla.tiling(), xla.element_size_in_bits()
-        )
+        return Layout(xla.minor_to_major()[::-1], xla.tiling(), xla.element_size_in_bits())
 
     def update(self, **kwargs: Any) -> "Layout":
         """A copy with some fields replaced."""
         fields = {
             "major_to_minor": self.major_to_minor,
             "tiling": self.tiling,
-            "sub_byte_element_size_in_bits": self.sub_byte_element_size_in_bits,
-        }
+            "sub_byte_element_size_in_bits": self.sub_byte_element_size_in_bits}
         return Layout(**{**fields, **kwargs})
 
     def check_compatible_aval(self, aval_shape: tuple[int, ...]) -> None:
@@ -54,8 +48,7 @@ class Layout:
         if len(self.major_to_minor) != len(aval_shape):
             raise ValueError(
                 f"Length of major_to_minor and the rank of the value should match. Got "
-                f"major_to_minor={self.major_to_minor} and shape={aval_shape}"
-            )
+                f"major_to_minor={self.major_to_minor} and shape={aval_shape}")
 
     def _key(self) -> tuple:
         return self.major_to_minor, self.tiling, self.sub_byte_element_size_in_bits
@@ -69,8 +62,7 @@ class Layout:
     def __repr__(self) -> str:
         return (
             f"Layout(major_to_minor={self.major_to_minor}, tiling={self.tiling}, "
-            f"sub_byte_element_size_in_bits={self.sub_byte_element_size_in_bits})"
-        )
+            f"sub_byte_element_size_in_bits={self.sub_byte_element_size_in_bits})")
 
 
 class Format:
@@ -84,19 +76,16 @@ class Format:
         if not (layout is None or isinstance(layout, (Layout, _Auto))):
             raise TypeError(
                 "Invalid value received for the layout argument. Expected values are `None`, "
-                f"`Layout.AUTO` or an instance of `Layout`. Got {layout} of type {type(layout)}"
-            )
+                f"`Layout.AUTO` or an instance of `Layout`. Got {layout} of type {type(layout)}")
         if not (sharding is None or isinstance(sharding, jaxlib.Sharding)):
             raise TypeError(
                 "Invalid value received for the sharding argument. Expected values are `None` or "
-                f"an instance of `jax.sharding.Sharding`. Got {sharding} of type {type(sharding)}"
-            )
+                f"an instance of `jax.sharding.Sharding`. Got {sharding} of type {type(sharding)}")
         if isinstance(layout, Layout) and sharding is None:
             raise ValueError(
                 f"Sharding has to be concrete when layout is of type {type(layout)}. Please pass "
                 "a `jax.sharding.NamedSharding` or `jax.sharding.SingleDeviceSharding` to the "
-                f"sharding argument. Got sharding {sharding}"
-            )
+                f"sharding argument. Got sharding {sharding}")
         self.layout = layout
         self.sharding = sharding
 
@@ -104,8 +93,7 @@ class Format:
         return (
             isinstance(other, Format)
             and self.layout == other.layout
-            and self.sharding == other.sharding
-        )
+            and self.sharding == other.sharding)
 
     def __hash__(self) -> int:
         return hash((self.layout, self.sharding))

@@ -7,6 +7,7 @@ Invariant: meshes are interned, because jaxlib's jit cache compares them by iden
     mesh.shape["x"]         # 2
 """
 
+import contextlib
 import enum
 import math
 from collections import OrderedDict
@@ -96,13 +97,11 @@ def _axis_types(
     if not all(isinstance(kind, AxisType) for kind in given):
         raise TypeError(
             "axis_types passed to Mesh must be of type `jax.sharding.AxisType`. "
-            f"Got {given} of type {tuple(type(kind) for kind in given)}"
-        )
+            f"Got {given} of type {tuple(type(kind) for kind in given)}")
     if len(given) != len(names):
         raise ValueError(
             "Number of axis names should match the number of axis_types. Got "
-            f"axis_names={names} and axis_types={given}"
-        )
+            f"axis_names={names} and axis_types={given}")
     return given
 
 
@@ -117,11 +116,10 @@ _meshes: dict[tuple, "Mesh"] = {}
 
 # The mesh of the innermost `with mesh:`; part of every cache key, because it changes meanings.
 mesh_context: jaxlib.Config = jaxlib.Config(
-    "mesh_context", None, include_in_jit_key=True, include_in_trace_context=True
-)
+    "mesh_context", None, include_in_jit_key=True, include_in_trace_context=True)
 
 
-class Mesh(_Axes):
+class Mesh(_Axes, contextlib.ContextDecorator):
     """Devices in a grid with named axes.
 
     devices: array (or nested list) of devices, one dimension per axis name.
@@ -129,28 +127,22 @@ class Mesh(_Axes):
 
     devices: np.ndarray
 
-    def __new__(
-        cls,
-        devices: Any,
-        axis_names: str | Sequence[Hashable],
-        axis_types: AxisType | Sequence[AxisType] | None = None,
-    ) -> "Mesh":
+    def __new__(cls, devices: Any, axis_names: str | Sequence[Hashable],
+                axis_types: AxisType | Sequence[AxisType] | None = None) -> "Mesh":
         grid = devices if isinstance(devices, np.ndarray) else np.array(devices)
         names = _names(axis_names)
         if grid.ndim != len(names):
             raise ValueError(
                 "Mesh requires the ndim of its first argument (`devices`) to equal the length of "
                 "its second argument (`axis_names`), but got "
-                f"devices.ndim == {grid.ndim} and len(axis_names) == {len(names)}."
-            )
+                f"devices.ndim == {grid.ndim} and len(axis_names) == {len(names)}.")
         if not names and grid.flat[0] is None:
             return cls.none()
         for device in grid.flat:
             if not isinstance(device, jaxlib.Device):
                 raise TypeError(
                     f"Mesh needs an array of devices; got {device}\n"
-                    "  fix: Mesh(np.array(jax.devices()).reshape(...), axis_names)"
-                )
+                    "  fix: Mesh(np.array(jax.devices()).reshape(...), axis_names)")
         kinds = _axis_types(axis_types, names)
         key = (names, grid.shape, tuple(grid.flat), kinds)
         found = _meshes.get(key)
@@ -165,12 +157,10 @@ class Mesh(_Axes):
         self.axis_sizes = grid.shape
         self.axis_types = kinds
         self.size = grid.size if key else 0
-        self._hash = hash(key)
         self._abstract = None
         self._contexts: list[Any] = []
         self._internal_device_list = (
-            jaxlib.DeviceList(tuple(self.devices.flat)) if self.size else None
-        )
+            jaxlib.DeviceList(tuple(self.devices.flat)) if self.size else None)
         return _meshes.setdefault(key, self)
 
     @classmethod
@@ -205,21 +195,16 @@ class Mesh(_Axes):
     def _without_devices(self) -> "AbstractMesh":
         device = self.devices.flat[0] if self.size else None
         described = None if device is None else AbstractDevice(
-            device.device_kind, getattr(device, "num_cores", None), device.platform
-        )
+            device.device_kind, getattr(device, "num_cores", None), device.platform)
         return AbstractMesh(
-            self.axis_sizes, self.axis_names, self.axis_types, abstract_device=described
-        )
+            self.axis_sizes, self.axis_names, self.axis_types, abstract_device=described)
 
-    def update(
-        self, devices: Any = None, axis_names: Any = None, axis_types: Any = None
-    ) -> "Mesh":
+    def update(self, devices: Any = None, axis_names: Any = None, axis_types: Any = None) -> "Mesh":
         """A mesh with some of devices, axis_names, axis_types replaced."""
         return Mesh(
             self.devices if devices is None else devices,
             self.axis_names if axis_names is None else axis_names,
-            self.axis_types if axis_types is None else axis_types,
-        )
+            self.axis_types if axis_types is None else axis_types)
 
     def __enter__(self) -> "Mesh":
         source.warn("`with mesh:` context manager has been deprecated. Please use `with "
@@ -230,21 +215,6 @@ class Mesh(_Axes):
     def __exit__(self, *exc_info: Any) -> None:
         mesh_context.set_local(self._contexts.pop())
 
-    def __eq__(self, other: object) -> bool:
-        # Meshes are interned; another object can only be equal after `forget_meshes`.
-        if self is other:
-            return True
-        return (
-            isinstance(other, Mesh)
-            and self.axis_names == other.axis_names
-            and self.axis_types == other.axis_types
-            and self.axis_sizes == other.axis_sizes
-            and tuple(self.devices.flat) == tuple(other.devices.flat)
-        )
-
-    def __hash__(self) -> int:
-        return self._hash
-
     def __str__(self) -> str:
         if not self.axis_names:
             return "Mesh()"
@@ -253,16 +223,10 @@ class Mesh(_Axes):
     def __repr__(self) -> str:
         return (
             f"Mesh(axis_sizes={self.axis_sizes}, axis_names={self.axis_names}, "
-            f"axis_types={self.axis_types})"
-        )
+            f"axis_types={self.axis_types})")
 
     def __reduce__(self) -> tuple:
         return Mesh, (self.devices, self.axis_names, self.axis_types)
-
-
-def forget_meshes() -> None:
-    """Drop the interned meshes, which hold devices and so their client."""
-    _meshes.clear()
 
 
 class AbstractDevice:
@@ -288,8 +252,7 @@ class AbstractDevice:
     def _text(self) -> str:
         return (
             f"device_kind={self.device_kind}, num_cores={self.num_cores}, "
-            f"platform={self.platform}"
-        )
+            f"platform={self.platform}")
 
 
 def _abstract_mesh(sizes: tuple, names: tuple, kinds: tuple, device: Any) -> "AbstractMesh":
@@ -305,20 +268,14 @@ class AbstractMesh(_Axes):
     _internal_device_list = None
     abstract_device: AbstractDevice | None
 
-    def __new__(
-        cls,
-        axis_sizes: Sequence[int],
-        axis_names: str | Sequence[Hashable],
-        axis_types: AxisType | Sequence[AxisType] | None = None,
-        *,
-        abstract_device: AbstractDevice | None = None,
-    ) -> "AbstractMesh":
+    def __new__(cls, axis_sizes: Sequence[int], axis_names: str | Sequence[Hashable],
+                axis_types: AxisType | Sequence[AxisType] | None = None, *,
+                abstract_device: AbstractDevice | None = None) -> "AbstractMesh":
         sizes, names = tuple(axis_sizes), _names(axis_names)
         if len(sizes) != len(names):
             raise ValueError(
                 "AbstractMesh needs one size per axis name; got "
-                f"axis_sizes={sizes} and axis_names={names}"
-            )
+                f"axis_sizes={sizes} and axis_names={names}")
         key = sizes, names, _axis_types(axis_types, names), abstract_device
         found = _abstract_meshes.get(key)
         if found is not None:
@@ -326,7 +283,6 @@ class AbstractMesh(_Axes):
         self = object.__new__(cls)
         self.axis_sizes, self.axis_names, self.axis_types, self.abstract_device = key
         self.size = math.prod(sizes) if sizes else 0
-        self._hash = hash(key)
         return _abstract_meshes.setdefault(key, self)
 
     @property
@@ -334,15 +290,15 @@ class AbstractMesh(_Axes):
         return self
 
     def update(
-        self, axis_sizes: Any = None, axis_names: Any = None, axis_types: Any = None
+        self, axis_sizes: Any = None, axis_names: Any = None, axis_types: Any = None,
+        abstract_device: Any = None
     ) -> "AbstractMesh":
-        """A mesh with some of axis_sizes, axis_names, axis_types replaced."""
+        """A mesh with some of axis_sizes, axis_names, axis_types, abstract_device replaced."""
         return AbstractMesh(
             self.axis_sizes if axis_sizes is None else axis_sizes,
             self.axis_names if axis_names is None else axis_names,
             self.axis_types if axis_types is None else axis_types,
-            abstract_device=self.abstract_device,
-        )
+            abstract_device=self.abstract_device if abstract_device is None else abstract_device)
 
     def update_axis_types(self, axis_types: dict[Any, AxisType]) -> "AbstractMesh":
         """A mesh with other types for some axes, by name."""
@@ -352,9 +308,6 @@ class AbstractMesh(_Axes):
     def __reduce__(self) -> tuple:
         key = self.axis_sizes, self.axis_names, self.axis_types, self.abstract_device
         return _abstract_mesh, key
-
-    def __hash__(self) -> int:
-        return self._hash
 
     def __repr__(self) -> str:
         device = f", {self.abstract_device._text()}" if self.abstract_device else ""

@@ -35,26 +35,28 @@ def check_pspec(mesh: Mesh | AbstractMesh, spec: PartitionSpec, *_: Any) -> None
     if not isinstance(spec, PartitionSpec):
         raise TypeError(
             f"NamedSharding needs a PartitionSpec; got {spec!r}\n"
-            f"  fix: NamedSharding(mesh, PartitionSpec({spec!r}))"
+            f"  fix: NamedSharding(mesh, PartitionSpec({spec!r}))")
+    free = any(entry is PartitionSpec.UNCONSTRAINED for entry in spec)
+    if free and mesh.axis_names and not mesh.auto_axes:
+        raise ValueError(
+            f"{spec} cannot contain `P.UNCONSTRAINED` when no mesh axis_types are `Auto`. Got mesh "
+            f"axis_types: {mesh.axis_types}"
         )
     seen = set()
     for axis in [axis for axes in axes_of(spec.partitions) for axis in axes]:
         if axis not in mesh.axis_names:
             raise ValueError(
-                f"Resource axis: {axis} of {spec} is not found in mesh: {mesh.axis_names}."
-            )
+                f"Resource axis: {axis} of {spec} is not found in mesh: {mesh.axis_names}.")
         if axis in seen:
             raise DuplicateSpecError(
                 "A single NamedSharding spec specification can map every mesh axis to at most "
-                f"one positional dimension, but {spec} has duplicate entries for `{axis}`"
-            )
+                f"one positional dimension, but {spec} has duplicate entries for `{axis}`")
         seen.add(axis)
     for axis in (*spec.unreduced, *spec.reduced):
         if axis not in mesh.axis_names:
             raise ValueError(
                 f"Unreduced or reduced axis {axis} of {spec} is not found in mesh: "
-                f"{mesh.axis_names}."
-            )
+                f"{mesh.axis_names}.")
 
 
 def dim_sizes(sharding: NamedSharding, ndim: int) -> tuple[int, ...]:
@@ -110,8 +112,7 @@ def _check_compatible_aval(self: NamedSharding, aval_shape: tuple[int, ...]) -> 
     if len(aval_shape) < len(self.spec):
         raise ValueError(
             f"Sharding {self} is only valid for values of rank at least {len(self.spec)}, "
-            f"but was applied to a value of rank {len(aval_shape)}."
-        )
+            f"but was applied to a value of rank {len(aval_shape)}.")
 
 
 def _shard_shape(self: NamedSharding, global_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -123,8 +124,7 @@ def _shard_shape(self: NamedSharding, global_shape: tuple[int, ...]) -> tuple[in
             raise IndivisibleError(
                 f"Sharding {self} implies that array axis {axis} is partitioned {count} times, "
                 f"but the dimension size is {size} (full shape: {tuple(global_shape)}, "
-                f"per-dimension tiling factors: {list(parts)} should evenly divide the shape)"
-            )
+                f"per-dimension tiling factors: {list(parts)} should evenly divide the shape)")
     return tuple(size // count for size, count in zip(global_shape, parts, strict=True))
 
 
@@ -145,9 +145,7 @@ def _indices_of_devices(
     result = {}
     for place in np.ndindex(*mesh.axis_sizes):
         at = dict(zip(mesh.axis_names, place, strict=True))
-        index = tuple(
-            _part(axes, at, mesh, size) for axes, size in zip(dims, shard, strict=True)
-        )
+        index = tuple(_part(axes, at, mesh, size) for axes, size in zip(dims, shard, strict=True))
         result[mesh.devices[place]] = index
     return result
 
@@ -203,11 +201,8 @@ def _with_memory_kind(self: NamedSharding, kind: str) -> NamedSharding:
 def _update(self: NamedSharding, **kwargs: Any) -> NamedSharding:
     """A copy with some of mesh, spec, memory_kind replaced."""
     return make(
-        kwargs.pop("mesh", self.mesh),
-        kwargs.pop("spec", self.spec),
-        kwargs.pop("memory_kind", self._memory_kind),
-        **kwargs,
-    )
+        kwargs.pop("mesh", self.mesh), kwargs.pop("spec", self.spec),
+        kwargs.pop("memory_kind", self._memory_kind), **kwargs)
 
 
 def make(

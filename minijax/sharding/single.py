@@ -78,8 +78,7 @@ def _shard_shape(self: Sharding, global_shape: tuple[int, ...]) -> tuple[int, ..
     """The shape of one device's part of an array of shape `global_shape`."""
     index = next(iter(self.devices_indices_map(global_shape).values()))
     return tuple(
-        len(range(*part.indices(size))) for part, size in zip(index, global_shape, strict=True)
-    )
+        len(range(*part.indices(size))) for part, size in zip(index, global_shape, strict=True))
 
 
 def _addressable_indices(self: Sharding, global_shape: tuple[int, ...]) -> Mapping[Any, Any]:
@@ -101,8 +100,7 @@ def _is_equivalent_to(self: Sharding, other: Sharding, ndim: int) -> bool:
         isinstance(other, Sharding)
         and self._internal_device_list == other._internal_device_list
         and self.memory_kind == other.memory_kind
-        and same_hlo(self._to_xla_hlo_sharding(ndim), other._to_xla_hlo_sharding(ndim))
-    )
+        and same_hlo(self._to_xla_hlo_sharding(ndim), other._to_xla_hlo_sharding(ndim)))
 
 
 def same_hlo(one: Any, two: Any) -> bool:

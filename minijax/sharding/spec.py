@@ -31,8 +31,7 @@ def _canonical(entry: Any) -> Any:
             if isinstance(axis, (tuple, list)):
                 raise ValueError(
                     "A tuple inside PartitionSpec cannot contain a nested tuple. "
-                    f"Got partition: {entry} and the nested tuple: {axis}"
-                )
+                    f"Got partition: {entry} and the nested tuple: {axis}")
         if not entry:
             return None
         return entry[0] if len(entry) == 1 else tuple(entry)
@@ -45,12 +44,8 @@ class PartitionSpec:
     __slots__ = ("partitions", "unreduced", "reduced", "_hash")
     UNCONSTRAINED = _UNCONSTRAINED
 
-    def __new__(
-        cls,
-        *partitions: Any,
-        unreduced: Set[Hashable] = frozenset(),
-        reduced: Set[Hashable] = frozenset(),
-    ) -> "PartitionSpec":
+    def __new__(cls, *partitions: Any, unreduced: Set[Hashable] = frozenset(),
+                reduced: Set[Hashable] = frozenset()) -> "PartitionSpec":
         self = super().__new__(cls)
         self.partitions: tuple[Any, ...] = tuple([_canonical(entry) for entry in partitions])
         self.unreduced = _axis_set("unreduced", unreduced)
@@ -66,26 +61,20 @@ class PartitionSpec:
             if used & axes:
                 raise ValueError(
                     f"partitions cannot overlap with {name} axes passed to PartitionSpec. "
-                    f"Got partitions: {self.partitions} and {name} axes: {axes}"
-                )
+                    f"Got partitions: {self.partitions} and {name} axes: {axes}")
         if self.unreduced & self.reduced:
             raise ValueError(
                 "an axis cannot be both unreduced and reduced in a PartitionSpec. "
-                f"Got {self.unreduced} and {self.reduced}"
-            )
+                f"Got {self.unreduced} and {self.reduced}")
 
-    def update(
-        self,
-        partitions: tuple[Any, ...] | None = None,
-        unreduced: Set[Hashable] | None = None,
-        reduced: Set[Hashable] | None = None,
-    ) -> "PartitionSpec":
+    def update(self, partitions: tuple[Any, ...] | None = None,
+               unreduced: Set[Hashable] | None = None,
+               reduced: Set[Hashable] | None = None) -> "PartitionSpec":
         """A copy with some parts replaced."""
         return PartitionSpec(
             *(self.partitions if partitions is None else partitions),
             unreduced=self.unreduced if unreduced is None else unreduced,
-            reduced=self.reduced if reduced is None else reduced,
-        )
+            reduced=self.reduced if reduced is None else reduced)
 
     def count(self, value: Any) -> int:
         """How many dimensions have this entry."""
@@ -107,11 +96,8 @@ class PartitionSpec:
     def __add__(self, other: Any) -> "PartitionSpec":
         if isinstance(other, PartitionSpec):
             return PartitionSpec(
-                *self.partitions,
-                *other.partitions,
-                unreduced=self.unreduced | other.unreduced,
-                reduced=self.reduced | other.reduced,
-            )
+                *self.partitions, *other.partitions, unreduced=self.unreduced | other.unreduced,
+                reduced=self.reduced | other.reduced)
         if isinstance(other, tuple):
             return self.update(self.partitions + other)
         return NotImplemented
@@ -128,8 +114,7 @@ class PartitionSpec:
             isinstance(other, PartitionSpec)
             and self.partitions == other.partitions
             and self.unreduced == other.unreduced
-            and self.reduced == other.reduced
-        )
+            and self.reduced == other.reduced)
 
     def __hash__(self) -> int:
         if self._hash is None:
@@ -164,12 +149,10 @@ def _axis_set(name: str, axes: Set[Hashable]) -> frozenset:
     if not isinstance(axes, (set, frozenset)):
         raise TypeError(
             f"{name} argument of PartitionSpec should of type `frozenset` or `set`. "
-            f"Got type {type(axes)}"
-        )
+            f"Got type {type(axes)}")
     if None in axes:
         raise ValueError(
-            f"{name} cannot contain None. All elements in {name} should refer to the mesh axes."
-        )
+            f"{name} cannot contain None. All elements in {name} should refer to the mesh axes.")
     return frozenset(axes)
 
 

@@ -114,6 +114,33 @@ def test_each_class_has_a_test_of_its_text():
     assert tested | bases == set(jax.errors.__all__)
 
 
+@pytest.mark.parametrize("name, text", [
+    ("committed", "The 'committed' attribute was read on traced array with shape float32[3]"),
+    ("devices", r"The devices\(\) method was called on traced array with shape float32[3]"),
+])
+def test_what_only_arrays_on_devices_have(name, text):
+    def ask(x):
+        found = getattr(x, name)
+        return found()
+
+    with pytest.raises(jax.errors.ConcretizationTypeError, match=text.replace("[", r"\[")) as error:
+        jax.jit(ask)(jnp.ones(3))
+    assert "fix: ask the array, outside of the traced function" in str(error.value)
+    assert "static_argnames" not in str(error.value)
+
+
+def test_types_know_the_sharding():
+    def ask(x):
+        assert not hasattr(x, "device")
+        return x.sharding
+
+    with pytest.raises(AttributeError, match=r"The 'sharding' attribute is not available on traced "
+                       r"array with shape float32\[3\]\.\n  fix: jax\.typeof\(x\)"):
+        jax.jit(ask)(jnp.ones(3))
+    moved = jax.make_jaxpr(lambda x: x.to_device(jax.devices()[0]))(jnp.ones(3))
+    assert [eqn.primitive.name for eqn in moved.eqns] == ["device_put"]
+
+
 def test_the_line_is_that_of_the_operation():
     def f(x):
         y = x + 1

@@ -65,12 +65,20 @@ def test_registry_of_nodes():
 
 
 def test_dtypes():
-    assert shims.supports_inf(np.float32) and shims.supports_inf(jnp.bfloat16)
-    assert shims.supports_inf(jnp.float8_e5m2) and not shims.supports_inf(jnp.float8_e4m3fn)
+    supports_inf = _src.dtypes.supports_inf
+    assert supports_inf(np.float32) and supports_inf(jnp.bfloat16) and not supports_inf(np.int32)
+    assert supports_inf(jnp.float8_e5m2) and not supports_inf(jnp.float8_e4m3fn)
     key = jax.typeof(jax.random.split(jax.random.key(0), 3))
     assert shims.physical_aval(key).str_short() == "u32[3,2]"
     plain = jax.typeof(jnp.ones((2, 3)))
     assert shims.physical_aval(plain) == plain
+    with pytest.raises(_src.dtypes.TypePromotionError), jax.numpy_dtype_promotion("strict"):
+        jnp.ones(2, np.float32) + jnp.ones(2, np.int32)
+
+
+def test_the_type_of_references():
+    ref = jax.new_ref(jnp.ones(3))
+    assert isinstance(jax.typeof(ref), _src.state.types.AbstractRef)
 
 
 def test_state_of_tracing():

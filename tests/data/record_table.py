@@ -13,6 +13,7 @@ import importlib
 import io
 import json
 import pathlib
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,6 +21,8 @@ from typing import Any
 import numpy as np
 
 HERE = pathlib.Path(__file__).parent
+SCIPY = ("cluster.vq fft integrate interpolate linalg ndimage optimize signal sparse.linalg "
+         "spatial.transform special stats").split()
 
 
 def arrays(asarray: Callable[[Any], Any]) -> dict[str, Any]:
@@ -44,7 +47,12 @@ def scope(jnp: Any) -> dict[str, Any]:
     saved = io.BytesIO()
     np.save(saved, np.arange(3, dtype=np.int32))
     weak = np.float32(2.0) if jnp is np else jnp.asarray(2.0)
+    front = "" if jnp is np else jnp.__name__.removesuffix("numpy")
+    for name in SCIPY:
+        importlib.import_module(f"{front}scipy.{name}")
+    root = sys.modules[front.rstrip(".") or "scipy"]
     return {"jnp": jnp, "np": np, "io": io, "saved": saved.getvalue(), "s": weak,
+            "scipy": root if jnp is np else root.scipy, "nn": getattr(root, "nn", None),
             **arrays(jnp.asarray)}
 
 
@@ -54,7 +62,8 @@ def calls(path: pathlib.Path = HERE / "table.txt") -> Iterator[tuple[str, str]]:
         if line.strip() and not line.startswith("#"):
             name, _, listed = line.partition(":")
             for given in listed.split(" ; "):
-                yield name, f"jnp.{name}({given.strip()})"
+                space = "" if name.startswith(("nn.", "scipy.")) else "jnp."
+                yield name, f"{space}{name}({given.strip()})"
 
 
 def leaves(value: Any) -> list[Any]:

@@ -196,3 +196,130 @@ def test_values_of_other_types_pass_through_operations():
     assert jax.typeof(Pair(x, x)) == PairType((3,))
     np.testing.assert_array_equal(f(x), 3 * x)
     np.testing.assert_array_equal(jax.grad(lambda x: f(x).sum())(x), [5, 5, 5])
+
+
+# --- Values of other types in compiled functions, derivatives and loops --------------------------
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A vector of small integers, and the size of one."""
+
+    steps: jax.Array
+    size: jax.Array
+
+
+@dataclass(frozen=True)
+class ScaledType(hijax.HiType):
+    shape: tuple
+
+    def lo_ty(self):
+        return [hijax.ShapedArray(self.shape, np.dtype(np.int8)),
+                hijax.ShapedArray((), np.dtype(np.float32))]
+
+    def lower_val(self, x):
+        return [x.steps, x.size]
+
+    def raise_val(self, steps, size):
+        return Scaled(steps, size)
+
+    def to_tangent_aval(self):
+        return self
+
+    def vspace_zero(self):
+        return Scaled(jnp.zeros(self.shape, np.int8), jnp.float32(1))
+
+    def vspace_add(self, x, y):
+        return scaled_p.bind(array_p.bind(x) + array_p.bind(y))
+
+
+hijax.register_hitype(Scaled, lambda x: ScaledType(x.steps.shape))
+
+
+class ToScaled(hijax.HiPrimitive):
+    def abstract_eval(self, x):
+        return ScaledType(x.shape), set()
+
+    def to_lojax(self, x):
+        return Scaled(jnp.round(x * 4).astype(np.int8), jnp.float32(0.25))
+
+    def jvp(self, primals, tangents):
+        return scaled_p.bind(*primals), scaled_p.bind(*tangents)
+
+    def transpose(self, ct, x):
+        return [array_p.bind(ct)]
+
+
+class ToArray(hijax.HiPrimitive):
+    def abstract_eval(self, x):
+        return hijax.ShapedArray(x.shape, np.dtype(np.float32)), set()
+
+    def to_lojax(self, x):
+        return x.steps.astype(np.float32) * x.size
+
+    def jvp(self, primals, tangents):
+        return array_p.bind(*primals), array_p.bind(*tangents)
+
+    def transpose(self, ct, x):
+        return [scaled_p.bind(ct)]
+
+
+scaled_p, array_p = ToScaled("to_scaled"), ToArray("to_array")
+ONE = Scaled(jnp.array([4, 8], np.int8), jnp.float32(0.25))
+
+
+def double(x):
+    return scaled_p.bind(array_p.bind(x) * 2)
+
+
+def check_scaled(x, expected):
+    assert isinstance(x, Scaled) and x.steps.dtype == np.int8
+    np.testing.assert_array_equal(x.steps * x.size, expected)
+
+
+@pytest.mark.parametrize("run", [
+    double, jax.jit(double), jax.jit(lambda x: jax.jit(double)(x)), jax.remat(double),
+    lambda x: jax.jit(double).lower(x).compile()(x),
+    jax.jit(lambda x: jax.lax.cond(x.size > 0 if isinstance(x, Scaled) else True, double,
+                                   lambda x: x, x)),
+    lambda x: jax.lax.fori_loop(0, 1, lambda i, x: double(x), x),
+    lambda x: jax.jit(lambda: double(x))(),
+    jax.jit(lambda x: jax.lax.scan(lambda c, t: (double(c), t), x, jnp.ones(1))[0]),
+    jax.jit(lambda x: jax.lax.while_loop(lambda c: c[0] < 1, lambda c: (c[0] + 1, double(c[1])),
+                                         (0, x))[1]),
+])
+def test_values_of_other_types_in_programs(run):
+    for _ in range(2):
+        check_scaled(run(ONE), [2, 4])
+
+
+def test_a_program_shows_their_types():
+    jaxpr = jax.make_jaxpr(jax.jit(double))(ONE)
+    assert jaxpr.in_avals == jaxpr.out_avals == [ScaledType((2,))]
+    assert "ScaledType(shape=(2,)) = to_scaled" in str(jaxpr)
+    lowered = jax.jit(double).lower(ONE)
+    assert "%arg0: tensor<2xi8>" in lowered.as_text() and lowered.out_info == ScaledType((2,))
+
+
+@pytest.mark.parametrize("jit", [lambda f: f, jax.jit])
+def test_derivatives_by_values_of_other_types(jit):
+    def loss(x, unused):
+        y = array_p.bind(x)
+        return jnp.sum(3 * y + array_p.bind(jit(double)(x)))
+
+    used, unused = jit(jax.grad(loss, argnums=(0, 1)))(ONE, ONE)
+    check_scaled(used, [5, 5])
+    check_scaled(unused, [0, 0])
+    out, tangent = jax.jvp(jit(double), (ONE,), (ONE,))
+    check_scaled(out, [2, 4])
+    check_scaled(tangent, [2, 4])
+    check_scaled(jax.vjp(jit(double), ONE)[1](ONE)[0], [2, 4])
+
+
+def test_loops_do_not_run_along_values_of_other_types():
+    for run in (lambda: jax.lax.scan(lambda c, t: (c, scaled_p.bind(t)), 0, jnp.ones(3)),
+                lambda: jax.vmap(scaled_p.bind)(jnp.ones(3)), lambda: jax.vmap(double)(ONE)):
+        with pytest.raises(NotImplementedError):
+            run()
+    with pytest.raises(TypeError, match="scan body function carry|carry input and carry output"):
+        jax.lax.scan(lambda c, t: (array_p.bind(c), None), ONE, jnp.ones(3))

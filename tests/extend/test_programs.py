@@ -208,6 +208,28 @@ def test_a_trace_of_a_library():
     assert core.TraceTag() != core.TraceTag()
 
 
+def test_calls_shrink():
+    def f(x, y):
+        return core.call(x, y, subfuns=(lu.wrap_init(lambda a, b: [jnp.sin(a), b * 2]),))
+
+    eqn = jax.make_jaxpr(f)(1.0, 2.0).eqns[0]
+    used, smaller = pe.dce_jaxpr_call_rule([False, True], eqn)
+    assert used == [False, True]
+    assert [e.primitive.name for e in smaller.params["call_jaxpr"].eqns] == ["mul"]
+    assert smaller.invars == eqn.invars[1:] and len(smaller.outvars) == 1
+    assert pe.dce_jaxpr_closed_call_rule([False, False], eqn) == ([False, False], None)
+
+
+def test_names_of_a_jaxpr():
+    jaxpr = jax.make_jaxpr(jax.jit(lambda x: jnp.sin(x)))(1.0)
+    assert jaxpr.jaxpr.debug_info.func_name == "<lambda>"
+    assert jaxpr.debug_info.arg_names == ("x",)
+    for keep in (True, False):
+        again = jax.make_jaxpr(lambda x: core.eval_jaxpr(
+            jaxpr, jaxpr.consts, x, propagate_source_info=keep))(1.0)
+        assert (again.eqns[0].source is jaxpr.eqns[0].source) == keep
+
+
 def test_values_and_types():
     assert core.concrete_or_error(int, 3.7) == 3
     with pytest.raises(jax.errors.ConcretizationTypeError, match="as a size"):

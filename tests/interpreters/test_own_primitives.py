@@ -125,7 +125,7 @@ def test_reducers_and_rules_that_see_the_axis():
 
 def test_tables_are_views_of_the_rules():
     p = make_scaled()
-    assert p in ad.primitive_jvps and ad.primitive_jvps[p] is p.jvp
+    assert p in ad.primitive_jvps and ad.primitive_transposes[p] is p.transpose
     assert p in list(ad.primitive_transposes) and jax.lax.sin_p in batching.primitive_batchers
     out, dim = batching.primitive_batchers[jax.lax.sin_p]((x,), (0,))
     np.testing.assert_allclose(out, np.sin(x), rtol=1e-6)

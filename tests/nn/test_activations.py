@@ -68,7 +68,17 @@ def test_relu_under_transformations():
 def test_one_hot_rules():
     codes = jax.vmap(lambda i: nn.one_hot(i, 4))(jnp.array([1, 3]))
     np.testing.assert_array_equal(codes, np.eye(4)[[1, 3]])
-    assert isinstance(nn.initializers.normal(), nn.initializers.Initializer)
+
+
+@pytest.mark.parametrize("init", [
+    nn.initializers.zeros, nn.initializers.constant(2.0), nn.initializers.uniform(),
+    nn.initializers.normal(), nn.initializers.truncated_normal(),
+    nn.initializers.he_normal(), nn.initializers.orthogonal()])
+def test_initializers_put_values_where_out_sharding_says(init):
+    assert isinstance(init, nn.initializers.Initializer)
+    with jax.set_mesh(jax.make_mesh((1,), ("x",))):
+        found = init(jax.random.key(0), (4, 3), out_sharding=jax.P("x", None))
+    assert str(jax.typeof(found)) == "float32[4@x,3]"
 
 
 def test_one_hot_needs_a_known_number_of_classes():

@@ -177,14 +177,8 @@ jnp.max(jnp.ones((0,))) | ValueError | zero-size array to reduction operation ma
 jnp.argmax(jnp.ones((0,))) | ValueError | attempt to get argmax of an empty sequence
 """
 
-# Operators, methods and indexing: their messages name operations and shapes as JAX does.
-EXPRESSIONS = """
-m.std(axis=5) | IndexError | axis 5 is out of bounds for ar
-m.transpose(0,2) | ValueError | axis 2 is out of bounds for array of dimension 2
-m.reshape(5, -1) | TypeError | cannot reshape array of shape (2, 3) (size 6) into shap
-m.reshape(-1, -1) | TypeError | can only specify one unknown axis size with a `-1` valu
-m + jnp.ones((3, 3)) | TypeError | add got incompatible shapes for broadcasting: (2, 3), (
-m @ x[:2] | TypeError | dot_general requires contracting dimensions to have the
+# Reading and updating at an index: the first line ends with what was indexed.
+INDICES = """
 m[0, 0, 0] | IndexError | Too many indices: array is 2-dimensional, but 3 were in
 m[x] | TypeError | Indexer must have integer or boolean type, got indexer
 m['a'] | TypeError | JAX does not support string indexing; got idx='a'
@@ -194,6 +188,23 @@ x[1.0] | TypeError | Indexer must have integer or boolean type, got indexer
 x.at[x].set(0) | TypeError | Indexer must have integer or boolean type, got indexer
 x.at[0].set(jnp.ones(2)) | ValueError | Incompatible types for broadca
 m.at[0, 0, 0].add(1) | IndexError | Too many indices: array is 2-dimensional, but 3 were in
+m[0, 1.5] | TypeError | Indexer must have integer or boolean type, got indexer
+m[np.ones(3, bool)] | IndexError | boolean index did not match shape of indexed array in i
+m[:, None, :, :] | IndexError | Too many indices: array is 2-dimensional, but 3 were in
+z[i, i[:2]] | ValueError | Incompatible shapes for broadcasting: shapes=[(3,), (2
+x.at[np.ones(3, bool)].add(m) | ValueError | Incompatible types for broadcasting
+m.at['a'].mul(x) | TypeError | JAX does not support string indexing; got idx='a'
+m.at[i, i].max(z) | ValueError | Incompatible types for broadcasting
+"""
+
+# Operators and methods: their messages name operations and shapes as JAX does.
+EXPRESSIONS = """
+m.std(axis=5) | IndexError | axis 5 is out of bounds for ar
+m.transpose(0,2) | ValueError | axis 2 is out of bounds for array of dimension 2
+m.reshape(5, -1) | TypeError | cannot reshape array of shape (2, 3) (size 6) into shap
+m.reshape(-1, -1) | TypeError | can only specify one unknown axis size with a `-1` valu
+m + jnp.ones((3, 3)) | TypeError | add got incompatible shapes for broadcasting: (2, 3), (
+m @ x[:2] | TypeError | dot_general requires contracting dimensions to have the
 x.astype('S1') | TypeError | JAX only supports number, bool, and string dtypes, got
 x + [1, 2, 3] | TypeError | unsupported operand type(s) for +: 'ArrayImpl' and 'lis
 x + 'a' | TypeError | unsupported operand type(s) for +: 'jaxlib._jax.ArrayIm
@@ -232,15 +243,25 @@ def test_names_the_function_and_all_shapes(text, cls, begins):
     assert first_line(text, True) == (cls, line)
 
 
+@pytest.mark.parametrize("text, cls, begins", cases(INDICES), ids=lambda part: part[:50])
+def test_names_the_index_and_all_shapes(text, cls, begins):
+    found, line = first_line(text, False)
+    assert found == cls and line.startswith(begins), line
+    for name in set(re.findall(r"(?<![\w.'])[xmzib](?![\w'(])", text)):
+        array = ARRAYS[name]
+        assert f"{array.dtype}[{','.join(map(str, array.shape))}]" in line, line
+    assert first_line(text, True) == (cls, line)
+
+
 @pytest.mark.parametrize("text, cls, begins", cases(EXPRESSIONS), ids=lambda part: part[:50])
-def test_operators_methods_and_indices(text, cls, begins):
+def test_operators_and_methods(text, cls, begins):
     found, line = first_line(text, False)
     assert found == cls and line.startswith(begins), line
     assert found == first_line(text, True)[0]
 
 
 def test_there_are_many():
-    assert len(cases(CALLS)) > 140 and len(cases(EXPRESSIONS)) > 20
+    assert len(cases(CALLS)) > 140 and len(cases(INDICES) + cases(EXPRESSIONS)) > 25
 
 
 def test_the_call_shows_only_what_was_given():

@@ -21,7 +21,7 @@ def names(rows):
 
 def check(part, name, dtypes, unary, binary):
     found = record_dtypes.table(
-        jax, jnp, dtypes, [name] if name in unary else [], [name] if name in binary else [])
+        jax, dtypes, [name] if name in unary else [], [name] if name in binary else [])
     assert found
     for row, codes in found.items():
         assert codes == RECORDED[part][row], row

@@ -1,13 +1,16 @@
-"""Every public function of jax.numpy, called as in tests/data/table.txt, against NumPy and JAX.
+"""Every public function of arrays, called as in tests/data/table.txt, against NumPy and JAX.
 
-Dtypes, weak types and shapes are those that JAX gave (tests/data/table.json); values are NumPy's,
-or JAX's where the two differ.  `python tests/data/record_table.py` (needs jax) writes the file.
-A function without a line in the table fails the suite.  The first two calls of each function are
-made always, the others in the slow run.
+Dtypes, weak types and shapes are those that JAX gave (tests/data/table.json); values are NumPy's
+or SciPy's, or JAX's where the two differ.  `python tests/data/record_table.py` (needs jax) writes
+the file.  A function without a line in the table fails the suite.  The first two calls of each
+function are made always, the others in the slow run.
 """
 
 import functools
+import importlib
 import json
+import re
+import types
 
 import numpy as np
 import pytest
@@ -16,6 +19,9 @@ import minijax.numpy as jnp
 from tests.data import record_table as table
 
 RECORDED = json.loads((table.HERE / "table.json").read_text())
+SPACES = """numpy numpy.linalg numpy.fft nn nn.initializers scipy.cluster.vq scipy.fft scipy.integrate
+scipy.interpolate scipy.linalg scipy.ndimage scipy.optimize scipy.signal scipy.sparse.linalg
+scipy.spatial.transform scipy.special scipy.stats""".split()
 CALLS: dict[str, list[str]] = {}
 for _name, _text in table.calls():
     CALLS.setdefault(_name, []).append(_text)
@@ -62,15 +68,24 @@ def test_all_other_calls(name):
     check(name, slice(2, None))
 
 
-def test_every_public_function_is_in_the_table():
-    def functions(module, prefix=""):
-        names = getattr(module, "__all__", None) or [n for n in dir(module) if n[0] != "_"]
-        return {prefix + n for n in names if callable(getattr(module, n))
-                and not isinstance(getattr(module, n), type)
-                and getattr(module, n).__module__.startswith("minijax.numpy")}
+def public_functions() -> set[str]:
+    """Names of all public functions, as in the table: those of jax.numpy without their module."""
+    found, spaces = set(), list(SPACES)
+    for space in spaces:
+        module = importlib.import_module(f"minijax.{space}")
+        for name in getattr(module, "__all__", None) or [n for n in dir(module) if n[0] != "_"]:
+            value = getattr(module, name)
+            if isinstance(value, types.ModuleType):
+                spaces += [f"{space}.{name}"] if space == "scipy.stats" else []
+            elif callable(value) and not (space == "numpy" and isinstance(value, type)):
+                found.add(f"{space}.{name}".removeprefix("numpy."))
+    return found
 
-    missing = (functions(jnp) | functions(jnp.fft, "fft.")) - set(CALLS)
-    assert not missing
+
+def test_every_public_function_is_in_the_table():
+    recorded = "".join((table.HERE / f"{name}.txt").read_text() for name in ("linalg", "nn", "scipy"))
+    called = set(re.findall(r"((?:linalg|nn|scipy)\.[\w.]+)\(", recorded))
+    assert public_functions() - set(CALLS) - called == set()
 
 
 def test_the_table_is_recorded():

@@ -76,6 +76,12 @@ def test_options():
         jax.config.update("jax_random_seed_offset", 0)
 
 
+def leaked():
+    seen = []
+    jax.jit(lambda k: seen.append(k))(R.PRNGKey(0))
+    return seen[0]
+
+
 @pytest.mark.parametrize("call,error,text", [
     (lambda: R.key(1.5), TypeError, "PRNG key seed must be an integer; got 1.5"),
     (lambda: R.key(KEYS[0, 0]), TypeError, "key accepts a scalar seed, but was given a PRNG key"),
@@ -102,6 +108,7 @@ def test_options():
      "grad requires real- or complex-valued inputs"),
     (lambda: R.poisson(R.key(0, impl="rbg"), 2.0), NotImplementedError,
      "`poisson` is only implemented for the threefry2x32 RNG"),
+    (lambda: R.uniform(leaked()), jax.errors.UnexpectedTracerError, "unexpected tracer"),
 ])
 def test_mistakes(call, error, text):
     with pytest.raises(error, match=text):

@@ -191,8 +191,42 @@ def test_values_that_a_reference_from_outside_cannot_hold():
         jax.vmap(lambda x: jax.ref.addupdate(ref, 0, x))(jnp.arange(2.0))
     with pytest.raises(Exception, match="differentiated value on a non-differentiated array ref"):
         jax.grad(lambda x: (ref.__setitem__(0, x), x)[1])(1.0)
-    jax.vmap(lambda x: ref.__setitem__(0, 2.0))(jnp.arange(2.0))
-    assert jax.vmap(lambda i: ref[i])(jnp.arange(2)).tolist() == [2, 0]
+    with pytest.raises(Exception, match="vmapped value on an unbatched array reference"):
+        jax.vmap(lambda x: ref.__setitem__(0, 2.0))(jnp.arange(2.0))  # once, or twice?
+    assert jax.vmap(lambda i: ref[i])(jnp.arange(2)).tolist() == [1, 0]
+
+
+WRAPPED = {
+    "jit": lambda f: jax.jit(f),
+    "checkpoint": lambda f: jax.checkpoint(f),
+    "scan": lambda f: lambda x: jax.lax.scan(lambda c, _: (f(c), None), x, length=1)[0],
+    "while": lambda f: lambda x: jax.lax.while_loop(
+        lambda c: c[0] < 1, lambda c: (c[0] + 1, f(c[1])), (0, x))[1],
+    "cond": lambda f: lambda x: jax.lax.cond(True, f, lambda x: x, x)}
+
+
+@pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
+def test_a_reference_that_is_not_mapped_is_only_read(wrap):
+    shared, mapped = jax.new_ref(5.0), jax.new_ref(jnp.zeros(3))
+
+    def f(x, own):
+        def body(x):
+            own[...] += shared[...]
+            return x + shared[...]
+        return wrap(body)(x)
+
+    assert jax.vmap(f)(jnp.arange(3.0), mapped).tolist() == [5, 6, 7]
+    assert mapped[...].tolist() == [5, 5, 5]
+
+    def g(x):
+        def body(x):
+            shared[...] += 1.0
+            return x
+        return wrap(body)(x)
+
+    with pytest.raises(Exception, match="unbatched array reference"):
+        jax.vmap(g)(jnp.arange(3.0))
+    assert shared[...] == 5
 
 
 def test_custom_rules_with_references_inside():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import minijax as jax
+import minijax.numpy as jnp
 from minijax import core, lax
 from minijax.passes import structure
 from minijax.runtime import call, compile
@@ -198,3 +199,16 @@ def test_threads_with_one_function():
 
     run_in_threads(work)
     assert shared._cache_size() == 5
+
+
+@pytest.mark.parametrize("make, spec", [
+    (lambda x: x + 1, ("x", None)), (lambda x: jax.jit(jnp.sin)(x), ("x", None)),
+    (lambda x: x.sum(1), ("x",)), (lambda x: x.T, (None, "x")),
+    (jax.grad(lambda x: (x ** 2).sum()), ("x", None)),
+    (lambda x: jax.reshard(jnp.ones((4, 3)), jax.P(None, "x")), (None, "x"))])
+def test_results_on_an_explicit_mesh_of_one_device_say_how_they_are_split(make, spec):
+    mesh = jax.make_mesh((1,), ("x",), devices=jax.devices()[:1])
+    with jax.set_mesh(mesh):
+        out = make(jax.device_put(jnp.ones((4, 3)), jax.NamedSharding(mesh, jax.P("x", None))))
+    assert out.sharding == jax.NamedSharding(mesh, jax.P(*spec)) and out.committed
+    assert jax.typeof(out).sharding.spec == jax.P(*spec)

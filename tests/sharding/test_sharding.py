@@ -67,6 +67,8 @@ def test_mesh_as_context(mesh):
     with pytest.warns(DeprecationWarning, match="jax.set_mesh"), mesh as inner:
         assert inner is mesh_context.value is mesh
     assert mesh_context.value is None
+    with pytest.warns(DeprecationWarning):
+        assert mesh(lambda: mesh_context.value)() is mesh
 
 
 def test_set_mesh(mesh):
@@ -159,6 +161,8 @@ def test_named_sharding_errors(mesh):
         NamedSharding(mesh, P("x", "x"))
     with pytest.raises(TypeError, match="fix: NamedSharding"):
         NamedSharding(mesh, "x")
+    with pytest.raises(ValueError, match="cannot contain `P.UNCONSTRAINED` when no mesh axis_type"):
+        NamedSharding(mesh.update(axis_types=(AxisType.Explicit,) * 2), P(P.UNCONSTRAINED))
     sharding = NamedSharding(mesh, P("x", "y"))
     with pytest.raises(ValueError, match="only valid for values of rank at least 2"):
         sharding.check_compatible_aval((4,))

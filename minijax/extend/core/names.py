@@ -48,6 +48,11 @@ def new_jaxpr_eqn(invars: list, outvars: list, primitive: Primitive, params: dic
                     tuple(scope))
 
 
+def call_impl(f: Any, *args: Any, **params: Any) -> list:
+    """What an operation that calls a function does where nothing is traced: it calls it."""
+    return f.call_wrapped(*args)
+
+
 def subjaxprs(jaxpr: Jaxpr) -> Iterator[Jaxpr]:
     """The jaxprs in the parameters of the equations of `jaxpr`."""
     for eqn in jaxpr.eqns:

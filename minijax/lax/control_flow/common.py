@@ -16,7 +16,7 @@ import numpy as np
 from minijax.base import dtypes, errors, tree
 from minijax.base.util import fun_name, trace_cache, weak_cache
 from minijax.core import (DebugInfo, Jaxpr, Literal, Tracer, Var, aval_of, convert_element_type,
-                          is_ref, is_valid, state, trace_to_jaxpr, varying_axes,
+                          is_ref, is_valid, sharding_of, state, trace_to_jaxpr, varying_axes,
                           visible_axes)
 from minijax.passes.discharge import returned_ref
 from minijax.passes.leaks import Watched
@@ -191,8 +191,15 @@ def _converted(x: Any, dtype: Any) -> Any:
 
 def same_type(one: Any, other: Any) -> bool:
     """Equal but for weakness of the dtype."""
-    return one is other or (one.shape == other.shape and one.dtype == other.dtype
-                            and varying_axes(one) == varying_axes(other))
+    return one is other or one == other or (
+        one.shape == other.shape and one.dtype == other.dtype is not None
+        and varying_axes(one) == varying_axes(other) and not _split_otherwise(one, other))
+
+
+def _split_otherwise(one: Any, other: Any) -> bool:
+    """Whether both types say how explicit axes split values, and not the same."""
+    shardings = sharding_of(one), sharding_of(other)
+    return None not in shardings and shardings[0].spec != shardings[1].spec
 
 
 def type_name(aval: Any) -> str:
@@ -209,6 +216,8 @@ def difference(one: Any, other: Any) -> str:
         parts.append("the shapes do not match")
     if varying_axes(one) != varying_axes(other):
         parts.append("the manual axis types do not match")
+    if _split_otherwise(one, other):
+        parts.append("the shardings do not match")
     return ", and ".join(parts)
 
 
@@ -344,6 +353,11 @@ def leading_size(what: str, leaves: Sequence[Any], structure: Any,
                 f"{what} got value with no leading axis to scan over: {type_name(aval)}"
                 + (f" at {path}" if path else "") + ".",
                 fix="give every array to loop over an axis 0; close over scalars"))
+        split = sharding_of(aval)
+        if split is not None and split.spec.partitions[0] is not None:
+            raise ValueError(errors.describe(
+                f"0th dimension of all xs should be replicated. Got {split.spec}",
+                because=f"{what} takes one element after the other", fix="jax.reshard(xs, P(None))"))
     sizes = [aval.shape[0] for aval in avals]
     if length is not None:
         if any(n != length for n in sizes):

@@ -10,7 +10,7 @@ from minijax.core import Jaxpr, eval_jaxpr, trace_closed
 from minijax.lax.control_flow.cond import cond_p
 from minijax.lax.control_flow.scan import scan_p
 from minijax.lax.control_flow.while_loop import while_p
-from minijax.passes.discharge import discharge
+from minijax.passes.discharge import discharge, last_values
 
 
 def _merge(flags: Sequence[bool], yes: Sequence[Any], no: Sequence[Any]) -> list:
@@ -60,7 +60,8 @@ def _scan_discharge(operands: Sequence[Any], refs: Sequence[Any], params: dict) 
         **{**params, "jaxpr": body, "num_consts": num_consts - num_refs,
            "num_carry": num_refs + num_carry})
     values, carry, ys, x_values = split_list(outs, [num_refs, num_carry, num_ys])
-    return [*carry, *ys], [*values, *x_values]
+    return [*carry, *ys], last_values([discharge(params["jaxpr"])], operands, flags,
+                                      [*values, *x_values])
 
 
 scan_p.discharge = _scan_discharge
@@ -119,8 +120,9 @@ def _while_discharge(operands: Sequence[Any], refs: Sequence[Any], params: dict)
     outs = while_p.bind(
         *plain_cond, *plain_body, *seen, *kept, *carry, cond_nconsts=len(plain_cond),
         cond_jaxpr=cond, body_nconsts=len(plain_body), body_jaxpr=body)
-    seen, kept, carry = split_list(outs, [len(seen), len(kept)])
-    return carry, [*seen, *kept]
+    _, kept, carry = split_list(outs, [len(seen), len(kept)])
+    return carry, [*seen, *last_values([discharge(params["body_jaxpr"])], body_consts, body_refs,
+                                       kept)]
 
 
 while_p.discharge = _while_discharge
@@ -132,8 +134,9 @@ while_p.discharge = _while_discharge
 def _cond_discharge(operands: Sequence[Any], refs: Sequence[Any], params: dict) -> tuple:
     branches = tuple(map(discharge, params["branches"]))
     outs = cond_p.bind(*operands, **{**params, "branches": branches})
-    n = len(outs) - sum(r is not None for r in refs)
-    return outs[:n], outs[n:]
+    flags = [r is not None for r in refs[1:]]
+    n = len(outs) - sum(flags)
+    return outs[:n], last_values(branches, operands[1:], flags, outs[n:])
 
 
 cond_p.discharge = _cond_discharge

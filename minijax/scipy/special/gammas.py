@@ -20,8 +20,9 @@ from minijax.base import errors
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
 from minijax.nn import activations
+from minijax.numpy import promotion
 from minijax.runtime.call import fused
-from minijax.scipy.common import operands, strong_operands
+from minijax.scipy.common import operands, real_operands, strong_operands
 
 Axis = int | tuple[int, ...] | None
 
@@ -56,7 +57,7 @@ def digamma(x: ArrayLike) -> Array:
 @fused
 def gammasgn(x: ArrayLike) -> Array:
     """The sign of gamma(x): NaN at -1, -2, ... and at -inf, that of the zero at 0."""
-    return _gammasgn(*operands("gammasgn", x))
+    return _gammasgn(*real_operands("gammasgn", x))
 
 
 def _gammasgn(x: Any) -> Any:
@@ -83,7 +84,7 @@ def loggamma(x: ArrayLike) -> Array:
     """The principal logarithm of gamma, whose cut is the negative axis; NaN for real x < 0."""
     x, = operands("loggamma", x)
     if x.dtype.kind == "c":
-        return _complex_loggamma(x)
+        return _complex_loggamma(promotion.strong(x))
     return jnp.where(x < 0, jnp.nan, lax.lgamma(x))
 
 
@@ -228,7 +229,7 @@ def betaln(a: ArrayLike, b: ArrayLike) -> Array:
 @fused
 def beta(a: ArrayLike, b: ArrayLike) -> Array:
     """gamma(a) gamma(b) / gamma(a + b)."""
-    a, b = strong_operands("beta", a, b)
+    a, b = real_operands("beta", a, b)
     return _gammasgn(a) * _gammasgn(b) * _gammasgn(a + b) * jnp.exp(_betaln(a, b))
 
 
@@ -324,7 +325,7 @@ def expit(x: ArrayLike) -> Array:
 @fused
 def logit(x: ArrayLike) -> Array:
     """log(x / (1 - x)), the inverse of expit."""
-    return _logit(*operands("logit", x))
+    return _logit(*strong_operands("logit", x))
 
 
 @custom_jvp

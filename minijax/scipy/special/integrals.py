@@ -235,7 +235,7 @@ def log_ndtr(x: ArrayLike, series_order: int = 3) -> Array:
 
 @fused
 def _log_ndtr_of(x: Any) -> Any:
-    return _log_ndtr(_normal_operand("log_ndtr", x, ""))
+    return _log_ndtr(promotion.strong(_normal_operand("log_ndtr", x, "")))
 
 
 @custom_jvp
