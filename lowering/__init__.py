@@ -37,4 +37,5 @@ from lowering.dynamic import DynamicContext
 from lowering.module import Context, Lowered, lower
 from lowering.rules import rule, set_object_rule, set_rule
 
-__all__ = ["Context", "DynamicContext", "Lowered", "lower", "portable_text", "rule", "set_object_rule", "set_rule"]
+__all__ = ["Context", "DynamicContext", "Lowered", "lower", "portable_text", "rule",
+           "set_object_rule", "set_rule"]

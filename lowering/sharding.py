@@ -6,6 +6,7 @@ this means nothing. Inside a manual region `ctx.mesh` is its mesh, whose axes co
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,17 @@ from lowering.rules import rule
 def sharding_constraint(ctx: Context, x: Value, *, sharding: Any, unconstrained_dims: Any,
                         **_: Any) -> Value:
     return constrained(ctx, x, sharding, unconstrained_dims)
+
+
+_groups = itertools.count()
+
+
+@rule("shard_alike")
+def shard_alike(ctx: Context, x: Value, y: Value) -> tuple[Value, Value]:
+    group = ctx.attr(f"{next(_groups)} : i64")
+    for value in (x, y) if ctx.spmd is not None else ():
+        ctx.op("sdy.sharding_group", (value,), (), group_id=group)
+    return x, y
 
 
 def constrained(ctx: Context, x: Value, sharding: Any, free: Sequence[int] = ()) -> Value:

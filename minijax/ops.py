@@ -13,9 +13,9 @@ from minijax import lax
 from minijax.base import errors
 from minijax.base.jaxlib import Array
 from minijax.core import is_tracer, structural
+from minijax.lax.explicit import left_to_compiler
 from minijax.lax.rules import ArrayLike
 from minijax.numpy import at, promotion, reductions
-from minijax.runtime import place
 from minijax.runtime.call import fused
 
 __all__ = ["segment_max", "segment_min", "segment_prod", "segment_sum"]
@@ -40,9 +40,11 @@ def _segment(name: str, doc: str) -> Callable[..., Array]:
         bucket = None if bucket_size is None else operator.index(bucket_size)
         if mode is not None:
             mode = lax.GatherScatterMode.from_any(mode)
-        out = _combine(data, segment_ids, name, size, bool(indices_are_sorted),
-                       bool(unique_indices), bucket, mode)
-        return out if out_sharding is None else place.device_put(out, out_sharding)
+        args = (data, segment_ids, name, size, bool(indices_are_sorted), bool(unique_indices),
+                bucket, mode)
+        if out_sharding is None:
+            return _combine(*args)
+        return left_to_compiler(_combine, out_sharding, name, *args)
 
     segment.__name__ = segment.__qualname__ = name
     segment.__doc__ = f"""{doc}

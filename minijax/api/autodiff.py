@@ -399,7 +399,9 @@ class VJP:
         return tree.unflatten(meta.in_tree, out)
 
     def __repr__(self) -> str:
-        return f"VJP({self._meta.name})"
+        ins, outs = (", ".join(a.str_short() for a in avals)
+                     for avals in (self._meta.in_avals, self._meta.out_avals))
+        return f"VJP({self._meta.name}: {ins} -> {outs})"
 
 
 tree.register_pytree_node(

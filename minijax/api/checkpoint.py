@@ -23,7 +23,7 @@ from minijax.base import config, errors, tree
 from minijax.base.util import trace_cache, weak_cache
 from minijax.core import (DropVar, Jaxpr, JaxprCall, JaxprEqn, Literal, Primitive, Var, Zero,
                           aval_of, dce_call, dce_jaxpr, eval_jaxpr, jit_p, linearize_jaxpr,
-                          merge_tangents, pointwise)
+                          merge_tangents, pointwise, trace_closed)
 from minijax.core.dce import sweep
 from minijax.lax.control_flow.common import trace_body
 from minijax.passes.discharge import bind_program, call
@@ -263,7 +263,7 @@ def _make_plan(jaxpr: Jaxpr, nonzero: tuple, policy: Callable | None) -> _Plan:
     core.checkpoint_effects.check(
         jaxpr.effects, "partial-eval of `checkpoint`/`remat`", "move the operation out of it")
     if policy is not None:
-        jaxpr = _inline_jits(jaxpr)
+        jaxpr = _rematted_inside(_inline_jits(jaxpr), policy)
     forward, linear_part, out_nonzero = linearize_jaxpr(jaxpr, nonzero)
     num_outs = len(jaxpr.outvars)
     outs, residuals = forward.outvars[:num_outs], forward.outvars[num_outs:]
@@ -293,17 +293,33 @@ def _make_plan(jaxpr: Jaxpr, nonzero: tuple, policy: Callable | None) -> _Plan:
     return _Plan(forward, whole, reads, out_nonzero)
 
 
+def _rematted_inside(jaxpr: Jaxpr, policy: Callable) -> Jaxpr:
+    """The policy also holds within `shard_map`, whose results cannot be recomputed one by one."""
+    eqns = []
+    for eqn in jaxpr.eqns:
+        inner = eqn.params.get("jaxpr")
+        if eqn.primitive.name == "shard_map" and not inner.effects and [
+                e.primitive for e in inner.eqns] != [remat_p]:
+            with eqn.primitive.scope(eqn.params):
+                body = trace_closed(lambda *xs, inner=inner: remat_p.bind(
+                    *xs, jaxpr=inner, policy=policy, prevent_cse=True, differentiated=False),
+                    inner.in_avals, inner.debug)
+            eqn = eqn.replace(params={**eqn.params, "jaxpr": body})
+        eqns.append(eqn)
+    return jaxpr.replace(eqns=eqns)
+
+
 def _saved_results(eqn: JaxprEqn, policy: Callable) -> list[Var]:
-    """The results of an operation that a policy wants saved, also within loops and branches."""
+    """The results of an operation that a policy wants saved, also within bodies."""
     if _is_saved(policy(eqn.primitive, *[v.aval for v in eqn.invars], **eqn.params)):
         return list(eqn.outvars)
     params = eqn.params
     if eqn.primitive.name == "cond":
         made = [_made_by_saved(branch, policy) for branch in params["branches"]]
         return [v for v, each in zip(eqn.outvars, zip(*made)) if True in each and False not in each]
-    if eqn.primitive.name == "scan":
+    if eqn.primitive.name in ("scan", "shard_map"):
         made = _made_by_saved(params["jaxpr"], policy)
-        first = params["num_carry"]
+        first = params.get("num_carry", 0)
         return [v for v, own in zip(eqn.outvars[first:], made[first:]) if own]
     return []
 
@@ -366,16 +382,8 @@ def _decompose(*args: Any, jaxpr: Jaxpr, **_: Any) -> list:
     return eval_jaxpr(jaxpr, jaxpr.consts, *args)
 
 
-def _dce(eqn: JaxprEqn, used: Sequence[bool]) -> JaxprEqn | None:
-    whole = isinstance(eqn.params["prevent_cse"], bool)
-    return (_dce_whole if whole else _dce_by_operand)(eqn, used)
-
-
-_dce_whole, _dce_by_operand = dce_call(), dce_call("jaxpr", ("prevent_cse",))
-
-
-remat_p = _Remat("remat2", linearize=_linearize, transpose=_transpose, dce=_dce,
-                 decompose=_decompose)
+remat_p = _Remat("remat2", linearize=_linearize, transpose=_transpose, decompose=_decompose,
+                 dce=dce_call("jaxpr", ("prevent_cse",)))
 remat_p.discharge = call("jaxpr", lambda operands, jaxpr, params: remat_p.bind(
     *operands, **{**params, "jaxpr": jaxpr}))
 

@@ -13,12 +13,15 @@ import threading
 from collections.abc import Callable, Sequence, Set
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from minijax.api.flatten import boundary, check_callable, fun_name, wraps
 from minijax.base import errors, tree, util
 from minijax.core import (Jaxpr, JaxprTrace, ManualAxisType, Tracer, conform, entered, eval_trace,
                           get_aval, manual_type, sharding_of, state, visible_axes, with_manual)
 from minijax.core.dce import sweep
 from minijax.core.ir import NO_EFFECTS
+from minijax.lax.shapes import expand_dims
 from minijax.lax.shard_map import axes_in, local_aval, scope, shard_map_p
 from minijax.runtime.call import Prefix
 from minijax.sharding import AbstractMesh, AxisType, Mesh, PartitionSpec
@@ -357,7 +360,8 @@ _call = _Call()
 class _BodyTrace(JaxprTrace):
     """Traces the body; in a call on arrays, values equal on all devices are known when asked for.
 
-    To know one, the program up to it is run. Then the trace holds for these arguments only.
+    To know one, or to show what the devices have, the program up to it is run. Then the trace holds
+    for these arguments only.
     """
 
     __slots__ = ("request", "call", "looked_at")
@@ -369,6 +373,29 @@ class _BodyTrace(JaxprTrace):
     def value_of(self, x: Any) -> Any:
         if self.call is None or not self.request.check_vma or any(manual_type(x.aval)):
             return None
+        return self._run(x, PartitionSpec())
+
+    def text_of(self, x: Any) -> str:
+        """The value on each device, in a call on arrays."""
+        mesh = self.request.mesh
+        if self.call is None or not isinstance(mesh, Mesh):
+            return super().text_of(x)
+        names = tuple(name for name in mesh.axis_names if name in self.request.axis_names)
+        with entered(self):
+            row = expand_dims(x, (0,))
+        with entered(eval_trace), use_abstract_mesh(NO_MESH):
+            blocks = list(map(str, self._run(row, PartitionSpec(names))))
+        sizes = [mesh.shape[name] if name in names else 1 for name in mesh.axis_names]
+        texts = []
+        for place, block in zip(np.ndindex(*sizes), blocks, strict=True):
+            device = mesh.devices[place]
+            at = tuple(i for i, name in zip(place, mesh.axis_names) if name in names)
+            texts.append(f"On {device.platform}:{device.id} at mesh coordinates "
+                         f"({', '.join(map(str, names))},) = {at}:\n{block}\n")
+        return "\n".join(texts)
+
+    def _run(self, x: Any, out_spec: PartitionSpec) -> Any:
+        """A value of the body, the global array of the parts that the devices have."""
         self.looked_at = True
         eqns, live = sweep([e for e in self.eqns if not e.effects], [x.atom])
         kept = [entry for entry in self.consts.values() if entry[0].atom in live]
@@ -379,8 +406,8 @@ class _BodyTrace(JaxprTrace):
         with entered(eval_trace), use_abstract_mesh(NO_MESH):
             out, = shard_map_p.bind(
                 *[e[1] for e in kept], *leaves, in_specs=(nowhere,) * len(kept) + in_specs,
-                jaxpr=jaxpr, out_specs=(nowhere,), mesh=self.request.mesh, check_vma=True,
-                newly_manual_axes=self.request.axis_names)
+                jaxpr=jaxpr, out_specs=(out_spec,), mesh=self.request.mesh,
+                check_vma=self.request.check_vma, newly_manual_axes=self.request.axis_names)
         return out
 
 

@@ -59,7 +59,19 @@ cpu_feature_guard.check_cpu_features()
 # Before any client exists: later is too late for the line per device that it would print.
 utils.absl_set_min_log_level(1)
 
-Config = _jax.config.Config
+
+class Config(_jax.config.Config):
+    """A value with one setting for the process and one for each thread."""
+
+    def __init__(self, name: str, value: Any, *, include_in_jit_key: bool = False,
+                 include_in_trace_context: bool = False):
+        super().__init__(name, value, include_in_jit_key=include_in_jit_key,
+                         include_in_trace_context=include_in_trace_context)
+        if include_in_trace_context:
+            context_names.append(name)
+
+
+context_names: list[str] = []  # what the values of `trace_context()` are of
 trace_context = _jax.config.trace_context
 unset = _jax.config.unset
 

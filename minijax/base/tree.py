@@ -79,9 +79,8 @@ def flatten_with_path(
     return registry.flatten_with_path(tree, predicate)
 
 
-def leaves_with_path(
-    tree: Any, is_leaf: IsLeaf = None, is_leaf_takes_path: bool = False
-) -> list[tuple[KeyPath, Any]]:
+def leaves_with_path(tree: Any, is_leaf: IsLeaf = None,
+                     is_leaf_takes_path: bool = False) -> list[tuple[KeyPath, Any]]:
     """The leaves with their key paths."""
     return flatten_with_path(tree, is_leaf, is_leaf_takes_path)[0]
 
@@ -104,9 +103,8 @@ def flatten_one_level_with_keys(tree: Any) -> tuple[Iterable[tuple[Any, Any]], H
 
 def is_tree_node(typ: type) -> bool:
     """Whether values of this type are nodes (not leaves)."""
-    if registry.is_node(typ):
-        return True
-    return issubclass(typ, tuple) and hasattr(typ, "_fields")
+    return registry.is_node(typ) or (
+        isinstance(typ, type) and issubclass(typ, tuple) and hasattr(typ, "_fields"))
 
 
 def all_leaves(iterable: Iterable[Any], is_leaf: IsLeaf = None) -> bool:
@@ -140,9 +138,8 @@ def map_with_path(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf 
     return treedef.unflatten([f(*xs) for xs in zip(paths, first, *others, strict=True)])
 
 
-def _columns(
-    name: str, treedef: PyTreeDef, tree: Any, rest: Sequence[Any], is_leaf: IsLeaf
-) -> list[list[Any]]:
+def _columns(name: str, treedef: PyTreeDef, tree: Any, rest: Sequence[Any],
+             is_leaf: IsLeaf) -> list[list[Any]]:
     columns = []
     for other in rest:
         try:
@@ -154,18 +151,16 @@ def _columns(
     return columns
 
 
-def reduce(
-    function: Callable[[T, Any], T], tree: Any, initializer: Any = _required, is_leaf: IsLeaf = None
-) -> T:
+def reduce(function: Callable[[T, Any], T], tree: Any, initializer: Any = _required,
+           is_leaf: IsLeaf = None) -> T:
     """functools.reduce over the leaves."""
     if initializer is _required:
         return functools.reduce(function, leaves(tree, is_leaf))
     return functools.reduce(function, leaves(tree, is_leaf), initializer)
 
 
-def reduce_associative(
-    operation: Callable[[T, T], T], tree: Any, *, identity: Any = _required, is_leaf: IsLeaf = None
-) -> T:
+def reduce_associative(operation: Callable[[T, T], T], tree: Any, *, identity: Any = _required,
+                       is_leaf: IsLeaf = None) -> T:
     """Combine the leaves in a balanced tree of operations; `identity` is for no leaves at all."""
     items = leaves(tree, is_leaf)
     if not items:
@@ -187,9 +182,8 @@ def all(tree: Any, *, is_leaf: IsLeaf = None) -> bool:
     return builtins.all(leaves(tree, is_leaf))
 
 
-def transpose(
-    outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None, pytree_to_transpose: Any
-) -> Any:
+def transpose(outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None,
+              pytree_to_transpose: Any) -> Any:
     """A tree of trees turned inside out: [{"a": 1}, {"a": 2}] becomes {"a": [1, 2]}.
 
     With inner_treedef None, the structure of the first subtree is taken.
@@ -230,9 +224,8 @@ def broadcast_prefix(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -
     return result
 
 
-def prefix_errors(
-    prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None
-) -> list[Callable[[str], ValueError]]:
+def prefix_errors(prefix_tree: Any, full_tree: Any,
+                  is_leaf: IsLeaf = None) -> list[Callable[[str], ValueError]]:
     """The places where prefix_tree is no prefix of full_tree, each a function name -> error."""
     found = list(_mismatches((), prefix_tree, full_tree, is_leaf))
     return [functools.partial(_mismatch_error, prefix_tree, full_tree, *one) for one in found]
@@ -245,9 +238,8 @@ def prefix_mismatches(name: str, prefix_tree: Any, full_tree: Any, is_leaf: IsLe
             f"  Mismatch details ({len(found)} found):\n  " + "\n  ".join(found))
 
 
-def _mismatch_error(
-    prefix_tree: Any, full_tree: Any, path: KeyPath, kind: str, because: str, name: str
-) -> ValueError:
+def _mismatch_error(prefix_tree: Any, full_tree: Any, path: KeyPath, kind: str, because: str,
+                    name: str) -> ValueError:
     return ValueError(
         f"pytree structure error: {kind} at key path\n    {name}{keystr(path)}\n"
         f"  because there {because}\n"
@@ -401,9 +393,8 @@ def register_dataclass(nodetype: type[T], data_fields: Sequence[str] | None = No
     return nodetype
 
 
-def _dataclass_fields(
-    nodetype: type, data_fields: Sequence[str] | None, meta_fields: Sequence[str] | None
-) -> tuple[list[str], list[str]]:
+def _dataclass_fields(nodetype: type, data_fields: Sequence[str] | None,
+                      meta_fields: Sequence[str] | None) -> tuple[list[str], list[str]]:
     if data_fields is not None or meta_fields is not None:
         raise TypeError(
             "register_dataclass: data_fields and meta_fields must both be specified when either "

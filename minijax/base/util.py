@@ -45,9 +45,8 @@ def canonicalize_axes(axes: int | Sequence[int] | None, ndim: int) -> tuple[int,
     return result
 
 
-def weak_cache(
-    fun: Callable[..., T], context: Callable[[], Any] = lambda: None, maxsize: int | None = 2048
-) -> Callable[..., T]:
+def weak_cache(fun: Callable[..., T], context: Callable[[], Any] = lambda: None,
+               maxsize: int | None = 2048) -> Callable[..., T]:
     """Memoize fun(first, *rest), holding `first` weakly; `context()` is part of the key."""
     return weakref_lru_cache(context, fun, maxsize)
 

@@ -76,6 +76,12 @@ NAMES: dict[str, dict[str, str]] = {
     "named_sharding": {},  # jaxlib
     "pjit": {"jit_p": "minijax.core"},  # quax
     "public_test_util": {"check_close": _SHIMS},  # tinygp
+    "random": {},
+    "random.threefry2x32": {  # quax
+        "threefry_random_bits": "minijax.random.threefry:random_bits",
+        "threefry_seed": "minijax.random.threefry:seed",
+        "threefry_split": "minijax.random.threefry:split",
+    },
     "sharding_impls": {},  # jaxlib
     "state.types": {"AbstractRef": "minijax.core"},  # flax
     "traceback_util": {

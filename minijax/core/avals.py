@@ -68,14 +68,14 @@ class ShapedArray(AbstractValue):
     def str_short(self, short_dtypes: bool = True) -> str:
         """`f32[3,4]`, the form used in printed jaxprs and in error messages."""
         name = dtypes.short_name(self.dtype) if short_dtypes else self.dtype.name
-        if self.placement is not None:
-            return name + self._placed_text()
-        return f"{name}[{','.join(map(str, self.shape))}]"
+        return name + self._shape_text()
 
-    def _placed_text(self) -> str:
+    def _shape_text(self) -> str:
         """`[8@x,4]{V:y}`: the shape with what the placement says."""
-        sharding, manual = self.placement.sharding, self.placement.manual
         dims = list(map(str, self.shape))
+        if self.placement is None:
+            return f"[{','.join(dims)}]"
+        sharding, manual = self.placement.sharding, self.placement.manual
         if sharding is not None:
             for i, entry in enumerate(sharding.spec):
                 dims[i] += "" if entry is None else f"@{_axes_text(entry)}"
@@ -107,10 +107,7 @@ class ShapedArray(AbstractValue):
     def __repr__(self) -> str:
         weak = ", weak_type=True" if self.weak_type else ""
         name = "float0" if self.dtype == dtypes.float0 else self.dtype.name
-        shape = f"[{','.join(map(str, self.shape))}]"
-        if self.placement is not None:
-            shape = self._placed_text()
-        return f"ShapedArray({name}{shape}{weak})"
+        return f"ShapedArray({name}{self._shape_text()}{weak})"
 
     def __str__(self) -> str:
         return "~" * self.weak_type + self.str_short(False)
@@ -140,9 +137,8 @@ def _intern(shape: Any, dtype: Any, weak_type: bool, placement: Any) -> ShapedAr
 
 
 def _axes_text(axes: Any) -> str:
-    if isinstance(axes, (tuple, list)) and len(axes) > 1:
-        return f"({','.join(map(str, axes))})"
-    return str(axes[0] if isinstance(axes, (tuple, list)) else axes)
+    axes = axes if isinstance(axes, (tuple, list)) else (axes,)
+    return str(axes[0]) if len(axes) == 1 else f"({','.join(map(str, axes))})"
 
 
 class AbstractToken(AbstractValue):

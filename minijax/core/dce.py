@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import compress
 
 from minijax.base.util import flags, weak_cache
 from minijax.core.ir import DropVar, Jaxpr, JaxprEqn
@@ -59,19 +60,20 @@ def _dce_jaxpr(jaxpr: Jaxpr, used_outputs: tuple, instantiate: tuple) -> tuple[J
                  jaxpr.debug), kept
 
 
-def dce_call(param: str = "jaxpr", per_operand: Sequence[str] = ()) -> Callable:
+def dce_call(param: str = "jaxpr", per_operand: Sequence[str] = (),
+             per_result: Sequence[str] = ()) -> Callable:
     """The `dce` rule of an operation that calls one jaxpr with its operands.
 
-    `per_operand` names parameters that are tuples with an entry for each operand.
+    Parameters in `per_operand` and `per_result`, where they are tuples, have an entry for each.
     """
     def rule(eqn: JaxprEqn, used: Sequence[bool]) -> JaxprEqn | None:
         inner, kept = dce_jaxpr(eqn.params[param], used)
         if not any(used) and not inner.effects:
             return None
         params = {**eqn.params, param: inner}
-        for name in per_operand:
-            params[name] = tuple(p for p, k in zip(params[name], kept) if k)
-        return eqn.replace(invars=[v for v, k in zip(eqn.invars, kept) if k],
-                           outvars=[v for v, u in zip(eqn.outvars, used) if u],
-                           params=params, effects=inner.effects)
+        for names, marks in ((per_operand, kept), (per_result, used)):
+            params.update({name: tuple(compress(params[name], marks)) for name in names
+                           if isinstance(params[name], tuple)})
+        return eqn.replace(invars=list(compress(eqn.invars, kept)), params=params,
+                           outvars=list(compress(eqn.outvars, used)), effects=inner.effects)
     return rule

@@ -12,7 +12,7 @@ from typing import Any
 
 from minijax.core.avals import Zero, zero_tangent
 from minijax.core.dce import dce_call
-from minijax.core.ir import Jaxpr, JaxprEqn, Literal, Var
+from minijax.core.ir import Jaxpr, Literal, Var
 from minijax.core.jvp import jvp_jaxpr
 from minijax.core.linearize import forward_residuals, linearize_jaxpr
 from minijax.core.primitive import Primitive
@@ -130,17 +130,6 @@ class _Jit(JaxprCall):
             compiler_options_kvs=params["compiler_options_kvs"]))
 
 
-def _dce(eqn: JaxprEqn, used: Sequence[bool]) -> JaxprEqn | None:
-    new = _dce_operands(eqn, used)
-    if new is not None:
-        for name in ("out_shardings", "out_layouts"):
-            new.params[name] = tuple(p for p, u in zip(new.params[name], used) if u)
-    return new
-
-
-_dce_operands = dce_call("jaxpr", ("in_shardings", "in_layouts", "donated_invars"))
-
-
 def _stage(trace: JaxprTrace, args: Sequence[Any], params: dict) -> list:
     if params["inline"]:
         return inline_jaxpr(trace, params["jaxpr"], args)
@@ -161,4 +150,5 @@ def inline_jaxpr(trace: JaxprTrace, jaxpr: Jaxpr, args: Sequence[Any]) -> list:
             for v in jaxpr.outvars]
 
 
-jit_p = _Jit("jit", dce=_dce, stage=_stage)
+jit_p = _Jit("jit", stage=_stage, dce=dce_call(
+    "jaxpr", ("in_shardings", "in_layouts", "donated_invars"), ("out_shardings", "out_layouts")))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from minijax.base import dtypes
-from minijax.base.util import trace_cache, weak_cache
+from minijax.base.util import flags, trace_cache, weak_cache
 from minijax.core.avals import Zero
 from minijax.core.ir import Jaxpr, JaxprEqn, Var, eval_jaxpr
 from minijax.core.jvp import JVPTrace, JVPTracer, split_outputs
@@ -115,9 +115,7 @@ def linearize_jaxpr(jaxpr: Jaxpr, nonzero: Sequence[bool],
     Returns (forward, linear, out_nonzero): forward maps primals to outputs and residuals, linear
     maps residuals and the tangents marked in `nonzero` to the tangents marked in `out_nonzero`.
     """
-    if not isinstance(instantiate, bool):
-        instantiate = tuple(instantiate)
-    return _linearize_jaxpr(jaxpr, tuple(nonzero), instantiate)
+    return _linearize_jaxpr(jaxpr, tuple(nonzero), flags(instantiate, len(jaxpr.outvars)))
 
 
 @trace_cache

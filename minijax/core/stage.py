@@ -41,7 +41,7 @@ class JaxprTracer(Tracer):
         return self._trace.value_of(self)
 
     def __repr__(self) -> str:
-        return f"JitTracer({self.aval})"
+        return self._trace.text_of(self)
 
 
 class JaxprTrace(Trace):
@@ -59,6 +59,9 @@ class JaxprTrace(Trace):
 
     def value_of(self, x: JaxprTracer) -> Any:
         return None  # a subclass may know the value of a variable
+
+    def text_of(self, x: JaxprTracer) -> str:
+        return f"JitTracer({x.aval})"
 
     def new_input(self, aval: Any) -> JaxprTracer:
         return JaxprTracer(self, aval, Var(aval))

@@ -41,7 +41,9 @@ def each_operand(*terms: Callable | None) -> Deferred:
     return Deferred(make)
 
 
-def _linear(primitive: Primitive) -> Callable:
+@Deferred
+def linear(primitive: Primitive) -> Callable:
+    """The operation applied to the tangents, zeros filled in."""
     def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple:
         out = primitive.bind(*primals, **params)
         if all(type(t) is Zero for t in tangents):
@@ -50,7 +52,9 @@ def _linear(primitive: Primitive) -> Callable:
     return jvp
 
 
-def _nondifferentiable(primitive: Primitive) -> Callable:
+@Deferred
+def nondifferentiable(primitive: Primitive) -> Callable:
+    """The derivative is zero or undefined."""
     def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple:
         out = primitive.bind(*primals, **params)
         return out, _zero_tangents(primitive, out)
@@ -59,10 +63,6 @@ def _nondifferentiable(primitive: Primitive) -> Callable:
 
 def _zero_tangents(primitive: Primitive, out: Any) -> Any:
     return list(map(zero_tangent, out)) if primitive.multiple_results else zero_tangent(out)
-
-
-linear = Deferred(_linear)  # the operation applied to the tangents, zeros filled in
-nondifferentiable = Deferred(_nondifferentiable)  # the derivative is zero or undefined
 
 
 def add_tangents(x: Any, y: Any) -> Any:
@@ -113,7 +113,9 @@ def conform(x: Any, aval: Any) -> Any:
 # --- Combinators for the `vmap` field, and moving axes -----------------------------------------
 
 
-def _pointwise(primitive: Primitive) -> Callable:
+@Deferred
+def pointwise(primitive: Primitive) -> Callable:
+    """Elementwise: batch axes aligned, scalars left alone."""
     primitive.pointwise = True
 
     def vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], /,
@@ -123,9 +125,6 @@ def _pointwise(primitive: Primitive) -> Callable:
         args, dim = align(args, dims)
         return primitive.bind(*args, **params), dim
     return vmap
-
-
-pointwise = Deferred(_pointwise)  # elementwise: batch axes aligned, scalars left alone
 
 
 def align(args: Sequence[Any], dims: Sequence[int | None]) -> tuple[list, int]:
@@ -345,7 +344,8 @@ def _reduce_sum_transpose(ct: Any, x: Any, *, axes: tuple, out_sharding: Any) ->
     return broadcast_in_dim(ct, x.aval.shape, kept)
 
 
-def reduction_vmap(primitive: Primitive) -> Callable:
+@Deferred
+def reduce_axes(primitive: Primitive) -> Callable:
     """The `vmap` rule of a reduction over the parameter `axes`."""
     def vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *, axes: tuple,
              **params: Any) -> tuple:
@@ -357,8 +357,6 @@ def reduction_vmap(primitive: Primitive) -> Callable:
         return primitive.bind(args[0], axes=shifted, **params), out_dim
     return vmap
 
-
-reduce_axes = Deferred(reduction_vmap)
 
 reduce_sum_p = Primitive("reduce_sum", shape=_reduce_sum_shape, jvp=linear,
                          transpose=_reduce_sum_transpose, vmap=reduce_axes)

@@ -147,10 +147,8 @@ def _error_of_element(primitive: Primitive, args: Sequence[Any], params: dict,
     """The error in terms of the shapes that the user's function sees, not of the batched ones."""
     try:
         infer(primitive, tuple(map(aval_of, args)), params)
-    except cls as error:
-        return error
-    except Exception:  # of another class: then the error at hand says more
-        return None
+    except Exception as error:  # of another class: then the error at hand says more
+        return error if isinstance(error, cls) else None
     return None
 
 

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minijax.base import tree, util
-from minijax.core import (DebugInfo, Jaxpr, JaxprCall, JaxprEqn, aval_of, dce_call,
-                          trace_to_jaxpr)
+from minijax.core import DebugInfo, Jaxpr, JaxprCall, aval_of, dce_call, trace_to_jaxpr
 from minijax.passes.structure import canonical
 from minijax.sharding.memory import Space
 
@@ -26,7 +25,7 @@ class Region(JaxprCall):
 
     def __init__(self, name: str, spaces: str | None = None):
         self.spaces = spaces
-        super().__init__(name, dce=self._dce)
+        super().__init__(name, dce=dce_call(per_result=() if spaces is None else (spaces,)))
 
     def rebind(self, params: dict, jaxpr: Jaxpr, operands: Sequence[Any], ins: Sequence[int],
                outs: Sequence[int]) -> list:
@@ -35,16 +34,6 @@ class Region(JaxprCall):
             more = len(jaxpr.outvars) - len(spaces)
             params = {**params, self.spaces: (*spaces, *[Space.Device] * more)}
         return super().rebind(params, jaxpr, operands, ins, outs)
-
-    def _dce(self, eqn: JaxprEqn, used: Sequence[bool]) -> JaxprEqn | None:
-        new = _dce_operands(eqn, used)
-        if new is not None and self.spaces is not None:
-            kept = zip(eqn.params[self.spaces], used)
-            new.params[self.spaces] = tuple(s for s, u in kept if u)
-        return new
-
-
-_dce_operands = dce_call()
 
 
 def call_region(primitive: Region, fun: Callable, args: tuple, kwargs: dict,

@@ -14,9 +14,10 @@ from typing import Any
 
 from minijax import lax, nn, random
 from minijax import numpy as jnp
+from minijax.base import config
 from minijax.base.jaxlib import Array
 
-__all__ = ["get_num_params_in_lstm", "init_lstm_weight", "lstm_ref", "swap_lstm_gates",
+__all__ = ["get_num_params_in_lstm", "init_lstm_weight", "lstm", "lstm_ref", "swap_lstm_gates",
            "unpack_lstm_weights"]
 
 _GATES = 4
@@ -75,6 +76,18 @@ def swap_lstm_gates(weights: Array, input_size: int, hidden_size: int, num_layer
         first, second, third, fourth = jnp.split(part, _GATES)
         swapped += [x.ravel() for x in (first, second, fourth, third)]
     return jnp.concatenate(swapped)
+
+
+def lstm(x: Array, h_0: Array, c_0: Array, weights: Array, seq_lengths: Array, input_size: int,
+         hidden_size: int, num_layers: int, dropout: float, bidirectional: bool,
+         precision: Any = None) -> tuple[Array, Array, Array]:
+    """`lstm_ref` of a vector of weights. precision: of the products, a `jax.lax.Precision`."""
+    sizes = input_size, hidden_size, num_layers
+    parts = unpack_lstm_weights(weights, *sizes, bidirectional)
+    wanted = (config.default_matmul_precision.value if precision is None
+              else lax.Precision(precision).name.lower())
+    with config.default_matmul_precision(wanted):
+        return lstm_ref(x, h_0, c_0, *parts, seq_lengths, *sizes, dropout, bidirectional)
 
 
 def lstm_ref(x: Array, h_0: Array, c_0: Array, W_ih: _Parts, W_hh: _Parts, b_ih: _Parts,

@@ -24,7 +24,7 @@ import numpy as np
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.core import (Primitive, ShapedArray, Zero, aval_of, convert_element_type,
-                          cotangent_aval, instantiate, is_linear, materialize, move_axis,
+                          cotangent_aval, instantiate, is_linear, materialize_output, move_axis,
                           sharding_of, with_sharding, zeros)
 from minijax.core.primitive import Deferred
 from minijax.lax import elementwise, logic, shapes
@@ -526,8 +526,8 @@ def _scatter_vmap(primitive: Primitive, axis: Any, args: Sequence[Any],
                   **params: Any) -> tuple:
     operand, indices, updates = args
     window, inserted, index_map, batching, index_batching = dimension_numbers
-    operand = materialize(operand, dims[0], axis.size)
-    updates = materialize(updates, dims[2], axis.size)
+    operand = materialize_output(operand, dims[0], axis)
+    updates = materialize_output(updates, dims[2], axis)
     if dims[1] is None:  # the whole new axis is part of each window
         dnums = ScatterDimensionNumbers(_shift(window, 0), _shift(inserted), _shift(index_map),
                                         _shift(batching), index_batching)

@@ -16,7 +16,8 @@ import numpy as np
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.core import (Primitive, ShapedArray, Zero, aval_of, broadcast_in_dim, each_operand,
-                          instantiate, is_linear, materialize, nondifferentiable, zeros)
+                          instantiate, is_linear, materialize_output, nondifferentiable,
+                          zeros)
 from minijax.lax.rules import (ANY, BITWISE, EVERY, FLOATING, INTEGER, ORDERED, ArrayLike, binary,
                                broadcast_to, check_same_dtypes, fill_like, unary)
 
@@ -215,7 +216,7 @@ def _select_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None]) -> 
     which_dim, *case_dims = dims
     scalar = aval_of(which).ndim == (which_dim is not None)
     dim = next(d for d in (*case_dims, which_dim) if d is not None)
-    cases = [materialize(c, d, axis.size, dim) for c, d in zip(cases, case_dims)]
+    cases = [materialize_output(c, d, axis, dim) for c, d in zip(cases, case_dims)]
     which = _batched_choice(which, which_dim, scalar, axis, cases[0], dim)
     return select_n_p.bind(which, *cases), dim
 
@@ -224,7 +225,7 @@ def _batched_choice(x: Any, x_dim: int | None, scalar: bool, axis: Any, like: An
                     dim: int) -> Any:
     """What decides, or bounds, beside the batched values `like`: of their shape, or a scalar."""
     if not scalar:
-        return materialize(x, x_dim, axis.size, dim)
+        return materialize_output(x, x_dim, axis, dim)
     if x_dim is None or aval_of(like).ndim == 1:
         return x
     return broadcast_in_dim(x, aval_of(like).shape, (dim,))
@@ -263,7 +264,7 @@ def _clamp_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None]) -> t
     low, x, high = args
     dim = next(d for d in (dims[1], dims[0], dims[2]) if d is not None)
     scalars = [aval_of(b).ndim == (d is not None) for b, d in zip(args, dims)]
-    x = materialize(x, dims[1], axis.size, dim)
+    x = materialize_output(x, dims[1], axis, dim)
     low = _batched_choice(low, dims[0], scalars[0], axis, x, dim)
     high = _batched_choice(high, dims[2], scalars[2], axis, x, dim)
     return clamp_p.bind(low, x, high), dim

@@ -174,6 +174,10 @@ def _argument_shape(x: ShapedArray, *, axes: tuple, index_dtype: Any) -> ShapedA
         raise ValueError(errors.describe(
             f"Invalid axis {axis} for operand shape {x.shape}",
             fix="count the axis from 0; jnp.argmax also accepts negative ones"))
+    if x.dtype.kind == "c":
+        raise TypeError(errors.describe(
+            f"argmin and argmax do not accept dtype {x.dtype.name}: complex numbers have no order",
+            fix="take jnp.abs(x) or x.real first"))
     if not dtypes.issubdtype(index_dtype, np.integer):
         raise TypeError(errors.describe(
             f"index_dtype must be an integer type, but got {np.dtype(index_dtype).name}",

@@ -22,8 +22,8 @@ from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axis
 from minijax.core import (Primitive, ShapedArray, Tracer, aval_of, broadcast_in_dim_p,
                           convert_element_type_p, get_aval, instantiate_cotangent, is_linear,
-                          is_valid, linear, materialize, nondifferentiable, reduce_sum, reshape_p,
-                          structural, transpose_p, zeros)
+                          is_valid, linear, materialize, materialize_output, nondifferentiable,
+                          reduce_sum, reshape_p, structural, transpose_p, zeros)
 from minijax.lax import elementwise, placement
 from minijax.lax.identity import stage
 from minijax.lax.logic import select_n
@@ -390,7 +390,7 @@ def _concatenate_transpose(ct: Any, *operands: Any, dimension: int) -> list:
 def _all_batched(axis: Any, args: Sequence[Any], dims: Sequence[int | None]) -> tuple[list, int]:
     """All operands with the batch axis at one place."""
     dim = next(d for d in dims if d is not None)
-    return [materialize(x, d, axis.size, dim) for x, d in zip(args, dims)], dim
+    return [materialize_output(x, d, axis, dim) for x, d in zip(args, dims)], dim
 
 
 def _concatenate_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *,

@@ -20,7 +20,7 @@ from minijax.base import dims, dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axis
 from minijax.core import (Primitive, ShapedArray, Zero, aval_of, cotangent_aval, instantiate,
-                          is_linear, is_tracer, linear, materialize, move_axis, zeros)
+                          is_linear, is_tracer, linear, materialize_output, move_axis, zeros)
 from minijax.lax import elementwise, logic, shapes
 from minijax.lax.gather import (GatherDimensionNumbers, GatherScatterMode,
                                 ScatterDimensionNumbers, gather_p, scatter_p)
@@ -205,13 +205,14 @@ def _unstack(vector: Any) -> list:
                                         strides=(1,)), (0,)) for i in range(count)]
 
 
-def _stack_starts(starts: Sequence[Any], dims: Sequence[int | None], size: int) -> tuple[Any, bool]:
+def _stack_starts(starts: Sequence[Any], dims: Sequence[int | None],
+                  axis: Any) -> tuple[Any, bool]:
     """The starts as index vectors, along the last axis; batched (in front) if any start is."""
     batched = any(d is not None for d in dims)
     columns = []
     for start, d in zip(starts, dims):
         if batched and d is None:
-            start = shapes.broadcast(start, (size,))
+            start = materialize_output(start, None, axis)
         ndim = int(batched)
         columns.append(shapes.expand_dims(start, (ndim,)))
     if not columns:
@@ -318,7 +319,7 @@ def _dynamic_slice_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | Non
         starts = [*starts[:d], zero, *starts[d:]]
         sizes = (*slice_sizes[:d], axis.size, *slice_sizes[d:])
         return dynamic_slice_p.bind(operand, *starts, slice_sizes=sizes), d
-    indices, _ = _stack_starts(starts, start_dims, axis.size)
+    indices, _ = _stack_starts(starts, start_dims, axis)
     rank = len(slice_sizes)
     if d is None:
         dnums = GatherDimensionNumbers(tuple(range(1, rank + 1)), (), tuple(range(rank)))
@@ -416,13 +417,13 @@ def _dynamic_update_slice_vmap(axis: Any, args: Sequence[Any],
     d, update_dim, *start_dims = dims
     if all(s is None for s in start_dims):
         at = update_dim if d is None else d
-        operand = materialize(operand, d, axis.size, at)
-        update = materialize(update, update_dim, axis.size, at)
+        operand = materialize_output(operand, d, axis, at)
+        update = materialize_output(update, update_dim, axis, at)
         zero = aval_of(starts[0]).dtype.type(0) if starts else np.int32(0)
         return dynamic_update_slice_p.bind(operand, update, *starts[:at], zero, *starts[at:]), at
-    operand = materialize(operand, d, axis.size)
-    update = materialize(update, update_dim, axis.size)
-    indices, _ = _stack_starts(starts, start_dims, axis.size)
+    operand = materialize_output(operand, d, axis)
+    update = materialize_output(update, update_dim, axis)
+    indices, _ = _stack_starts(starts, start_dims, axis)
     inner = tuple(range(1, aval_of(operand).ndim))
     out = scatter_p.bind(
         operand, indices, update, update_jaxpr=None, update_consts=(),

@@ -59,6 +59,8 @@ def _transform(name: str, a: ArrayLike, kind: FftType, s: tuple | None, axes: tu
     x = _permuted(x, order)
     if s is None:
         sizes = x.shape[x.ndim - len(axes):]
+        if kind is FftType.IRFFT and sizes and not sizes[-1]:
+            return lax.full(x.shape, 0, dtypes.to_real(promotion.inexact_dtype(x.dtype)))
         s = (*sizes[:-1], 2 * (sizes[-1] - 1)) if kind is FftType.IRFFT and sizes else sizes
     else:
         sizes = (*s[:-1], s[-1] // 2 + 1) if kind is FftType.IRFFT and s else s

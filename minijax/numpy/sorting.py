@@ -19,6 +19,7 @@ from minijax.base.util import canonicalize_axis
 from minijax.core import get_aval, structural
 from minijax.lax.casts import vary_as
 from minijax.lax.control_flow.loops import fori_loop
+from minijax.lax.explicit import left_to_compiler
 from minijax.lax.rules import ArrayLike
 from minijax.numpy import host, indexing, promotion
 from minijax.runtime.call import fused
@@ -316,7 +317,10 @@ def bincount(x: ArrayLike, weights: ArrayLike | None = None, minlength: int = 0,
         raise ValueError(errors.describe("shape of weights must match shape of x.",
                                          because=f"shapes {np.shape(weights)} and {aval.shape}",
                                          fix="one weight for each element"))
-    return _bincount(x, 1 if weights is None else weights, length)
+    weights = 1 if weights is None else weights
+    if out_sharding is None:
+        return _bincount(x, weights, length)
+    return left_to_compiler(_bincount, out_sharding, "bincount", x, weights, length)
 
 
 @fused(static_argnums=2)

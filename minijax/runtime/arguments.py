@@ -7,6 +7,7 @@ while caches hold the function weakly.
     leaf_names(names_of(f), 2, signature)       # ["x['a']", "y"]
 """
 
+import functools
 import inspect
 import itertools
 import operator
@@ -224,11 +225,12 @@ class CallDebug:
         """A name for each dynamic leaf, like `x['a']`."""
         return tuple(
             name + tree.keystr(path)
-            for name, treedef in zip(self._argument_names(), self._signature.dynamic_arg_treedefs,
+            for name, treedef in zip(self.argument_names(), self._signature.dynamic_arg_treedefs,
                                      strict=True)
             for path in leaf_paths(treedef))
 
-    def _argument_names(self) -> list[str]:
+    def argument_names(self) -> list[str]:
+        """A name for each dynamic argument."""
         known = self._parameters or Parameters((), varargs="args")
         number = len(known.positional)
         varargs = known.varargs or "args"
@@ -253,6 +255,8 @@ def leaf_paths(treedef: Any) -> list[tuple[Hashable, ...]]:
 
 def where_defined(fun: Any) -> str:
     """`name at file:line` of a function, or just its name."""
+    while isinstance(fun, functools.partial):
+        fun = fun.func
     code = getattr(inspect.unwrap(fun) if callable(fun) else fun, "__code__", None)
     name = getattr(fun, "__name__", repr(fun))
     if code is None:

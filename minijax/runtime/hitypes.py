@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from minijax.base import errors
 from minijax.base.util import weak_cache
 from minijax.core import (AbstractToken, AbstractValue, Jaxpr, Primitive, ShapedArray, Trace,
-                          add_any_p, entered, eval_jaxpr, get_aval, infer, state, subjaxprs, trace_closed, uses_refs)
+                          add_any_p, entered, eval_jaxpr, get_aval, infer, state, subjaxprs,
+                          trace_closed, uses_refs)
 from minijax.lax.tokens import create_token_p
 from minijax.passes.discharge import Plain, plain
 

@@ -498,3 +498,13 @@ def test_devices_are_counted_before_they_exist():
     jax.devices()
     with pytest.raises(RuntimeError, match="jax_num_cpu_devices config should be updated before"):
         jax.config.update("jax_num_cpu_devices", 17)
+
+
+def test_tokens_come_and_go():
+    token = jax.lax.create_token()
+    later = jax.jit(lambda x, t: (x + 2, jax.lax.after_all(t, token)))
+    for _ in range(2):
+        out, token_out = later(7, token)
+        assert out == 9 and isinstance(token_out, type(token))
+    assert isinstance(jax.jit(lambda: token)(), type(token))
+    assert jax.vjp(lambda x: (x, token)[0], 1.0)[1](2.0) == (2.0,)

@@ -134,8 +134,8 @@ def test_questions_about_structures():
     assert [str(t) for t in tu.treedef_children(pair)] == ["PyTreeDef(*)", "PyTreeDef([*])"]
     assert tu.treedef_is_leaf(tu.tree_structure(1))
     assert not tu.treedef_is_leaf(tu.tree_structure(None))
-    answers = [tu.is_tree_node(t) for t in (dict, int, Point, type(None), OrderedDict)]
-    assert answers == [True, False, True, True, True]
+    answers = [tu.is_tree_node(t) for t in (dict, int, Point, type(None), OrderedDict, [1])]
+    assert answers == [True, False, True, True, True, False]
 
 
 def test_structures_are_hashable_and_picklable():

@@ -52,6 +52,19 @@ def test_modules_that_are_public_under_another_name():
     assert _src.lib.mlir.dialects.hlo is jax.extend.mlir.dialects.stablehlo
 
 
+def test_threefry_on_words():
+    threefry = _src.random.threefry2x32
+    assert _src.random.split is jax.random.split
+    words, key = threefry.threefry_seed(np.int32(5)), jax.random.key(5)
+    for ours, public in [
+        (words, jax.random.key_data(key)),
+        (threefry.threefry_split(words, (3,)), jax.random.key_data(jax.random.split(key, 3))),
+        (threefry.threefry_random_bits(words, 8, (4,)), jax.random.bits(key, (4,), np.uint8)),
+    ]:
+        np.testing.assert_array_equal(ours, public)
+        assert ours.dtype == public.dtype
+
+
 def test_registry_of_nodes():
     registry = _src.tree_util._registry
     assert tuple in registry and dict in registry and int not in registry

@@ -65,3 +65,19 @@ def test_lstm_ref(bidirectional):
             layer = np.concatenate(outs, -1)
         np.testing.assert_allclose(y[batch, :length], layer, rtol=1e-4, atol=1e-5)
         assert (y[batch, length:] == 0).all()
+
+
+@pytest.mark.parametrize("precision, text", [
+    (None, "dot_general"), ("highest", "Precision.HIGHEST"),
+    (jax.lax.Precision.HIGH, "Precision.HIGH")])
+def test_lstm_takes_the_weights_as_one_vector(precision, text):
+    random = np.random.default_rng(1)
+    weights = random.normal(size=rnn.get_num_params_in_lstm(**SIZES)).astype(np.float32)
+    x = random.normal(size=(2, 4, 2)).astype(np.float32)
+    states = random.normal(size=(2, 4, 2, 3)).astype(np.float32)
+    rest = dict(SIZES, seq_lengths=jnp.array([2, 4]), dropout=0.0)
+    found = rnn.lstm(x, *states, weights, precision=precision, **rest)
+    wanted = rnn.lstm_ref(x, *states, *rnn.unpack_lstm_weights(weights, **SIZES), **rest)
+    jax.tree.map(np.testing.assert_array_equal, found, wanted)
+    made = jax.make_jaxpr(lambda w: rnn.lstm(x, *states, w, precision=precision, **rest))(weights)
+    assert text in str(made) and ("Precision" in str(made)) == (precision is not None)

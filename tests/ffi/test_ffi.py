@@ -8,6 +8,7 @@ import pytest
 
 import minijax as jax
 import minijax.numpy as jnp
+from minijax.experimental.buffer_callback import buffer_callback
 from minijax import core
 from minijax.extend.core import Primitive
 from minijax.interpreters import mlir
@@ -98,3 +99,34 @@ def test_headers_and_capsules():
 
     capsule = jax.ffi.pycapsule(ctypes.CFUNCTYPE(None)(lambda: None))
     assert type(capsule).__name__ == "PyCapsule"
+
+
+# --- Python functions on buffers ---------------------------------------------------------------
+
+
+def add_one(_, out, x, *, more=None):
+    np.asarray(out["sum"])[...] = np.asarray(x) + 1
+
+
+def test_functions_on_buffers():
+    result = {"sum": jax.ShapeDtypeStruct((3,), np.float32)}
+    x = jnp.arange(3.0)
+    for options in ({}, {"has_side_effect": True}, {"input_output_aliases": {0: 0}}):
+        f = buffer_callback(add_one, result, **options)
+        for run in (f, jax.jit(f)):
+            np.testing.assert_array_equal(run(x, more=x)["sum"], [1, 2, 3])
+    np.testing.assert_array_equal(x, [0, 1, 2])
+
+
+@pytest.mark.parametrize("call, cls, text", [
+    (lambda f: jax.grad(lambda x: f(x)["sum"].sum())(jnp.ones(3)), ValueError, "support JVP"),
+    (lambda f: jax.vmap(f)(jnp.ones((2, 3))), NotImplementedError, "Got vmap_method=None"),
+    (lambda f: buffer_callback(add_one, jnp.ones(3), vmap_method="all"), ValueError,
+     "vmap_method must be"),
+    (lambda f: buffer_callback(add_one, jnp.ones(3), input_output_aliases={1: 0})(jnp.ones(3)),
+     ValueError, r"mapping '1:0' with input index 1 outside the range \[0, 1\)"),
+    (lambda f: buffer_callback(lambda *_: 1, jnp.ones(3))(jnp.ones(3)).block_until_ready(),
+     jax.errors.JaxRuntimeError, "must not return any values")])
+def test_functions_on_buffers_that_cannot_be(call, cls, text):
+    with pytest.raises(cls, match=text):
+        call(buffer_callback(add_one, {"sum": jnp.ones(3)}))

@@ -26,6 +26,12 @@ def test_along_one_axis(name, norm):
         assert found.dtype == (np.float32 if name in ("irfft", "hfft") else np.complex64)
 
 
+@pytest.mark.parametrize("name", ["irfft", "hfft", "irfft2", "irfftn"])
+def test_nothing_is_transformed_to_nothing(name):
+    found = getattr(jnp.fft, name)(jnp.ones((2, 0)))
+    assert found.shape == (2, 0) and found.dtype == np.float32
+
+
 @pytest.mark.parametrize("name", ["fftn", "ifftn", "rfftn", "irfftn"])
 def test_along_many_axes(name):
     for s, axes, norm in [(None, None, None), ((3, 7), (0, 2), "ortho"), (None, (3, 1, 0, 2), None),

@@ -174,6 +174,7 @@ jnp.sum(m, where=x[:2]) | ValueError | jnp.sum: where must be None or a boolean 
 jnp.sum(m, where=i) | ValueError | jnp.sum: where must be None or a boolean array; got whe
 jnp.max(m, where=b) | ValueError | reduction operation max does not have an identity, so t
 jnp.max(jnp.ones((0,))) | ValueError | zero-size array to reduction operation max which has no
+jnp.argmax(1j * m) | TypeError | argmin and argmax do not accept dtype complex64
 jnp.argmax(jnp.ones((0,))) | ValueError | attempt to get argmax of an empty sequence
 """
 

@@ -6,6 +6,7 @@ import minijax as jax
 from minijax import core, export, lax
 from minijax import numpy as jnp
 from minijax.experimental import checkify, io_callback
+from minijax.experimental.buffer_callback import buffer_callback
 from minijax.extend.core.primitives import call_p, closed_call_p
 from minijax.extend.linear_util import wrap_init
 
@@ -58,6 +59,14 @@ def _exported(bind):
     return lambda x: [export.export(jax.jit(lambda y: lax.mul(y, y)))(_result(x)).call(x)]
 
 
+def _on_buffers(method):
+    def doubled(x):
+        def write(_, out, x):
+            np.asarray(out)[...] = np.asarray(x) + np.asarray(x)
+        return [buffer_callback(write, x, vmap_method=method)(x)]
+    return lambda bind: doubled
+
+
 def _sized(bind):
     """Symbolic sizes are known when the program that has them is called."""
     def scaled(x):
@@ -90,6 +99,9 @@ SAMPLES: Samples = {
                              input_output_aliases=(), custom_call_api_version=4,
                              legacy_backend_config=None, attributes=()),
                dtypes=_ANY, runs=False, grad=False, reason=_FOREIGN)],
+    "buffer_callback": [
+        Sample(((2, 3),), around=_on_buffers(method), dtypes=_ANY, grad=False, reason=_FOREIGN)
+        for method in ("sequential", "expand_dims", "broadcast_all")],
     "check": [Sample(((2, 3),), around=_checked, dtypes=_ANY[:4])],
     "call_exported": [Sample(((2, 3),), around=_exported, dtypes=_ANY[:4], runs=False,
                              grad=False, reason="its derivative is a custom rule around it")],

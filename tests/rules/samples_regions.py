@@ -9,6 +9,7 @@ from minijax.experimental.compute_on import compute_on2
 from minijax.experimental.fused import fused
 from minijax.experimental.hijax import VJPHiPrimitive, instantiate_zeros
 from minijax.experimental.scheduling_groups import xla_metadata_call
+from minijax.experimental.shard_alike import shard_alike_p  # noqa: F401  (it has a sample)
 from minijax.experimental.xla_metadata import set_xla_metadata
 
 from .sample import Sample, Samples
@@ -63,6 +64,7 @@ def _fused(bind):
 
 SAMPLES: Samples = {
     "xla_metadata_value": [Sample(((2, 3),), around=_tagged, dtypes=("f", "c", "i", "u"))],
+    "shard_alike": [Sample(((2, 3), (2, 3)), dtypes=_ANY)],
     "xla_metadata_call": [Sample(((2, 3), (2, 3)), around=_named, dtypes=("f", "c"))],
     "compute_on": [Sample(((2, 3), (2, 3)), around=_elsewhere, dtypes=("f", "c"))],
     "fused_call": [Sample(((2, 3), (2, 3)), around=_fused, runs=False, grad=False,

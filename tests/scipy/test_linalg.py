@@ -107,6 +107,14 @@ def test_as_scipy(text):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10 * np.abs(b).max())
 
 
+@pytest.mark.parametrize("text", [
+    "cholesky([[4., 2.], [2., 5.]])", "lu([[1., 2.], [3., 4.]])[1]", "svd([[1., 2.], [3., 4.]])[1]",
+    "lu_factor([[1., 2.], [3., 4.]])[1]", "polar(((1., 2.), (3., 4.)))[1]"])
+def test_factorizations_take_lists(text):
+    np.testing.assert_allclose(eval(text, vars(linalg) | {}), eval(text, vars(scipy.linalg) | {}),
+                               rtol=1e-5)
+
+
 def test_functions_of_matrices():
     with jax.enable_x64(True):
         np.testing.assert_allclose(linalg.funm(POSITIVE, jnp.sqrt),

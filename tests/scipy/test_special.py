@@ -89,6 +89,13 @@ def test_every_function_is_compared():
     assert set(CASES) | elsewhere == set(special.__all__)
 
 
+@pytest.mark.parametrize("name, args", [("hyp1f1", (1.5, 2.0, 0.5)), ("hyp2f1", (0.5, 1.0, 2.0, 0.25))])
+def test_series_in_bfloat16(name, args):
+    found = getattr(special, name)(*[jnp.asarray(x, jnp.bfloat16) for x in args])
+    assert found.dtype == jnp.bfloat16
+    np.testing.assert_allclose(float(found), getattr(scipy.special, name)(*args), rtol=1e-2)
+
+
 def test_gammaln_at_its_poles():
     found = special.gammaln(np.float32([0, -1, 0.5, 30.5, np.inf]))
     expected = scipy.special.gammaln(np.float32([0, -1, 0.5, 30.5, np.inf]))

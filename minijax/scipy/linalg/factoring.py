@@ -25,7 +25,9 @@ from minijax.runtime.call import fused
 
 
 def _matrices(name: str, *args: Any) -> list:
-    given = [promotion.operand(name, x, i) for i, x in enumerate(args)]
+    """The operands at their common inexact dtype; SciPy's factorizations take lists too."""
+    given = [jnp.asarray(x) if isinstance(x, (list, tuple)) else promotion.operand(name, x, i)
+             for i, x in enumerate(args)]
     return [promotion.as_array(x) for x in promotion.promote_inexact(*given)]
 
 
@@ -100,7 +102,7 @@ def lu_factor(a: ArrayLike, overwrite_a: bool = False,
               check_finite: bool = True) -> tuple[Array, Array]:
     """(lu, piv): both factors in one matrix, and the rows that were exchanged in turn."""
     a, = _matrices("lu_factor", a)
-    return linalg.lu(a)[:2]
+    return tuple(linalg.lu(a)[:2])
 
 
 @fused(static_argnames=("trans", "overwrite_b", "check_finite"))
@@ -202,6 +204,7 @@ def svd(a: ArrayLike, full_matrices: bool = True, compute_uv: bool = True,
         overwrite_a: bool = False, check_finite: bool = True,
         lapack_driver: str = "gesdd") -> Array | tuple[Array, Array, Array]:
     """(u, s, vh) with u diag(s) vh = a and s descending; s alone without `compute_uv`."""
+    a, = _matrices("svd", a)
     out = jnp.linalg.svd(a, full_matrices=full_matrices, compute_uv=compute_uv)
     return tuple(out) if compute_uv else out
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minijax import lax, numpy as jnp
-from minijax.base import errors, tree
+from minijax.base import dtypes, errors, tree
 from minijax.core import get_aval, structural
 from minijax.numpy import promotion
 
@@ -232,7 +232,7 @@ def _gmres(matvec: Operator, b: Any, x: Any, precondition: Operator, threshold: 
 def _krylov_step(matvec: Operator, precondition: Operator, r: Any, norm: Any, goal: Any,
                  restart: int, early: bool) -> Any:
     """The change of x in the Krylov space of the residual r that leaves least of it."""
-    eps = float(np.finfo(r.dtype).eps)
+    eps = float(dtypes.finfo(r.dtype).eps)
     scale = jnp.where(norm > 0, norm, 1)
     basis = jnp.zeros((restart + 1, r.shape[0]), r.dtype).at[0].set(r / scale.astype(r.dtype))
     h = jnp.zeros((restart + 1, restart), r.dtype)

@@ -16,7 +16,7 @@ import numpy as np
 
 from minijax import lax, numpy as jnp
 from minijax.api.custom_jvp import custom_jvp
-from minijax.base import errors
+from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.core import Tracer
 from minijax.lax.rules import ArrayLike
@@ -201,7 +201,7 @@ def _sum_series(tops: tuple, bottoms: tuple, x: Any, limit: int) -> tuple:
 
     A term changes by the sum of 1 / (top + k) or -1 / (bottom + k) times itself.
     """
-    eps = float(np.finfo(x.dtype).eps)
+    eps = float(dtypes.finfo(x.dtype).eps)
     parameters = (*tops, *bottoms)
     one, zero = lax.full_like(x, 1.0), lax.full_like(x, 0.0)
     axes = tuple(range(x.ndim))

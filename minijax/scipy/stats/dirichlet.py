@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minijax import numpy as jnp
-from minijax.base import errors
+from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
 from minijax.numpy import promotion
@@ -39,7 +39,7 @@ def logpdf(x: ArrayLike, alpha: ArrayLike) -> Array:
     alpha = jnp.reshape(alpha, (n,) + (1,) * (x.ndim - 1))
     constant = special.gammaln(jnp.sum(alpha)) - jnp.sum(special.gammaln(alpha))
     value = constant + jnp.sum(special.xlogy(alpha - 1, x), axis=0)
-    slack = 10 * float(np.finfo(x.dtype).eps) * n
+    slack = 10 * float(dtypes.finfo(x.dtype).eps) * n
     inside = jnp.all(x > 0, axis=0) & (jnp.abs(total - 1) <= slack)
     return jnp.where(inside, value, -jnp.inf)
 

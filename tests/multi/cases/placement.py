@@ -11,6 +11,7 @@ from minijax import lax
 from minijax.core import ShardingTypeError
 from minijax.experimental.custom_partitioning import custom_partitioning
 from minijax.experimental.layout import Format, Layout
+from minijax.experimental.shard_alike import shard_alike
 from minijax.sharding import AxisType, auto_axes
 from minijax.sharding.named import IndivisibleError
 from tests.helpers import assert_close, error_of
@@ -28,6 +29,7 @@ def put(spec, mesh=MESH):
 def test_make_mesh():
     assert MESH.axis_types == (AxisType.Explicit,) * 2 and MESH.shape == {"x": 4, "y": 2}
     assert pickle.loads(pickle.dumps(MESH.abstract_mesh)) is MESH.abstract_mesh
+    assert jax.make_mesh((8,), "batch").shape == {"batch": 8}
     text = error_of(ValueError, jax.make_mesh, (16,), ("x",))
     assert "Number of devices 8 must be >= the product of mesh_shape (16,)" in text
 
@@ -176,3 +178,16 @@ def test_out_sharding_of_a_ragged_product():
         f = lambda x: lax.ragged_dot(x, matrices, sizes, out_sharding=P("x", None))  # noqa: E731
         assert "f32[8@x,3] = ragged_dot_general" in str(jax.make_jaxpr(f)(rows))
         assert_close(jax.jit(f)(rows), np.full((8, 3), 4.0, np.float32))
+
+
+def test_shard_alike():
+    x = put(P("x", "y"), AUTO)
+    for fun in (lambda x: shard_alike(x, jnp.arange(32.0).reshape(8, 4))[1],
+                lambda x: shard_alike({"a": x}, {"a": x * 0 + X})[1]["a"]):
+        out = jax.jit(fun)(x)
+        assert out.sharding == x.sharding
+        assert_close(out, X)
+    assert_close(jax.grad(lambda x: (shard_alike(x, x * 2)[1] * X).sum())(x), 2 * X)
+    assert_close(jax.vmap(lambda x, y: shard_alike(x, y)[1], (0, None))(X, X[0]), [X[0]] * 8)
+    for y, text in ((X[0], "leaves shapes of `x` and `y` should match"), ([X], "Trees should be")):
+        assert text in error_of(ValueError, shard_alike, X, y)

@@ -91,6 +91,7 @@ def test_donation():
     (lambda: jax.pmap(lambda x, y: x)(np.ones(8), np.ones(4)), ValueError,
      "pmap got inconsistent sizes"),
     (lambda: jax.pmap(lambda x: x)(3.0), ValueError, "is only 0 (its shape is ())"),
+    (lambda: jax.pmap(lambda x: x, in_axes=False)(X), TypeError, "pmap in_axes must be an int"),
     (lambda: jax.pmap(lambda x, n: x, static_broadcasted_argnums=1)(X, n=3), ValueError,
      "static_broadcasted_argnums=(1,) but was called with only 1 positional argument."),
     (lambda: jax.pmap(lambda x: x, in_axes=None)(X), ValueError,

@@ -183,3 +183,23 @@ def test_jaxpr_and_program():
 ])
 def test_errors(call, cls, text):
     assert text in error_of(cls, call)
+
+
+@pytest.mark.parametrize("check_vma", [False, True])
+def test_printing_shows_what_each_device_has(check_vma):
+    mesh = jax.make_mesh((2, 2), ("x", "y"), axis_types=(AxisType.Auto,) * 2)
+    texts = []
+
+    def f(x):
+        texts.append(str(lax.psum(x, "y")))
+        return x
+    split = jax.shard_map(f, mesh=mesh, in_specs=P("x", "y"), out_specs=P("x", "y"),
+                          check_vma=check_vma)
+    for _ in range(2):  # each call shows its own values
+        split(np.arange(4.0).reshape(2, 2))
+    jax.jit(split)(np.arange(4.0).reshape(2, 2))
+    block = "On cpu:{} at mesh coordinates (x, y,) = ({}, {}):\n[[{}]]\n"
+    assert texts[:2] == ["\n".join([
+        block.format(0, 0, 0, "1."), block.format(1, 0, 1, "1."),
+        block.format(2, 1, 0, "5."), block.format(3, 1, 1, "5.")])] * 2
+    assert texts[2].startswith("JitTracer(float32[1,1]")
