@@ -25,11 +25,11 @@ _groups = itertools.count()
 
 
 @rule("shard_alike")
-def shard_alike(ctx: Context, x: Value, y: Value) -> tuple[Value, Value]:
+def shard_alike(ctx: Context, x: Value, y: Value) -> list[Value]:
     group = ctx.attr(f"{next(_groups)} : i64")
     for value in (x, y) if ctx.spmd is not None else ():
         ctx.op("sdy.sharding_group", (value,), (), group_id=group)
-    return x, y
+    return [x, y]
 
 
 def constrained(ctx: Context, x: Value, sharding: Any, free: Sequence[int] = ()) -> Value:

@@ -13,13 +13,13 @@ FILES = sorted(f for p in PACKAGES for f in (ROOT / p).rglob("*.py"))
 TEST_FILES = sorted((ROOT / "tests").rglob("*.py")) + sorted((ROOT / "benchmarks").rglob("*.py"))
 
 # Code lines (no comments, docstrings, blank lines) that a package may have.
-CEILINGS = {"lowering": 3500, "minijax/base": 1830, "minijax/sharding": 1000,
-            "minijax/distributed": 250, "minijax/core": 2200,
+CEILINGS = {"lowering": 3450, "minijax/base": 1770, "minijax/sharding": 880,
+            "minijax/distributed": 200, "minijax/core": 1900,
             "minijax/passes": 1110, "minijax/lax": 9110, "minijax/runtime": 3400,
-            "minijax/api": 3650, "minijax/numpy": 8500, "minijax/random": 1800,
-            "minijax/nn": 800, "minijax/image": 250, "minijax/scipy": 4000, "minijax/examples": 400,
-            "minijax/extend": 500, "minijax/interpreters": 500, "minijax/compat": 410,
-            "minijax/experimental": 3900, "minijax/example_libraries": 400,
+            "minijax/api": 3620, "minijax/numpy": 8500, "minijax/random": 1700,
+            "minijax/nn": 740, "minijax/image": 200, "minijax/scipy": 4000, "minijax/examples": 300,
+            "minijax/extend": 500, "minijax/interpreters": 470, "minijax/compat": 410,
+            "minijax/experimental": 3900, "minijax/example_libraries": 380,
             "minijax/export": 1450}
 
 
@@ -58,8 +58,8 @@ def test_functions_are_short_and_modules_say_what_they_are_for(path):
     assert not long
 
 
-def test_core_is_at_most_3000_lines():
-    assert sum(lines(f) for f in FILES if f.is_relative_to(ROOT / "minijax/core")) <= 3000
+def test_core_is_at_most_2950_lines():
+    assert sum(lines(f) for f in FILES if f.is_relative_to(ROOT / "minijax/core")) <= 2950
 
 
 @pytest.mark.parametrize("package", CEILINGS)

@@ -122,6 +122,19 @@ def test_many_programs(programs, options, first):
         check(programs.make(seed), seed, options)
 
 
+@pytest.mark.parametrize("seed", [2, 5, *(pytest.param(n, marks=pytest.mark.slow)
+                                          for n in range(10, 210, 5))])
+def test_second_derivatives_do_not_depend_on_the_order_of_modes(programs, options, seed):
+    f = programs.make(seed)
+    x, _, dx, ct = points(seed, 4)
+    along = lambda g, by: lambda *x: sum((a * b).sum() for a, b in zip(g(*x), by))  # noqa: E731
+    slope = jax.grad(along(f, ct), (0, 1, 2))
+    forward = lambda *x: jax.jvp(slope, x, dx)[1]  # noqa: E731
+    reverse = jax.grad(along(slope, dx), (0, 1, 2))
+    both = jax.jit(lambda *x: (forward(*x), reverse(*x)), compiler_options=options)
+    close(*both(*x), 1e-7)
+
+
 def compare(programs, seed, run):
     x, _, _, ct = points(seed, 4)
     f = programs.make(seed)

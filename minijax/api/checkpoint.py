@@ -23,7 +23,7 @@ from minijax.base import config, errors, tree
 from minijax.base.util import trace_cache, weak_cache
 from minijax.core import (DropVar, Jaxpr, JaxprCall, JaxprEqn, Literal, Primitive, Var, Zero,
                           aval_of, dce_call, dce_jaxpr, eval_jaxpr, jit_p, linearize_jaxpr,
-                          merge_tangents, pointwise, trace_closed)
+                          merge_tangents, pointwise, reshape_p, trace_closed)
 from minijax.core.dce import sweep
 from minijax.lax.control_flow.common import trace_body
 from minijax.passes.discharge import bind_program, call
@@ -331,6 +331,8 @@ def _made_by_saved(jaxpr: Jaxpr, policy: Callable) -> list[bool | None]:
     constant: set[Var] = set(jaxpr.constvars)
     for eqn in jaxpr.eqns:
         saved.update(_saved_results(eqn, policy))
+        if eqn.primitive is reshape_p and eqn.invars[0] in saved:  # how bodies hand over scalars
+            saved.update(eqn.outvars)
         if all(type(v) is Literal or v in constant for v in eqn.invars):
             constant.update(eqn.outvars)
     constant.update(jaxpr.invars)

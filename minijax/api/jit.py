@@ -31,22 +31,13 @@ _AUTO_TEXT = (
 _missing: Any = object()
 
 
-def jit(
-    fun: Callable = _missing,
-    /,
-    *,
-    in_shardings: Any = UNSPECIFIED,
-    out_shardings: Any = UNSPECIFIED,
-    static_argnums: int | Sequence[int] | None = None,
-    static_argnames: str | Iterable[str] | None = None,
-    donate_argnums: int | Sequence[int] | None = None,
-    donate_argnames: str | Iterable[str] | None = None,
-    keep_unused: bool = False,
-    device: Any = None,
-    backend: str | None = None,
-    inline: bool = False,
-    compiler_options: Mapping[str, Any] | None = None,
-) -> Any:
+def jit(fun: Callable = _missing, /, *, in_shardings: Any = UNSPECIFIED,
+        out_shardings: Any = UNSPECIFIED, static_argnums: int | Sequence[int] | None = None,
+        static_argnames: str | Iterable[str] | None = None,
+        donate_argnums: int | Sequence[int] | None = None,
+        donate_argnames: str | Iterable[str] | None = None, keep_unused: bool = False,
+        device: Any = None, backend: str | None = None, inline: bool = False,
+        compiler_options: Mapping[str, Any] | None = None) -> Any:
     """A function that compiles `fun` for the types of its arguments at the first such call.
 
     `fun` must be pure: Python runs when it is traced, not when the compiled program runs.  Static
@@ -80,11 +71,10 @@ def _is_generator(fun: Any) -> bool:
     return bool(flags & 0x20)
 
 
-def _options(
-    fun: Callable, *, in_shardings: Any, out_shardings: Any, static_argnums: Any,
-    static_argnames: Any, donate_argnums: Any, donate_argnames: Any, keep_unused: bool,
-    device: Any, backend: str | None, inline: bool, compiler_options: Mapping[str, Any] | None
-) -> Options:
+def _options(fun: Callable, *, in_shardings: Any, out_shardings: Any, static_argnums: Any,
+             static_argnames: Any, donate_argnums: Any, donate_argnames: Any, keep_unused: bool,
+             device: Any, backend: str | None, inline: bool,
+             compiler_options: Mapping[str, Any] | None) -> Options:
     if device is not None or backend is not None:
         source.warn(_AUTO_TEXT, DeprecationWarning)
         if device is not None and backend is not None:

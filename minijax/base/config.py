@@ -258,6 +258,7 @@ check_static_indices = _flag("jax_check_static_indices", traced=True)
 high_dynamic_range_gumbel = _flag("jax_high_dynamic_range_gumbel", traced=True)
 allow_f16_reductions = _flag("jax_allow_f16_reductions", True, traced=True)
 remove_size_one_mesh_axis_from_type = _flag("jax_remove_size_one_mesh_axis_from_type", traced=True)
+disallow_mesh_context_manager = _flag("jax_disallow_mesh_context_manager")
 use_shardy_partitioner = _flag("jax_use_shardy_partitioner", True, traced=True)
 
 # --- checks ---
@@ -294,6 +295,7 @@ captured_constants_warn_bytes = _number("jax_captured_constants_warn_bytes", 2_0
 captured_constants_report_frames = _number("jax_captured_constants_report_frames", 0)
 dump_ir_to = _text("jax_dump_ir_to", "")
 dump_ir_modes = _text("jax_dump_ir_modes", "stablehlo")
+include_debug_info_in_dumps = _flag("jax_include_debug_info_in_dumps", True)
 include_full_tracebacks_in_locations = _flag("jax_include_full_tracebacks_in_locations", True)
 traceback_in_locations_limit = _number("jax_traceback_in_locations_limit", 100)
 
@@ -341,12 +343,12 @@ for _name, _default in {
     "jax_cpu_get_local_topology_timeout_minutes": 2, "jax_cross_host_transfer_socket_address": "",
     "jax_cross_host_transport_addresses": "", "jax_custom_vjp3": False,
     "jax_debug_leaked_clients_on_clear_backends": False, "jax_disable_vmap_shmap_error": False,
-    "jax_disallow_mesh_context_manager": False, "jax_distributed_debug": False,
-    "jax_enable_preemption_service": True, "jax_enable_recoverability": False,
+    "jax_distributed_debug": False, "jax_enable_preemption_service": True,
+    "jax_enable_recoverability": False,
     "jax_experimental_unsafe_xla_runtime_errors": False,
     "jax_export_ignore_forward_compatibility": False, "jax_force_dcn_cross_host_transfers": False,
-    "jax_include_debug_info_in_dumps": True, "jax_mock_gpu_topology": "",
-    "jax_mosaic_allow_hlo": False, "jax_oneapi_visible_devices": "all",
+    "jax_mock_gpu_topology": "", "jax_mosaic_allow_hlo": False,
+    "jax_oneapi_visible_devices": "all",
     "jax_pallas_enable_debug_checks": False, "jax_pallas_poison_buffers": False,
     "jax_pallas_use_mosaic_gpu": True, "jax_pallas_verbose_errors": False,
     "jax_pgle_aggregation_percentile": 90, "jax_pgle_profiling_runs": 3,

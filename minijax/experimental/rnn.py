@@ -81,12 +81,14 @@ def swap_lstm_gates(weights: Array, input_size: int, hidden_size: int, num_layer
 def lstm(x: Array, h_0: Array, c_0: Array, weights: Array, seq_lengths: Array, input_size: int,
          hidden_size: int, num_layers: int, dropout: float, bidirectional: bool,
          precision: Any = None) -> tuple[Array, Array, Array]:
-    """`lstm_ref` of a vector of weights. precision: of the products, a `jax.lax.Precision`."""
+    """`lstm_ref` of a vector of weights. precision: of products, "highest", or a lax.Precision."""
     sizes = input_size, hidden_size, num_layers
     parts = unpack_lstm_weights(weights, *sizes, bidirectional)
-    wanted = (config.default_matmul_precision.value if precision is None
-              else lax.Precision(precision).name.lower())
-    with config.default_matmul_precision(wanted):
+    if precision is None:
+        precision = config.default_matmul_precision.value
+    elif isinstance(precision, lax.Precision):
+        precision = precision.name.lower()
+    with config.default_matmul_precision(precision):
         return lstm_ref(x, h_0, c_0, *parts, seq_lengths, *sizes, dropout, bidirectional)
 
 

@@ -141,49 +141,6 @@ def scatter(operand: Any, scatter_indices: Any, updates: Any,
         unique_indices=unique_indices, mode=GatherScatterMode.from_any(mode))
 
 
-def scatter_add(operand: Any, scatter_indices: Any, updates: Any,
-                dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
-                unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Array:
-    """`operand` with `updates` added to its windows; overlapping updates add up."""
-    return _bind_scatter(scatter_add_p, elementwise.add, operand, scatter_indices, updates,
-                         dimension_numbers, indices_are_sorted, unique_indices, mode)
-
-
-def scatter_sub(operand: Any, scatter_indices: Any, updates: Any,
-                dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
-                unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Array:
-    """`operand` with `updates` subtracted from its windows."""
-    return _bind_scatter(scatter_sub_p, elementwise.sub, operand, scatter_indices, updates,
-                         dimension_numbers, indices_are_sorted, unique_indices, mode)
-
-
-def scatter_mul(operand: Any, scatter_indices: Any, updates: Any,
-                dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
-                unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Array:
-    """`operand` with its windows multiplied by `updates`.
-
-    The derivative with respect to `updates` needs `unique_indices=True`.
-    """
-    return _bind_scatter(scatter_mul_p, elementwise.mul, operand, scatter_indices, updates,
-                         dimension_numbers, indices_are_sorted, unique_indices, mode)
-
-
-def scatter_min(operand: Any, scatter_indices: Any, updates: Any,
-                dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
-                unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Array:
-    """`operand` with the minimum of its windows and `updates`."""
-    return _bind_scatter(scatter_min_p, elementwise.min, operand, scatter_indices, updates,
-                         dimension_numbers, indices_are_sorted, unique_indices, mode)
-
-
-def scatter_max(operand: Any, scatter_indices: Any, updates: Any,
-                dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
-                unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Array:
-    """`operand` with the maximum of its windows and `updates`."""
-    return _bind_scatter(scatter_max_p, elementwise.max, operand, scatter_indices, updates,
-                         dimension_numbers, indices_are_sorted, unique_indices, mode)
-
-
 def scatter_apply(operand: Any, scatter_indices: Any, func: Callable[[Any], Any],
                   dimension_numbers: ScatterDimensionNumbers, *,
                   update_shape: Sequence[int] = (), indices_are_sorted: bool = False,
@@ -218,16 +175,6 @@ def index_take(src: Any, idxs: Sequence[Any], axes: Sequence[int]) -> Array:
     offset_dims = tuple(range(1, 1 + len(src_shape) - len(axes)))
     return gather(src, wrapped, GatherDimensionNumbers(offset_dims, collapsed, tuple(axes)),
                   tuple([1 if i in collapsed else n for i, n in enumerate(src_shape)]))
-
-
-def _bind_scatter(primitive: Primitive, combine: Callable[[Any, Any], Any], operand: Any,
-                  indices: Any, updates: Any, dimension_numbers: ScatterDimensionNumbers,
-                  is_sorted: bool, unique: bool, mode: Any) -> Any:
-    return primitive.bind(
-        operand, indices, updates,
-        update_jaxpr=binary_jaxpr(combine, aval_of(operand).dtype), update_consts=(),
-        dimension_numbers=dimension_numbers, indices_are_sorted=is_sorted,
-        unique_indices=unique, mode=GatherScatterMode.from_any(mode))
 
 
 _NAN = float("nan")  # one object: parameters are compared by identity first, NaN is not == NaN
@@ -733,3 +680,34 @@ def _replace_transpose(primitive: Primitive, ct: Any, operand: Any, indices: Any
 
 
 scatter_p = _scatter("scatter", _replace_jvp, _replace_transpose)
+
+
+# --- Scatters that combine ---------------------------------------------------------------------
+
+
+def _combining(primitive: Primitive, combine: Callable[[Any, Any], Any], doc: str) -> Callable:
+    """A function like `scatter` that writes combine(element, update)."""
+    def scatter(operand: Any, scatter_indices: Any, updates: Any,
+                dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
+                unique_indices: bool = False, mode: str | GatherScatterMode | None = None) -> Array:
+        return primitive.bind(
+            operand, scatter_indices, updates,
+            update_jaxpr=binary_jaxpr(combine, aval_of(operand).dtype), update_consts=(),
+            dimension_numbers=dimension_numbers, indices_are_sorted=indices_are_sorted,
+            unique_indices=unique_indices, mode=GatherScatterMode.from_any(mode))
+    scatter.__name__ = scatter.__qualname__ = primitive.name.replace("-", "_")
+    scatter.__doc__ = doc
+    return scatter
+
+
+scatter_add = _combining(scatter_add_p, elementwise.add, "`operand` with `updates` added to its "
+                         "windows; overlapping updates add up.")
+scatter_sub = _combining(scatter_sub_p, elementwise.sub,
+                         "`operand` with `updates` subtracted from its windows.")
+scatter_mul = _combining(
+    scatter_mul_p, elementwise.mul, "`operand` with its windows multiplied by `updates`.\n\n"
+    "The derivative with respect to `updates` needs `unique_indices=True`.")
+scatter_min = _combining(scatter_min_p, elementwise.min,
+                         "`operand` with the minimum of its windows and `updates`.")
+scatter_max = _combining(scatter_max_p, elementwise.max,
+                         "`operand` with the maximum of its windows and `updates`.")

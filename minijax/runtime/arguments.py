@@ -107,9 +107,8 @@ def _names(given: str | Iterable[str] | None) -> tuple[str, ...]:
     return names
 
 
-def _complete(
-    known: Parameters | None, kind: str, argnums: Any, argnames: Any
-) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def _complete(known: Parameters | None, kind: str, argnums: Any,
+              argnames: Any) -> tuple[tuple[int, ...], tuple[str, ...]]:
     numbers, names = _numbers(argnums), _names(argnames)
     if known is None:
         if names and kind == "donate":
@@ -186,9 +185,8 @@ def rebuild(signature: Any, count: int, static: tuple[int, ...], leaves: Iterabl
     return args, kwargs
 
 
-def donated_leaves(
-    signature: Any, count: int, static: tuple[int, ...], resolved: Resolved
-) -> tuple[bool, ...]:
+def donated_leaves(signature: Any, count: int, static: tuple[int, ...],
+                   resolved: Resolved) -> tuple[bool, ...]:
     """For each dynamic leaf of a call, whether its argument is donated."""
     treedefs = signature.dynamic_arg_treedefs
     if not resolved.donate_argnums and not resolved.donate_argnames:

@@ -20,9 +20,8 @@ from minijax.sharding.single import SingleDeviceSharding, single_device
 ArrayImpl = jaxlib.ArrayImpl
 
 
-def make_array_from_single_device_arrays(
-    shape: Sequence[int], sharding: Any, arrays: Sequence[Any], *, dtype: Any = None
-) -> ArrayImpl:
+def make_array_from_single_device_arrays(shape: Sequence[int], sharding: Any, arrays: Sequence[Any],
+                                         *, dtype: Any = None) -> ArrayImpl:
     """One array out of the parts that this process has; they are not copied.
 
     ValueError when number, devices, shapes or dtypes of the parts do not fit the sharding.
@@ -51,9 +50,8 @@ def make_array_from_single_device_arrays(
     return place.rewrap(part, aval, True, sharding)
 
 
-def make_array_from_callback(
-    shape: Sequence[int], sharding: Any, data_callback: Callable[[Any], Any], dtype: Any = None
-) -> ArrayImpl:
+def make_array_from_callback(shape: Sequence[int], sharding: Any,
+                             data_callback: Callable[[Any], Any], dtype: Any = None) -> ArrayImpl:
     """An array whose part at each index (a tuple of slices) is `data_callback(index)`.
 
     Called once for each different part that this process holds.
@@ -81,9 +79,8 @@ def make_array_from_callback(
     return make_array_from_single_device_arrays(shape, sharding, parts, dtype=dtype)
 
 
-def make_array_from_process_local_data(
-    sharding: Any, local_data: Any, global_shape: Any = None
-) -> Any:
+def make_array_from_process_local_data(sharding: Any, local_data: Any,
+                                       global_shape: Any = None) -> Any:
     """A tree of arrays whose addressable parts are what this process has in `local_data`.
 
     Each leaf covers the block of the whole that the devices of this process hold, without gaps.

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minijax.base import jaxlib
-from minijax.base.config import config, num_cpu_devices
+from minijax.base.config import config, num_cpu_devices, platform_name
 from minijax.runtime import foreign
 from minijax.sharding import Mesh, NamedSharding, PartitionSpec, single
 
@@ -273,10 +273,24 @@ def _make_clients() -> None:
         _make_wanted([name.strip() for name in wanted.split(",") if name.strip()])
     else:
         _make_available()
-    first = next(iter(_state.clients.values()))
-    _warm_up(first)
+    _warm_up(next(iter(_state.clients.values())))
     _register_fork_warning()
-    _state.default = first
+    _state.default = _chosen()
+
+
+def _chosen() -> Any:
+    """The default client: the one that jax_platform_name names, else the best."""
+    name = config.jax_platform_name
+    return _find(name) if name else next(iter(_state.clients.values()))
+
+
+def _choose_again(name: str, everywhere: bool) -> None:
+    if initialized():
+        _state.default = _chosen()
+        jaxlib.PjitFunctionCache.clear_all()  # of programs for the other devices
+
+
+platform_name.on_change(_choose_again)
 
 
 def _make_wanted(names: list[str]) -> None:
@@ -359,12 +373,14 @@ def clear_backends() -> None:
 
 def get_client(platform: Any = None) -> Any:
     """The client of a platform name (aliases as "gpu" included); None means the default one."""
-    if platform is None or platform == "":
-        clients()
-        return _state.default
     if isinstance(platform, Client):
         return platform
-    made = clients()
+    clients()
+    return _find(platform) if platform else _state.default
+
+
+def _find(platform: str) -> Any:
+    made = _state.clients
     for name in _ALIASES.get(platform, (platform,)):
         if name in made:
             return made[name]

@@ -9,12 +9,14 @@ calls it has made sure of dtypes and shapes (the C++ jit by its key, AOT by comp
 
 import functools
 import hashlib
+import itertools
 import logging
 import operator
 import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,8 +68,7 @@ class Placement(NamedTuple):
 
 
 def compile_options(devices: Sequence[Any], extra: Iterable[tuple[str, Any]] = (),
-                    auto_inputs: Sequence[bool] = (), auto_outputs: Sequence[bool] = ()
-) -> Any:
+                    auto_inputs: Sequence[bool] = (), auto_outputs: Sequence[bool] = ()) -> Any:
     """jaxlib's CompileOptions for an SPMD program over `devices`, from the configuration."""
     options = jaxlib.xc.CompileOptions()
     build = options.executable_build_options
@@ -228,6 +229,9 @@ def lower_jaxpr(jaxpr: Jaxpr, name: str, placement: Placement, *, donated: Seque
         out_layouts=list(map(mode, placement.out_layouts)),
         **_sharding_texts(placement, jaxpr, kept, const_args))
     _warn_unusable(lowered.unused_donations, jaxpr.in_avals, len(ordered) + len(const_args))
+    _warn_captured(const_args)
+    if config.dump_ir_to.value:
+        _dump(name, whole, lowered)
     return Program(whole, name, placement, kept, const_args, lowered, list(jaxpr.out_avals),
                    ordered)
 
@@ -287,9 +291,33 @@ def _warn_unusable(unused: Sequence[int], avals: Sequence[Any], n_consts: int) -
         source.warn(f"Some donated buffers were not usable: {names}.\n{_FAQ}")
 
 
-def _sharding_texts(
-    placement: Placement, jaxpr: Jaxpr, kept: Sequence[bool], consts: Sequence[ArrayImpl]
-) -> dict[str, Any]:
+def _warn_captured(consts: Sequence[ArrayImpl]) -> None:
+    limit, total = config.captured_constants_warn_bytes.value, sum(c.nbytes for c in consts)
+    if 0 <= limit <= total and consts:
+        shown = ", ".join(c.aval.str_short(False) for c in consts[:5])
+        source.warn(
+            f"A large amount of constants were captured during lowering ({total} bytes total): "
+            f"{shown}.\nPass such arrays as arguments. If this is intentional, disable this "
+            "warning by setting JAX_CAPTURED_CONSTANTS_WARN_BYTES=-1.")
+
+
+_dumped = itertools.count()
+
+
+def _dump(name: str, jaxpr: Jaxpr, lowered: Any) -> None:
+    """Write a program into the folder `jax_dump_ir_to`, in the forms `jax_dump_ir_modes`."""
+    folder, number = Path(config.dump_ir_to.value), next(_dumped)
+    folder.mkdir(parents=True, exist_ok=True)
+    modes = config.dump_ir_modes.value.split(",")
+    if "stablehlo" in modes:
+        text = lowered.text(debug_info=config.include_debug_info_in_dumps.value)
+        (folder / f"jax_ir{number:04}_{symbol_name(name)}_compile.mlir").write_text(text)
+    if "jaxpr" in modes:
+        (folder / f"jax_{number:06}_{symbol_name(name)[4:]}.jaxpr.txt").write_text(str(jaxpr))
+
+
+def _sharding_texts(placement: Placement, jaxpr: Jaxpr, kept: Sequence[bool],
+                    consts: Sequence[ArrayImpl]) -> dict[str, Any]:
     """What `lower` wants to know of shardings; nothing when there is one device."""
     if len(placement.devices) == 1:
         return {}

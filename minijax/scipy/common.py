@@ -9,6 +9,7 @@ arrays or tracers, so that operators work on them without further care.
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 from minijax import lax, numpy as jnp
 from minijax.core import convert_element_type
 from minijax.numpy import promotion
+from minijax.runtime.call import fused
 
 
 def operands(name: str, *args: Any) -> list:
@@ -38,6 +40,33 @@ def real_operands(name: str, *args: Any) -> list:
     if given[0].dtype.kind == "c":
         raise ValueError(f"Argument `x` to {name} must be real-valued.")
     return given
+
+
+def of_operands(fun: Callable) -> Callable:
+    """Decorator of functions of distributions: `fused`, their arguments promoted by `operands`."""
+    name = f"{fun.__module__.rpartition('.')[2]}.{fun.__name__}"
+    signature = inspect.signature(fun)
+
+    @functools.wraps(fun)
+    def promoted(*args: Any, **kwargs: Any) -> Any:
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError:
+            return fun(*args, **kwargs)  # Python's own words
+        bound.apply_defaults()
+        return fun(*operands(name, *bound.args))
+    return fused(promoted)
+
+
+def composed(outer: Callable, inner: Callable, doc: str) -> Callable:
+    """outer(inner(...)) with the signature of `inner`: of logpdf it is pdf, of cdf it is logcdf."""
+    @functools.wraps(inner, updated=())
+    def fun(*args: Any, **kwargs: Any) -> Any:
+        return outer(inner(*args, **kwargs))
+    name = inner.__name__
+    fun.__name__ = fun.__qualname__ = name[3:] if name.startswith("log") else f"log{name}"
+    fun.__doc__ = doc
+    return fused(fun)
 
 
 def widened(fun: Callable) -> Callable:

@@ -35,9 +35,8 @@ __all__ = [
     *_ELSEWHERE]
 
 
-def make_single_device_sharding(
-    device: Any, *, memory_kind: str | None = None
-) -> SingleDeviceSharding:
+def make_single_device_sharding(device: Any, *,
+                                memory_kind: str | None = None) -> SingleDeviceSharding:
     """The sharding of an array that lives on one device as a whole."""
     return single_device(device, memory_kind)
 

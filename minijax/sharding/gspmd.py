@@ -12,9 +12,8 @@ from minijax.base import jaxlib
 GSPMDSharding = jaxlib.GSPMDSharding
 
 
-def _devices_indices_map(
-    self: GSPMDSharding, global_shape: tuple[int, ...]
-) -> dict[Any, tuple[slice, ...]]:
+def _devices_indices_map(self: GSPMDSharding,
+                         global_shape: tuple[int, ...]) -> dict[Any, tuple[slice, ...]]:
     """The index of the part that each device holds."""
     devices, hlo = tuple(self._internal_device_list), self._hlo_sharding
     if hlo.is_replicated():

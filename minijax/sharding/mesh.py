@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minijax.base import jaxlib, source
+from minijax.base import config, errors, jaxlib, source
 
 
 class AxisType(enum.Enum):
@@ -88,9 +88,8 @@ class _Axes:
         return ", ".join(f"{name!r}: {size}" for name, size in self.shape_tuple)
 
 
-def _axis_types(
-    given: AxisType | Sequence[AxisType] | None, names: tuple[Hashable, ...]
-) -> tuple[AxisType, ...]:
+def _axis_types(given: AxisType | Sequence[AxisType] | None,
+                names: tuple[Hashable, ...]) -> tuple[AxisType, ...]:
     if given is None:
         return (AxisType.Auto,) * len(names)
     given = tuple(given) if isinstance(given, (tuple, list)) else (given,)
@@ -207,6 +206,9 @@ class Mesh(_Axes, contextlib.ContextDecorator):
             self.axis_types if axis_types is None else axis_types)
 
     def __enter__(self) -> "Mesh":
+        if config.disallow_mesh_context_manager.value:
+            raise RuntimeError(errors.describe("Mesh context manager is disabled.",
+                                               fix="with jax.set_mesh(mesh): ..."))
         source.warn("`with mesh:` context manager has been deprecated. Please use `with "
                     "jax.set_mesh(mesh):` instead.", DeprecationWarning)
         self._contexts.append(mesh_context.swap_local(self))
@@ -289,10 +291,8 @@ class AbstractMesh(_Axes):
     def abstract_mesh(self) -> "AbstractMesh":
         return self
 
-    def update(
-        self, axis_sizes: Any = None, axis_names: Any = None, axis_types: Any = None,
-        abstract_device: Any = None
-    ) -> "AbstractMesh":
+    def update(self, axis_sizes: Any = None, axis_names: Any = None, axis_types: Any = None,
+               abstract_device: Any = None) -> "AbstractMesh":
         """A mesh with some of axis_sizes, axis_names, axis_types, abstract_device replaced."""
         return AbstractMesh(
             self.axis_sizes if axis_sizes is None else axis_sizes,

@@ -67,10 +67,8 @@ def dim_sizes(sharding: NamedSharding, ndim: int) -> tuple[int, ...]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _hlo_sharding(
-    axes: tuple[tuple[str, int], ...], dims: tuple[tuple[Any, ...], ...], ndim: int,
-    unreduced: frozenset
-) -> Any:
+def _hlo_sharding(axes: tuple[tuple[str, int], ...], dims: tuple[tuple[Any, ...], ...], ndim: int,
+                  unreduced: frozenset) -> Any:
     sizes = dict(axes)
     dims = (dims + ((),) * ndim)[:ndim]
     parts = [math.prod(sizes[name] for name in names) for names in dims]
@@ -128,17 +126,15 @@ def _shard_shape(self: NamedSharding, global_shape: tuple[int, ...]) -> tuple[in
     return tuple(size // count for size, count in zip(global_shape, parts, strict=True))
 
 
-def _devices_indices_map(
-    self: NamedSharding, global_shape: tuple[int, ...]
-) -> dict[Any, tuple[slice, ...]]:
+def _devices_indices_map(self: NamedSharding,
+                         global_shape: tuple[int, ...]) -> dict[Any, tuple[slice, ...]]:
     """The index of the part that each device holds."""
     return dict(_indices_of_devices(self, tuple(global_shape)))
 
 
 @functools.lru_cache(maxsize=4096)
-def _indices_of_devices(
-    self: NamedSharding, global_shape: tuple[int, ...]
-) -> dict[Any, tuple[slice, ...]]:
+def _indices_of_devices(self: NamedSharding,
+                        global_shape: tuple[int, ...]) -> dict[Any, tuple[slice, ...]]:
     mesh = _check_concrete(self, "devices_indices_map")
     shard = _shard_shape(self, global_shape)
     dims = (axes_of(self.spec) + [()] * len(shard))[: len(shard)]
@@ -205,9 +201,8 @@ def _update(self: NamedSharding, **kwargs: Any) -> NamedSharding:
         kwargs.pop("memory_kind", self._memory_kind), **kwargs)
 
 
-def make(
-    mesh: Mesh | AbstractMesh, spec: PartitionSpec, memory_kind: str | None = None
-) -> NamedSharding:
+def make(mesh: Mesh | AbstractMesh, spec: PartitionSpec,
+         memory_kind: str | None = None) -> NamedSharding:
     """NamedSharding(mesh, spec, memory_kind=memory_kind)."""
     return NamedSharding(mesh, spec, memory_kind=memory_kind)
 

@@ -143,9 +143,8 @@ def _single_hash(self: SingleDeviceSharding) -> int:
     return hash((self._device, self._memory_kind))
 
 
-def _single_indices(
-    self: SingleDeviceSharding, global_shape: tuple[int, ...]
-) -> dict[Any, tuple[slice, ...]]:
+def _single_indices(self: SingleDeviceSharding,
+                    global_shape: tuple[int, ...]) -> dict[Any, tuple[slice, ...]]:
     """The index of the part that each device holds: here one device, everything."""
     return {self._device: (slice(None),) * len(global_shape)}
 

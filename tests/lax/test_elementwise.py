@@ -208,6 +208,12 @@ def test_acosh_is_differentiated_on_the_right_branch():
     assert complex(slope) == pytest.approx(with_numpy, rel=1e-4)
 
 
+def test_slope_in_a_divisor_is_rounded_as_x_times_a_power():
+    x, y = np.float32(3), np.linspace(1, 2, 64, dtype=F32)
+    slope = jax.vmap(jax.grad(lax.div, 1), (None, 0))(x, y)
+    np.testing.assert_array_equal(slope, -(x * (1 / (y * y))))
+
+
 def test_vmap_keeps_scalars_small():
     jaxpr = jax.make_jaxpr(jax.vmap(lambda x: lax.add(x, 2.0)))(spec((5, 3)))
     assert [e.primitive.name for e in jaxpr.eqns] == ["add"]

@@ -122,6 +122,14 @@ def test_diagonals_as_numpy(k):
     np.testing.assert_array_equal(grad, np.eye(3, 4, k))
 
 
+def test_cotangents_of_diagonals_are_scattered():
+    x = np.ones((2, 3, 3), np.float32)
+    jaxpr = jax.make_jaxpr(jax.grad(lambda x: jnp.diagonal(x, 1, 1, 2).sum()))(x)
+    names = [eqn.primitive.name for eqn in jaxpr.eqns]
+    assert "scatter-add" in names and "pad" not in names
+    assert jnp.diagonal(jnp.ones((2, 0, 3)), 1, 1, 2).shape == (2, 0)
+
+
 def test_scalar_types():
     assert jnp.float32 == np.float32 and hash(jnp.float32) == hash(np.float32)
     assert np.dtype(jnp.bfloat16) == jnp.bfloat16(1).dtype

@@ -95,6 +95,20 @@ def test_virtual_devices(flags, update, count):
     assert run(code + "print(jax.device_count())", **environment) == count
 
 
+def test_the_default_platform_by_name():
+    assert run("""
+        import minijax as jax
+        jax.config.update("jax_platform_name", "gpu")
+        for _ in range(2):
+            try:
+                jax.numpy.ones(3)
+            except RuntimeError as error:
+                print(error.args[0][:33])
+        jax.config.update("jax_platform_name", "cpu")
+        print(jax.default_backend(), jax.numpy.ones(1))
+    """).split("\n") == ["Unknown backend: 'gpu' requested, "[:33]] * 2 + ["cpu [1.]"]
+
+
 def test_platform_choice():
     assert run("""
         import minijax as jax

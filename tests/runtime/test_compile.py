@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import minijax as jax
+import minijax.numpy as jnp
 from minijax import core, lax
 from minijax.base import config
 from minijax.core import ShapedArray
@@ -93,3 +94,33 @@ def test_primitives_without_a_lowering_rule_are_decomposed():
         "twice_for_test", shape=lambda x: x, decompose=lambda x: lax.add(x, x))
     assert float(twice_p.bind(2.0)) == 4.0
     assert float(jax.jit(lambda x: twice_p.bind(x))(2.0)) == 4.0
+
+
+@pytest.mark.parametrize("modes, info, kinds", [
+    ("stablehlo", True, ["mlir"]), ("stablehlo,jaxpr", False, ["mlir", "txt"]),
+    ("jaxpr", True, ["txt"])])
+def test_programs_are_written_to_a_folder(tmp_path, modes, info, kinds):
+    def added(x):
+        return x + 41.5
+
+    states = [config.dump_ir_to(str(tmp_path / "new")), config.dump_ir_modes(modes),
+              config.include_debug_info_in_dumps(info)]
+    with states[0], states[1], states[2]:
+        jax.jit(added).lower(1.0)
+    files = sorted((tmp_path / "new").iterdir(), key=lambda path: path.suffix)
+    assert [path.suffix[1:] for path in files] == kinds
+    assert all("added" in path.name and "41.5" in path.read_text().replace("4.150000e+01", "41.5")
+               for path in files)
+    if "mlir" in kinds:
+        assert ("loc(" in files[0].read_text()) == info
+
+
+def test_much_captured_data_is_told():
+    large = jnp.ones((3, 1024))
+    config.config.update("jax_captured_constants_warn_bytes", 12000)
+    try:
+        with pytest.warns(UserWarning, match=r"captured during lowering \(12288 bytes total\): "
+                          r"float32\[3,1024\]\.\nPass such arrays as arguments"):
+            jax.jit(lambda x: x + large).lower(1.0)
+    finally:
+        config.config.update("jax_captured_constants_warn_bytes", 2_000_000_000)

@@ -41,7 +41,6 @@ def test_a_function_with_bound_arguments(explained):
     def f(x, y):
         return x
     message, = explained(lambda: jax.jit(functools.partial(f, 1.0))(2.0))
-    assert "test_a_function_with_bound_arguments.<locals>" not in message
     assert "    f at " in message
 
 

@@ -200,3 +200,14 @@ def test_layout_and_format(devices):
         Format(3)
     with pytest.raises(ValueError, match="Sharding has to be concrete"):
         Format(Layout((0,)), None)
+
+
+def test_the_older_way_to_enter_a_mesh_can_be_refused():
+    mesh = jax.make_mesh((1,), ("i",))
+    with config.disallow_mesh_context_manager(True):
+        with pytest.raises(RuntimeError, match=r"Mesh context manager is disabled\.(.|\n)*fix: with "
+                           "jax.set_mesh"):
+            with mesh:
+                pass
+        with jax.set_mesh(mesh):
+            assert jax.sharding.get_mesh() == mesh

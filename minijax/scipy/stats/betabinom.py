@@ -5,17 +5,15 @@ from __future__ import annotations
 from minijax import numpy as jnp
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
-from minijax.runtime.call import fused
 from minijax.scipy import special
-from minijax.scipy.common import operands
+from minijax.scipy.common import composed, of_operands
 
 __all__ = ["logpmf", "pmf"]
 
 
-@fused
+@of_operands
 def logpmf(k: ArrayLike, n: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0) -> Array:
     """Logarithm of the probability of k; -inf unless 0 <= k <= n."""
-    k, n, a, b, loc = operands("betabinom.logpmf", k, n, a, b, loc)
     z = jnp.floor(k - loc)
     inside = (z >= 0) & (z <= n) & (k - loc <= n)
     z = jnp.where(inside, z, 0)
@@ -25,7 +23,4 @@ def logpmf(k: ArrayLike, n: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLik
     return jnp.where((n < 0) | (a <= 0) | (b <= 0), jnp.nan, value)
 
 
-@fused
-def pmf(k: ArrayLike, n: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0) -> Array:
-    """The probability at k."""
-    return jnp.exp(logpmf(k, n, a, b, loc))
+pmf = composed(jnp.exp, logpmf, "The probability at k.")

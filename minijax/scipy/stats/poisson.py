@@ -12,7 +12,7 @@ from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
 from minijax.runtime.call import fused
 from minijax.scipy import special
-from minijax.scipy.common import operands, strong_operands
+from minijax.scipy.common import composed, of_operands, strong_operands
 
 __all__ = ["cdf", "entropy", "logpmf", "pmf"]
 
@@ -32,10 +32,9 @@ def _entropy_series(mu: Any) -> Any:
     return 0.5 * jnp.log(2 * math.pi * math.e * mu) + series
 
 
-@fused
+@of_operands
 def logpmf(k: ArrayLike, mu: ArrayLike, loc: ArrayLike = 0) -> Array:
     """Logarithm of the probability of k; -inf below 0 and between the integers."""
-    k, mu, loc = operands("poisson.logpmf", k, mu, loc)
     z = k - loc
     inside = (z >= 0) & (jnp.floor(z) == z)
     z = jnp.where(inside, z, 0)
@@ -43,16 +42,12 @@ def logpmf(k: ArrayLike, mu: ArrayLike, loc: ArrayLike = 0) -> Array:
     return jnp.where(inside, value, -jnp.inf)
 
 
-@fused
-def pmf(k: ArrayLike, mu: ArrayLike, loc: ArrayLike = 0) -> Array:
-    """The probability at k."""
-    return jnp.exp(logpmf(k, mu, loc))
+pmf = composed(jnp.exp, logpmf, "The probability at k.")
 
 
-@fused
+@of_operands
 def cdf(k: ArrayLike, mu: ArrayLike, loc: ArrayLike = 0) -> Array:
     """P(X <= k)."""
-    k, mu, loc = operands("poisson.cdf", k, mu, loc)
     z = jnp.floor(k - loc)
     inside = z >= 0
     return jnp.where(inside, special.gammaincc(jnp.where(inside, z, 0) + 1, mu), 0)

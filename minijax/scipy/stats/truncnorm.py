@@ -7,8 +7,7 @@ from typing import Any
 from minijax import numpy as jnp
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
-from minijax.runtime.call import fused
-from minijax.scipy.common import operands
+from minijax.scipy.common import composed, of_operands
 from minijax.scipy.stats import norm
 
 __all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "sf"]
@@ -26,52 +25,37 @@ def _log_mass(a: Any, b: Any) -> Any:
     return jnp.where(proper, jnp.where(high > 0, both, one_side), -jnp.inf)
 
 
-@fused
+@of_operands
 def logpdf(x: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0,
            scale: ArrayLike = 1) -> Array:
     """Logarithm of the density at x; NaN unless a < b."""
-    x, a, b, loc, scale = operands("truncnorm.logpdf", x, a, b, loc, scale)
     z = (x - loc) / scale
     value = norm.logpdf(z) - _log_mass(a, b) - jnp.log(scale)
     value = jnp.where((z < a) | (z > b), -jnp.inf, value)
     return jnp.where(a < b, value, jnp.nan)
 
 
-@fused
-def pdf(x: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0,
-        scale: ArrayLike = 1) -> Array:
-    """The density at x."""
-    return jnp.exp(logpdf(x, a, b, loc, scale))
+pdf = composed(jnp.exp, logpdf, "The density at x.")
 
 
-@fused
+@of_operands
 def logcdf(x: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0,
            scale: ArrayLike = 1) -> Array:
     """Logarithm of P(X <= x)."""
-    x, a, b, loc, scale = operands("truncnorm.logcdf", x, a, b, loc, scale)
     z = jnp.clip((x - loc) / scale, a, b)
     value = _log_mass(a, z) - _log_mass(a, b)
     value = jnp.where(z >= b, 0, jnp.where(z <= a, -jnp.inf, value))
     return jnp.where((a < b) & ~jnp.isnan(z), value, jnp.nan)
 
 
-@fused
+@of_operands
 def logsf(x: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0,
           scale: ArrayLike = 1) -> Array:
     """Logarithm of P(X > x)."""
-    x, a, b, loc, scale = operands("truncnorm.logsf", x, a, b, loc, scale)
     return logcdf(-x, -b, -a, -loc, scale)
 
 
-@fused
-def sf(x: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0,
-       scale: ArrayLike = 1) -> Array:
-    """P(X > x)."""
-    return jnp.exp(logsf(x, a, b, loc, scale))
+sf = composed(jnp.exp, logsf, "P(X > x).")
 
 
-@fused
-def cdf(x: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0,
-        scale: ArrayLike = 1) -> Array:
-    """P(X <= x)."""
-    return jnp.exp(logcdf(x, a, b, loc, scale))
+cdf = composed(jnp.exp, logcdf, "P(X <= x).")

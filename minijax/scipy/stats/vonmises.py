@@ -7,22 +7,17 @@ import math
 from minijax import numpy as jnp
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
-from minijax.runtime.call import fused
 from minijax.scipy import special
-from minijax.scipy.common import operands
+from minijax.scipy.common import composed, of_operands
 
 __all__ = ["logpdf", "pdf"]
 
 
-@fused
+@of_operands
 def logpdf(x: ArrayLike, kappa: ArrayLike) -> Array:
     """Logarithm of the density at x; NaN unless kappa > 0."""
-    x, kappa = operands("vonmises.logpdf", x, kappa)
     value = kappa * (jnp.cos(x) - 1) - jnp.log(2 * math.pi * special.i0e(kappa))
     return jnp.where(kappa > 0, value, jnp.nan)
 
 
-@fused
-def pdf(x: ArrayLike, kappa: ArrayLike) -> Array:
-    """The density at x."""
-    return jnp.exp(logpdf(x, kappa))
+pdf = composed(jnp.exp, logpdf, "The density at x.")

@@ -7,16 +7,14 @@ import math
 from minijax import numpy as jnp
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
-from minijax.runtime.call import fused
-from minijax.scipy.common import operands
+from minijax.scipy.common import composed, of_operands
 
 __all__ = ["logpdf", "pdf"]
 
 
-@fused
+@of_operands
 def logpdf(x: ArrayLike, c: ArrayLike) -> Array:
     """Logarithm of the density at x; NaN unless 0 < c < 1."""
-    x, c = operands("wrapcauchy.logpdf", x, c)
     outside = (x < 0) | (x > 2 * math.pi)
     width = 1 + c * c - 2 * c * jnp.cos(x)
     value = jnp.log1p(-c * c) - math.log(2 * math.pi) - jnp.log(width)
@@ -24,7 +22,4 @@ def logpdf(x: ArrayLike, c: ArrayLike) -> Array:
     return jnp.where((c > 0) & (c < 1), value, jnp.nan)
 
 
-@fused
-def pdf(x: ArrayLike, c: ArrayLike) -> Array:
-    """The density at x."""
-    return jnp.exp(logpdf(x, c))
+pdf = composed(jnp.exp, logpdf, "The density at x.")

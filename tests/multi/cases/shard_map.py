@@ -203,3 +203,17 @@ def test_printing_shows_what_each_device_has(check_vma):
         block.format(0, 0, 0, "1."), block.format(1, 0, 1, "1."),
         block.format(2, 1, 0, "5."), block.format(3, 1, 1, "5.")])] * 2
     assert texts[2].startswith("JitTracer(float32[1,1]")
+
+
+@pytest.mark.parametrize("save, sines, cosines", [("sin", 0, 2), ("cos", 0, 0), ("", 1, 2)])
+@pytest.mark.parametrize("mapped", [
+    lambda f: jax.pmap(f), lambda f: jax.shard_map(
+        f, mesh=jax.make_mesh((4,), ("x",), (AxisType.Auto,)), in_specs=P("x"), out_specs=P("x"))])
+def test_policies_of_checkpoint_hold_inside(mapped, save, sines, cosines):
+    f = jax.checkpoint(mapped(lambda x: jnp.sin(jnp.sin(x))),
+                       policy=lambda primitive, *_, **__: primitive.name == save)
+    x = jnp.arange(4.0) / 3
+    out, pull = jax.vjp(f, x)
+    text = str(pull.jaxpr)
+    assert (text.count(" sin "), text.count(" cos ")) == (sines, cosines)
+    assert_close(pull(jnp.ones(4))[0], jnp.cos(jnp.sin(x)) * jnp.cos(x))
