@@ -48,13 +48,22 @@ def new_ref(init_val: Any, *, memory_space: Any = None, kind: Any = None) -> Ref
     """A new reference that holds the array `init_val`."""
     if is_ref(aval_of(init_val)):
         raise TypeError(errors.describe("new_ref of a reference", fix="jax.new_ref(ref[...])"))
+    _check_array(aval_of(init_val))
     value = init_val if isinstance(init_val, Tracer) else array(init_val)
     return new_ref_p.bind(value, memory_space=memory_space, kind=kind)
 
 
 def empty_ref(ty: Any, memory_space: Any = None) -> Ref:
     """A new reference to an array of the shape and dtype of `ty`."""
+    _check_array(ty)
     return new_ref(zeros(ty.shape, ty.dtype), memory_space=memory_space)
+
+
+def _check_array(ty: Any) -> None:
+    if ty.dtype is None:
+        raise NotImplementedError(errors.describe(
+            f"References hold arrays; there are none to values of the type {ty}.",
+            fix="make a reference to each array that the value consists of"))
 
 
 def free_ref(ref: Ref) -> None:

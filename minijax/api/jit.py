@@ -119,7 +119,7 @@ def with_stages(fun: Callable, options: Options) -> Any:
 
     jitted.trace, jitted.lower, jitted.eval_shape = trace, lower, eval_shape
     jitted.clear_cache = clear_cache
-    jitted._options = options
+    jitted._options, jitted._body = options, fun
     return jitted
 
 
@@ -132,7 +132,7 @@ def _reduce(jitted: Any) -> Any:
             found = getattr(found, part, None)
         if found is jitted:
             return jitted.__qualname__
-    return with_stages, (jitted.__wrapped__, jitted._options)
+    return with_stages, (jitted._body, jitted._options)
 
 
 copyreg.pickle(jaxlib.PjitFunction, _reduce)

@@ -48,8 +48,11 @@ class ShapeDtypeStruct:
     def like(cls, x: Any, *, sharding: Any = None) -> "ShapeDtypeStruct":
         """The shape and dtype of an array, number or ShapeDtypeStruct, and where it is."""
         aval = core.get_aval(x)
-        return cls(aval.shape, aval.dtype, weak_type=aval.weak_type,
-                   sharding=sharding or getattr(x, "sharding", None))
+        if sharding is None:
+            sharding = core.sharding_of(aval)
+        if sharding is None and getattr(x, "committed", not core.is_tracer(x)):
+            sharding = getattr(x, "sharding", None)
+        return cls(aval.shape, aval.dtype, weak_type=aval.weak_type, sharding=sharding)
 
     @property
     def ndim(self) -> int:

@@ -74,7 +74,9 @@ def pmap(fun: Callable, axis_name: Any = None, *, in_axes: Any = 0, out_axes: An
             frozenset((plan.axis_name,)), False)
         return apply(on_device, request, tuple(leaves))
 
-    return with_stages(mapped, options)
+    compiled = with_stages(mapped, options)
+    compiled.__wrapped__ = fun
+    return compiled
 
 
 def _check_static(static: tuple, fixed: tuple, count: int) -> None:
@@ -114,7 +116,7 @@ class _Plan:
         if type(self.in_axes) is int:
             dims = [self.in_axes] * len(leaves)
         else:
-            given = tree.broadcast_prefix(self.in_axes, args, is_leaf=lambda x: x is None)
+            given = self._spread_in_axes(args, kwargs)
             dims = given + [0] * (len(leaves) - len(given))
         shapes = [np.shape(x) if not isinstance(x, Tracer) else x.shape for x in leaves]
         dims = [self._canonical(d, shape) for d, shape in zip(dims, shapes)]
@@ -130,6 +132,19 @@ class _Plan:
                 "pmap got inconsistent sizes for array axes to be mapped: the arguments have the "
                 f"shapes {each}", fix="give all mapped axes the same size, or in_axes=None"))
         return dims, self._checked_size(sizes.pop())
+
+    def _spread_in_axes(self, args: tuple, kwargs: dict) -> list:
+        """The entry of in_axes for each leaf of the positional arguments."""
+        try:
+            return tree.broadcast_prefix(self.in_axes, args, is_leaf=lambda x: x is None)
+        except ValueError:
+            explain = next(iter(tree.prefix_errors(self.in_axes, args,
+                                                   is_leaf=lambda x: x is None)), None)
+            if explain is None:
+                raise
+            named = (f"\n{sorted(kwargs)} were passed by keyword: each argument passed by keyword "
+                     "is mapped over its leading axis, in_axes are of the others" if kwargs else "")
+            raise ValueError(f"{explain('pmap in_axes')}{named}") from None
 
     def _canonical(self, dim: Any, shape: tuple[int, ...]) -> int | None:
         if dim is None:

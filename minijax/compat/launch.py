@@ -19,6 +19,7 @@ USAGE = """\
 usage: python -m minijax script.py [argument ...]
        python -m minijax -m module [argument ...]
        python -m minijax -c code [argument ...]
+       python -m minijax - [argument ...]          (the program is read from standard input)
 
 Runs a program written for JAX: in it, and in Python processes that it starts, `jax` is minijax.
 `python -m minijax.doctor` shows what this machine has."""
@@ -41,6 +42,9 @@ def main(arguments: list[str]) -> int:
     elif kind == "-c":
         sys.argv = ["-c", *rest[1:]]
         _execute(rest[0], "<string>", {})
+    elif kind == "-":
+        sys.argv = arguments
+        _execute(sys.stdin.read(), "<stdin>", {})
     elif kind.startswith("-"):
         print(f"Unknown option: {kind}\n{USAGE}", file=sys.stderr)
         return 2

@@ -143,6 +143,12 @@ def infer(primitive: Primitive, avals: tuple, params: dict) -> tuple[tuple, froz
         out, effects = primitive.shape(*avals, **params), NO_EFFECTS
         if primitive.effectful:
             out, effects = out
+        if primitive.exact_params and isinstance(out, (list, tuple)) != primitive.multiple_results:
+            raise ValueError(errors.describe(
+                f"{primitive.name}.abstract_eval() method should return a tuple or a list of types "
+                f"if multiple_results is True, else one type, but it returned {out!r:.100}",
+                because=f"multiple_results is {primitive.multiple_results}",
+                fix="primitive.multiple_results = ..., or change what the function returns"))
         result = (tuple(out) if primitive.multiple_results else (out,), frozenset(effects))
     if primitive.axes is not None:  # the type may depend on the sizes of the axes in scope
         cacheable = False

@@ -55,7 +55,7 @@ def serialize(compiled: Compiled) -> tuple[bytes, Any, Any]:
 
     ValueError if it holds references or calls back into Python.
     """
-    if compiled._refs is not None and not compiled._refs.is_pure:
+    if compiled._inner is not None and not compiled._inner.is_pure:
         raise ValueError(errors.describe(
             "can't serialize with a closed-over mutable array ref, or with one as an argument",
             fix="pass the array, and return its new value"))

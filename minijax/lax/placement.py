@@ -47,7 +47,9 @@ def like(x: Any, other: Any) -> Any:
 
 
 def committed_device(x: Any) -> Any:
-    """The sharding of an array that was committed to one device, outside of traces; else None."""
+    """The sharding of a struct, or of an array committed to one device outside of traces."""
+    if not isinstance(x, Array):
+        return getattr(x, "sharding", None)
     sharding = None if state.trace.staging or is_tracer(x) else getattr(x, "_sharding", None)
     return sharding if isinstance(sharding, SingleDeviceSharding) and x._committed else None
 
@@ -119,7 +121,7 @@ def _vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *, sharding: Any,
             "If you are using spmd_axis_name parameter of jax.vmap, please make sure to run your "
             "jitted function inside the mesh context manager. Only NamedShardings passed to "
             "with_sharding_constraint can say how the mapped axis is split; got "
-            f"{type(sharding).__name__}", fix="with_sharding_constraint(x, NamedSharding(mesh, P()))"))
+            f"{type(sharding).__name__}", fix="NamedSharding(mesh, P(...))"))
     if isinstance(sharding, NamedSharding):
         entries = list(sharding.spec) + [None] * (aval_of(x).ndim - 1 - len(sharding.spec))
         entries.insert(dim, UNCONSTRAINED if axis.spmd_name is None else axis.spmd_name)

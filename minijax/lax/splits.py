@@ -1,8 +1,8 @@
 """How operations split their results over explicit mesh axes: the `split` rules.
 
 The type of an array on a mesh with explicit axes says how it is split. Elementwise operations need
-no rule; the others get theirs here. Invariant: a rule that cannot tell raises ShardingTypeError, and
-says how to ask for a split; one that gives None leaves it to the compiler, and the type says nothing.
+no rule; the others get theirs here. Invariant: a rule that cannot tell raises ShardingTypeError
+and says how to ask for a split; without a rule the compiler decides, and the type says nothing.
 
     jax.typeof(x @ w).sharding.spec         # P('x', 'y') when x is P('x', None), w P(None, 'y')
 """
@@ -21,8 +21,9 @@ from minijax.lax import cumulative, logic, reduction, shapes, slicing, sorting, 
 from minijax.lax.conv import conv_general_dilated_p
 from minijax.lax.dot import dot_general_p
 from minijax.lax.fft import fft_p
-from minijax.lax.gather import (GatherDimensionNumbers, ScatterDimensionNumbers, gather_p, scatter_add_p,
-                                scatter_max_p, scatter_min_p, scatter_mul_p, scatter_p, scatter_sub_p)
+from minijax.lax.gather import (
+    GatherDimensionNumbers, ScatterDimensionNumbers, gather_p, scatter_add_p, scatter_max_p,
+    scatter_min_p, scatter_mul_p, scatter_p, scatter_sub_p)
 from minijax.lax.linalg import eigen, factor, solve
 from minijax.lax.placement import sharding_constraint_p
 from minijax.lax.placing import sums_of
@@ -147,13 +148,8 @@ def _reduce(avals: Sequence[Any], outs: Sequence[Any], *, axes: tuple, **_: Any)
     return with_entries(avals, [e for i, e in enumerate(entries_of(avals[0])) if i not in axes])
 
 
-def _reduce_by_function(avals: Sequence[Any], outs: Sequence[Any], *, dimensions: tuple,
-                        **_: Any) -> Any:
+def _squeeze(avals: Sequence[Any], outs: Sequence[Any], *, dimensions: tuple, **_: Any) -> Any:
     return _reduce(avals, outs, axes=dimensions)
-
-
-def _squeeze(avals: Sequence[Any], outs: Sequence[Any], *, dimensions: tuple) -> Any:
-    return with_entries(avals, [e for i, e in enumerate(entries_of(avals[0])) if i not in dimensions])
 
 
 def _sizes(avals: Sequence[Any]) -> dict:
@@ -205,7 +201,7 @@ def _concatenate(avals: Sequence[Any], outs: Sequence[Any], **_: Any) -> Any:
             "All operands should have the same sharding. Got shardings "
             + ", ".join(str(a.sharding.spec) for a in found.values()),
             fix="jax.reshard(x, sharding) the operands"))
-    return _divided(avals, entries_of(avals[0]), outs[0].shape)
+    return with_entries(avals, entries_of(avals[0]))
 
 
 def _update(avals: Sequence[Any], outs: Sequence[Any], **_: Any) -> Any:
@@ -452,7 +448,8 @@ def _unknown(avals: Sequence[Any], outs: Sequence[Any], **_: Any) -> None:
 
 def _attach() -> None:
     rules = {
-        _transpose: [transpose_p], _broadcast: [broadcast_in_dim_p], _squeeze: [shapes.squeeze_p],
+        _transpose: [transpose_p], _broadcast: [broadcast_in_dim_p],
+        _squeeze: [shapes.squeeze_p, reduction.reduce_p],
         _reshape: [reshape_p], _dot_general: [dot_general_p],
         _concatenate: [shapes.concatenate_p], _tile: [shapes.tile_p],
         _cut("split"): [shapes.split_p], _cut("slicing"): [slicing.slice_p],
@@ -476,7 +473,6 @@ def _attach() -> None:
             reduce_sum_p, reduction.reduce_max_p, reduction.reduce_min_p, reduction.reduce_prod_p,
             reduction.reduce_and_p, reduction.reduce_or_p, reduction.reduce_xor_p,
             reduction.argmax_p, reduction.argmin_p],
-        _reduce_by_function: [reduction.reduce_p],
         _unknown: [shapes.iota_p, ragged_dot_general_p],
     }
     for rule, primitives in rules.items():

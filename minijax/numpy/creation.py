@@ -337,9 +337,11 @@ def _filled_like(name: str, a: Any, value: int, dtype: Any, shape: Any, device: 
 
 
 def _like_device(a: Any, shape: Any, device: Place) -> Place:
-    """Where an array like `a` lives: with it, if that was committed to a place."""
-    if device is None and type(a) is ArrayImpl and a._committed and shape is None:
-        return a._sharding
+    """Where an array like `a` lives: with it, if that was committed to a place, or says one."""
+    if device is None and shape is None:
+        if type(a) is ArrayImpl:
+            return a._sharding if a._committed else None
+        return None if is_tracer(a) else getattr(a, "sharding", None)
     return device
 
 

@@ -68,7 +68,7 @@ def _take(a: Any, indices: Any, options: tuple) -> Any:
     if not a.shape[axis] and indices.size:
         raise IndexError(errors.describe("Cannot do a non-empty jnp.take() from an empty axis.",
                                          because=f"axis {axis} of shape {a.shape} has no elements",
-                                         fix="jnp.full(shape, value) if not a.size else jnp.take(...)"))
+                                         fix="take from it only what has elements"))
     if mode == "wrap":
         indices = _modulo(indices, a.shape[axis])
         way, wrap = lax.GatherScatterMode.PROMISE_IN_BOUNDS, False

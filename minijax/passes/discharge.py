@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 from minijax.base import errors
 from minijax.base.util import weak_cache
-from minijax.core import (UNSPECIFIED, BatchTracer, EvalTrace, Jaxpr, JaxprEqn, JaxprTrace, JVPTrace, JVPTracer,
-                          Literal, Primitive, Ref, Var, ancestors, aval_of, eval_jaxpr, is_ref,
-                          jit_p, jit_params, state, subjaxprs, trace_closed, uses_refs)
+from minijax.core import (UNSPECIFIED, BatchTracer, EvalTrace, Jaxpr, JaxprEqn, JaxprTrace,
+                          JVPTrace, JVPTracer, Literal, Primitive, Ref, Var, ancestors, aval_of,
+                          eval_jaxpr, is_ref, jit_p, jit_params, state, subjaxprs, trace_closed,
+                          uses_refs)
 from minijax.core.refs import alive
 from minijax.passes import references
 from minijax.passes.references import get_p, new_ref_p, swap_p

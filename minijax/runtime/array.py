@@ -386,15 +386,27 @@ def _check_and_rearrange(*self_and_parts: Any) -> list:
     # With several processes jaxlib 0.12 calls it on the class, without an array.
     arrays, sharding, aval = self_and_parts[-3:]
     wanted = list(sharding._internal_device_list.addressable_device_list)
+    for part in arrays:
+        if len(part._sharding._internal_device_list) != 1:
+            raise ValueError(
+                "When making an array from single-device arrays the input arrays must have one "
+                f"shard each. An argument array had {len(part.addressable_shards)} shard(s).")
     have = {next(iter(part._sharding._internal_device_list)): part for part in arrays}
     if len(arrays) != len(wanted):
         raise ValueError(
             f"Expected {len(wanted)} per-device arrays (this is how many devices are addressable "
             f"by the sharding), but got {len(arrays)}")
-    if set(have) != set(wanted):
+    if len(have) != len(arrays):
         raise ValueError(
-            "Addressable devices and per-device arrays devices do not match. Sharding has "
-            f"{wanted}, the arrays are on {list(have)}.")
+            "When making an array from single-device arrays, the input arrays must be from "
+            f"distinct devices, but these are on {list(have)}")
+    if set(have) != set(wanted):
+        missing, more = ({d.id for d in one} - {d.id for d in other}
+                         for one, other in ((wanted, have), (have, wanted)))
+        raise ValueError(
+            "Addressable devices and per-device arrays devices do not match. Sharding contains "
+            f"devices {missing} that are not present in per-device arrays. Per-device arrays "
+            f"contain devices {more} that are not present in the sharding.")
     shape = sharding.shard_shape(aval.shape)
     for part in arrays:
         if part.shape != shape:

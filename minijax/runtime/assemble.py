@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minijax.base import dtypes, jaxlib, tree
-from minijax.core import ShapedArray
+from minijax.core import ShapedArray, is_tracer
 from minijax.runtime import place
 from minijax.sharding.layout import Format, Layout
 from minijax.sharding.single import SingleDeviceSharding, single_device
@@ -26,6 +26,12 @@ def make_array_from_single_device_arrays(shape: Sequence[int], sharding: Any, ar
 
     ValueError when number, devices, shapes or dtypes of the parts do not fit the sharding.
     """
+    if not isinstance(arrays, (list, tuple)):
+        raise TypeError("jax.make_array_from_single_device_arrays `arrays` argument must be a list "
+                        f"or tuple, but got {type(arrays)}.")
+    if any(map(is_tracer, arrays)):
+        raise ValueError("jax.make_array_from_single_device_arrays requires a list of concrete "
+                         f"arrays as input, but got the types {list(map(type, arrays))}")
     arrays = list(arrays)
     if dtype is None:
         if not arrays:

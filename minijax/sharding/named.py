@@ -55,7 +55,7 @@ def check_pspec(mesh: Mesh | AbstractMesh, spec: PartitionSpec, *_: Any) -> None
     for axis in (*spec.unreduced, *spec.reduced):
         if axis not in mesh.axis_names:
             raise ValueError(
-                f"Unreduced or reduced axis {axis} of {spec} is not found in mesh: "
+                f"Unreduced axes or reduced axes of {spec}: {axis} is not found in mesh: "
                 f"{mesh.axis_names}.")
 
 
@@ -110,7 +110,8 @@ def _check_compatible_aval(self: NamedSharding, aval_shape: tuple[int, ...]) -> 
     if len(aval_shape) < len(self.spec):
         raise ValueError(
             f"Sharding {self} is only valid for values of rank at least {len(self.spec)}, "
-            f"but was applied to a value of rank {len(aval_shape)}.")
+            f"but was applied to a value of rank {len(aval_shape)}."
+            + ("" if aval_shape else " For scalars the PartitionSpec should be P()."))
 
 
 def _shard_shape(self: NamedSharding, global_shape: tuple[int, ...]) -> tuple[int, ...]:

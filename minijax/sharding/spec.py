@@ -99,13 +99,24 @@ class PartitionSpec:
                 *self.partitions, *other.partitions, unreduced=self.unreduced | other.unreduced,
                 reduced=self.reduced | other.reduced)
         if isinstance(other, tuple):
+            self._check_whole("__add__")
             return self.update(self.partitions + other)
         return NotImplemented
 
     def __radd__(self, other: Any) -> "PartitionSpec":
         if isinstance(other, tuple):
+            self._check_whole("__radd__")
             return self.update(other + self.partitions)
         return NotImplemented
+
+    def _check_whole(self, method: str) -> None:
+        for name in ("unreduced", "reduced"):
+            if getattr(self, name):
+                raise TypeError(f"{name} in `{method}` of PartitionSpec is only possible beside "
+                                f"another PartitionSpec. Got {self}\n  fix: P(*entries)")
+
+    def __init_subclass__(cls) -> None:
+        raise TypeError("Subclassing `jax.P` is prohibited.")
 
     def __eq__(self, other: object) -> bool:
         if self is other:

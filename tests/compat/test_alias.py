@@ -123,6 +123,9 @@ def test_modules_and_code(tmp_path):
     out = run("-m", "minijax", "-c", "import sys, jax; print(__name__, sys.argv)", "b",
               cwd=tmp_path)
     assert out.stdout == "__main__ ['-c', 'b']\n", out.stderr
+    out = run("-m", "minijax", "-", "b", cwd=tmp_path,
+              stdin="import sys, jax\nprint(__name__, jax.__name__, sys.argv)")
+    assert out.stdout == "__main__ minijax ['-', 'b']\n", out.stderr
 
 
 def test_variables_that_a_program_sets_before_it_imports_jax(tmp_path):

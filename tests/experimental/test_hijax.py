@@ -316,6 +316,14 @@ def test_derivatives_by_values_of_other_types(jit):
     check_scaled(jax.vjp(jit(double), ONE)[1](ONE)[0], [2, 4])
 
 
+@pytest.mark.parametrize("make", [
+    lambda: jax.new_ref(ONE), lambda: jax.jit(lambda x: jax.new_ref(x)[...])(ONE),
+    lambda: jax.empty_ref(jax.typeof(ONE))])
+def test_references_hold_arrays(make):
+    with pytest.raises(NotImplementedError, match="there are none to values of the type ScaledType"):
+        make()
+
+
 def test_loops_do_not_run_along_values_of_other_types():
     for run in (lambda: jax.lax.scan(lambda c, t: (c, scaled_p.bind(t)), 0, jnp.ones(3)),
                 lambda: jax.vmap(scaled_p.bind)(jnp.ones(3)), lambda: jax.vmap(double)(ONE)):

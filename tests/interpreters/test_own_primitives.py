@@ -277,3 +277,13 @@ def test_token_sets():
     assert tokens.update_tokens(mlir.TokenSet({"b": 5})).items() == (("a", 1), ("b", 5), ("c", 3))
     with pytest.raises(KeyError):
         tokens.get("d")
+
+
+@pytest.mark.parametrize("several, wrong", [(False, lambda x: [x]), (True, lambda x: x)])
+def test_a_type_rule_that_returns_something_else(several, wrong):
+    odd = Primitive("odd")
+    odd.multiple_results = several
+    odd.def_abstract_eval(wrong)
+    with pytest.raises(ValueError, match=r"odd\.abstract_eval\(\) method should return a tuple or a "
+                       rf"list of types if.*\n.*\n  because multiple_results is {several}\n  fix: "):
+        jax.jit(odd.bind)(1.0)

@@ -47,6 +47,13 @@ def test_parts_that_do_not_fit(shape, count, text):
         jax.make_array_from_single_device_arrays(shape, here(), parts)
 
 
+def test_parts_must_be_given_one_by_one_and_concrete():
+    with pytest.raises(TypeError, match="`arrays` argument must be a list or tuple"):
+        jax.make_array_from_single_device_arrays((3,), here(), np.ones(3))
+    with pytest.raises(ValueError, match="requires a list of concrete arrays"):
+        jax.jit(lambda x: jax.make_array_from_single_device_arrays((3,), here(), [x]))(np.ones(3))
+
+
 def test_from_process_local_data():
     x = jax.make_array_from_process_local_data(here(), np.ones((2, 3)))
     assert x.shape == (2, 3)

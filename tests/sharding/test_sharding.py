@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from minijax.base import jaxlib
+import minijax as jax
+from minijax.base import config, jaxlib
 from minijax.sharding import (
     AbstractMesh,
     AxisType,
@@ -115,6 +116,9 @@ def test_specs():
     (lambda: P("x", unreduced={"x"}), ValueError, "partitions cannot overlap with unreduced"),
     (lambda: P(unreduced="x"), TypeError, "of type `frozenset` or `set`"),
     (lambda: P((("x", "y"),)), ValueError, "cannot contain a nested tuple"),
+    (lambda: P("x", unreduced={"z"}) + (None,), TypeError, "unreduced in `__add__` of Partition"),
+    (lambda: (None,) + P("x", reduced={"z"}), TypeError, "reduced in `__radd__` of PartitionSpec"),
+    (lambda: type("Mine", (P,), {}), TypeError, "Subclassing `jax.P` is prohibited"),
 ])
 def test_spec_errors(make, error, text):
     with pytest.raises(error, match=text):
@@ -166,6 +170,10 @@ def test_named_sharding_errors(mesh):
     sharding = NamedSharding(mesh, P("x", "y"))
     with pytest.raises(ValueError, match="only valid for values of rank at least 2"):
         sharding.check_compatible_aval((4,))
+    with pytest.raises(ValueError, match="For scalars the PartitionSpec should be P()"):
+        sharding.check_compatible_aval(())
+    with pytest.raises(ValueError, match="Unreduced axes .* not found in mesh"):
+        NamedSharding(mesh, P("x", unreduced={"z"}))
     with pytest.raises(IndivisibleError, match="array axis 0 is partitioned 2 times, but the dim"):
         sharding.shard_shape((3, 4))
 

@@ -357,7 +357,7 @@ def leading_size(what: str, leaves: Sequence[Any], structure: Any,
         if split is not None and split.spec.partitions[0] is not None:
             raise ValueError(errors.describe(
                 f"0th dimension of all xs should be replicated. Got {split.spec}",
-                because=f"{what} takes one element after the other", fix="jax.reshard(xs, P(None))"))
+                because=f"{what} takes one element after the other", fix="jax.reshard(xs, P())"))
     sizes = [aval.shape[0] for aval in avals]
     if length is not None:
         if any(n != length for n in sizes):

@@ -112,7 +112,8 @@ COLUMNS = ((8, 4), None, Y)
     # asking, and everything else
     (lambda a: [jax.reshard(a, P(Y, X)), jax.reshard(a, P())], [P(Y, X), P(None, None)], (A,)),
     (lambda a: auto_axes(lambda v: v @ v.T, out_sharding=P(X))(a), P(X, None), (A,)),
-    (lambda a: auto_axes(lambda v: jnp.sort(v, 1), axes=Y, out_sharding=P(X, Y))(a), P(X, Y), (A,)),
+    (lambda a: auto_axes(lambda v: jnp.sort(v, 1), axes=Y, out_sharding=P(X, Y))(a), P(X, Y),
+     (A,)),
     (lambda a: jnp.percentile(a, 50.0, 0, out_sharding=P(Y)), P(Y), (A,)),
     (lambda a: [jnp.fft.fft(a).real, jnp.zeros_like(a)], [P(X, None)] * 2, (ROWS,)),
     (lambda a: [jnp.linalg.svd(a)[1], jnp.linalg.slogdet(a)[1]], [P(X, None), P(X)],
@@ -136,7 +137,8 @@ def test_results_are_split_as_operands_say(f, expected, args):
     (lambda a: (a ** 2).sum(), (A,)),
     (lambda a, b: jnp.sin(a @ b).sum(), (ROWS, ((4, 8), None, Y))),
     (lambda a, b: jnp.sin(jnp.dot(a, b, out_sharding=P(X))).sum(), (A, ((4, 8), Y))),
-    (lambda a, b: jnp.einsum("bij,bjk->bik", a, b).sum(), (((8, 4, 4), X), ((8, 4, 4), X, None, Y))),
+    (lambda a, b: jnp.einsum("bij,bjk->bik", a, b).sum(),
+     (((8, 4, 4), X), ((8, 4, 4), X, None, Y))),
     (lambda a: jnp.where(a > 3, a, 0.0).sum(), (A,)),
     (lambda a: jnp.clip(a, 2, 4).sum(), (A,)),
     (lambda a, b: (a + b).sum(), (A, ((4,), Y))),
@@ -164,7 +166,7 @@ INDICES = ((4,), None)
 
 
 @pytest.mark.parametrize("f, args, cls, text", [
-    (lambda a, b: a + b, (ROWS, ((8, 4), Y)), ShardingTypeError, "incompatible shardings for broad"),
+    (lambda a, b: a + b, (ROWS, ((8, 4), Y)), ShardingTypeError, "incompatible shardings for br"),
     (lambda a, b: a * b, (((8, 8), X), ((8, 8), None, X)), ShardingTypeError,
      "mul operation with inputs: .* produces an illegally sharded result"),
     (lambda a, b: jnp.where(a > 3, a, b), (A, ((8, 4),)), ShardingTypeError,

@@ -188,6 +188,31 @@ def test_shard_alike():
         assert out.sharding == x.sharding
         assert_close(out, X)
     assert_close(jax.grad(lambda x: (shard_alike(x, x * 2)[1] * X).sum())(x), 2 * X)
-    assert_close(jax.vmap(lambda x, y: shard_alike(x, y)[1], (0, None))(X, X[0]), [X[0]] * 8)
+    assert_close(jax.vmap(lambda x, y: shard_alike(x, y)[1], (0, None))(X, X[0]),
+                 np.tile(X[0], (8, 1)))
     for y, text in ((X[0], "leaves shapes of `x` and `y` should match"), ([X], "Trees should be")):
         assert text in error_of(ValueError, shard_alike, X, y)
+
+
+def test_parts_of_arrays_that_do_not_fit():
+    mesh = jax.make_mesh((2,), ("x",), (AxisType.Auto,), devices=jax.devices()[:2])
+    sharding = jax.NamedSharding(mesh, P("x"))
+
+    def parts(*ids):
+        return [jax.device_put(np.ones(4), jax.devices()[i]) for i in ids]
+    split = jax.device_put(np.ones(8), sharding)
+    for given, text in ((parts(0, 0), "must be from distinct devices"),
+                        (parts(1, 2), r"contains devices \{0\} that .* contain devices \{2\}"),
+                        ([split, split], r"one shard each. An argument array had 2 shard\(s\)")):
+        with pytest.raises(ValueError, match=text):
+            jax.make_array_from_single_device_arrays((8,), sharding, given)
+
+
+def test_a_struct_like_an_array_says_where_only_what_must_be_there_is():
+    sharding = jax.NamedSharding(jax.make_mesh((8,), ("x",), (AxisType.Auto,)), P("x"))
+    assert jax.ShapeDtypeStruct.like(jnp.arange(8)).sharding is None
+    assert jax.ShapeDtypeStruct.like(jax.device_put(np.arange(8), sharding)).sharding == sharding
+    struct = jax.ShapeDtypeStruct((8, 4), np.float32, sharding=sharding)
+    for make in (lambda: jnp.zeros_like(struct), jax.jit(lambda: jnp.ones_like(struct)),
+                 lambda: lax.full_like(struct, 1)):
+        assert make().sharding == sharding

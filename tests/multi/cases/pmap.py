@@ -105,3 +105,14 @@ def test_donation():
 ])
 def test_errors(call, cls, text):
     assert text in error_of(cls, call)
+
+
+def test_pmap_knows_what_it_was_made_of():
+    def f(x, y):
+        return x
+    assert jax.pmap(f).__wrapped__ is f
+    x = jnp.ones(1)
+    with pytest.raises(ValueError, match=r"pmap in_axes\[0\]"):
+        jax.pmap(f, in_axes=((0, 0, 0), 0))((x, x), x)
+    with pytest.raises(ValueError, match="each argument passed by keyword is mapped"):
+        jax.pmap(f, in_axes=((0, 0), 0))(x=(x, x), y=x)
