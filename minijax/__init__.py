@@ -58,7 +58,7 @@ _HOME = {
     "minijax.version": ["__version__", "__version_info__"],
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
-_RENAMED = {"ds": ("minijax.numpy.indexing", "dslice"),
+_RENAMED = {"ds": ("minijax.base.window", "dslice"),
             "P": ("minijax.sharding", "PartitionSpec"), "typeof": ("minijax.core", "get_aval"),
             "host_count": ("minijax.runtime.backend", "process_count"),
             "host_id": ("minijax.runtime.backend", "process_index"),

@@ -20,15 +20,15 @@ import numpy as np
 
 from minijax.base import errors, tree
 from minijax.base.jaxlib import Array
+from minijax.base.window import Slice
 from minijax.core import (AbstractRef, BatchTracer, Tracer, aval_of, is_ref, refs, state,
                           trace_to_jaxpr)
 from minijax.lax.control_flow import refs as _loops  # noqa: F401  (it registers their rules)
 from minijax.lax.shard_map import shard_map_p
 from minijax.numpy.creation import array, asarray, zeros
-from minijax.numpy.indexing import Slice
 from minijax.numpy.manipulation import broadcast_to
 from minijax.passes import references
-from minijax.passes.discharge import discharge, holds_ref
+from minijax.passes.discharge import discharge, holds_ref, last_values
 from minijax.passes.references import addupdate_p, freeze_p, get_p, new_ref_p, swap_p
 
 __all__ = ["AbstractRef", "Ref", "addupdate", "empty_ref", "free_ref", "freeze", "get",
@@ -235,7 +235,7 @@ def _shard_map_discharge(operands: Sequence[Any], keys: Sequence[Any], params: d
     outs = shard_map_p.bind(*operands, **{
         **params, "jaxpr": body, "out_specs": (*params["out_specs"], *specs)})
     n = len(outs) - len(specs)
-    return outs[:n], outs[n:]
+    return outs[:n], last_values([body], operands, [key is not None for key in keys], outs[n:])
 
 
 shard_map_p.discharge = _shard_map_discharge
@@ -288,6 +288,7 @@ refs.Ref.__repr__ = lambda self: (
     f"Ref({self.aval}, freed)" if self.value is None
     else f"Ref({repr(self.value).partition('(')[2]}")
 refs.Ref.sharding = property(lambda self: self.read().sharding)
+refs.Ref.unsafe_buffer_pointer = lambda self: self.read().unsafe_buffer_pointer()
 refs.Ref.committed = property(lambda self: self.read().committed)
 refs.get_item, refs.set_item, refs.view = get, set, view
 references.read_at, references.write_at, references.add_at = read_at, write_at, add_at

@@ -50,7 +50,7 @@ class ShapeDtypeStruct:
         aval = core.get_aval(x)
         if sharding is None:
             sharding = core.sharding_of(aval)
-        if sharding is None and getattr(x, "committed", not core.is_tracer(x)):
+        if sharding is None and not core.is_tracer(x) and getattr(x, "committed", True):
             sharding = getattr(x, "sharding", None)
         return cls(aval.shape, aval.dtype, weak_type=aval.weak_type, sharding=sharding)
 

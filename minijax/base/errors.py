@@ -119,7 +119,7 @@ class JaxprTypeError(TypeError):
 class ConcretizationTypeError(_OfTracer, JAXTypeError):
     """A value that is only known when the program runs was needed while it is traced."""
 
-    fix = ("keep the computation on arrays: x.astype(float), jnp.where(c, x, y), jax.lax.cond")
+    fix = "keep the computation on arrays: x.astype(float), jnp.where(c, x, y), jax.lax.cond"
     static_helps = True
 
     def _what(self) -> str:
@@ -132,7 +132,7 @@ class ConcretizationTypeError(_OfTracer, JAXTypeError):
 class TracerBoolConversionError(ConcretizationTypeError):
     """A traced array was used in `if`, `while`, `and`, `or`, `not` or `bool()`."""
 
-    fix = ("choose with jnp.where(condition, a, b) or jax.lax.cond(condition, f, g, x)")
+    fix = "choose with jnp.where(condition, a, b) or jax.lax.cond(condition, f, g, x)"
 
     def _what(self) -> str:
         return f"Attempted boolean conversion of {name_of(self.tracer)}."
@@ -152,7 +152,7 @@ class TracerArrayConversionError(_OfTracer, JAXTypeError):
 class TracerIntegerConversionError(_OfTracer, JAXTypeError):
     """A traced array was used as a Python integer: an index of a list, a shape, range(n)."""
 
-    fix = ("index arrays, not lists: jnp.asarray(items)[i]; loop with jax.lax.fori_loop")
+    fix = "index arrays, not lists: jnp.asarray(items)[i]; loop with jax.lax.fori_loop"
     static_helps = True
 
     def _what(self) -> str:

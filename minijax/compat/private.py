@@ -67,12 +67,8 @@ NAMES: dict[str, dict[str, str]] = {
         "xla_client": "minijax.base.jaxlib:xc",  # dynamiqs
     },
     "lib.mlir.dialects": {"hlo": "minijax.extend.mlir.dialects:stablehlo"},  # JAX's own pages
-    "literals": {  # quax, equinox
-        "TypedComplex": _SHIMS,
-        "TypedFloat": _SHIMS,
-        "TypedInt": _SHIMS,
-        "TypedNdArray": _SHIMS,
-    },
+    "literals": dict.fromkeys(  # quax, equinox
+        ("TypedComplex", "TypedFloat", "TypedInt", "TypedNdArray"), _SHIMS),
     "named_sharding": {},  # jaxlib
     "pjit": {"jit_p": "minijax.core"},  # quax
     "public_test_util": {"check_close": _SHIMS},  # tinygp
@@ -96,10 +92,8 @@ NAMES: dict[str, dict[str, str]] = {
         "flatten_one_level": "minijax.base.tree",  # orbax
     },
     "util": {"safe_map": "minijax.base.util", "safe_zip": "minijax.base.util"},  # JAX's own pages
-    "xla_bridge": {
-        "_backends": "minijax.runtime.backend:_state.clients",  # chex
-        "get_backend": "minijax.extend.backend",  # JAX's own pages
-    },
+    "xla_bridge": {"_backends": "minijax.runtime.backend:_state.clients",  # chex
+                   "get_backend": "minijax.extend.backend"},  # JAX's own pages
 }
 
 PUBLIC: dict[str, str] = {

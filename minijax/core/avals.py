@@ -38,13 +38,16 @@ class ShapedArray(AbstractValue):
 
     __slots__ = ("shape", "dtype", "weak_type", "placement", "ndim", "size", "__weakref__")
 
-    unplaced: Callable[[int], Any]  # set by lax/explicit.py: the sharding that says nothing
+    # Set by lax/explicit.py: the sharding that says nothing; what a type says of a sharding.
+    unplaced: Callable[[int], Any]
+    said: Callable[[Any, tuple], Any]
 
     def __new__(cls, shape: tuple[int, ...], dtype: Any, weak_type: bool = False,
                 placement: Any = None, *, sharding: Any = None,
                 manual_axis_type: Any = None) -> "ShapedArray":
         if sharding is not None or manual_axis_type is not None:
-            placement = make_placement(manual_axis_type or ManualAxisType(), sharding)
+            placement = make_placement(manual_axis_type or ManualAxisType(),
+                                       ShapedArray.said(sharding, shape))
         try:
             return _interned[shape, dtype, weak_type, placement]
         except (KeyError, TypeError):

@@ -11,6 +11,7 @@ author's `partition` for the program that each device runs on its parts.
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import re
 import uuid
@@ -146,11 +147,18 @@ class custom_partitioning:  # noqa: N801  (the public name)
             need_replication_factors=need_replication_factors, **factor_sizes)
         return partition
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.partition is None:
             raise ValueError(errors.describe(
                 f"custom_partitioning function {self.__name__} has no partition",
                 fix="call f.def_partition(...) first"))
+        bound = inspect.signature(self.fun).bind(*args, **kwargs)
+        bound.apply_defaults()
+        args = bound.args
+        if bound.kwargs:
+            raise TypeError(errors.describe(
+                f"custom_partitioning function {self.__name__} has arguments that can only be "
+                f"given by keyword: {', '.join(bound.kwargs)}", fix="make them positional"))
         static = tuple(args[i] for i in self.static_argnums)
         dynamic = tuple(x for i, x in enumerate(args) if i not in self.static_argnums)
         leaves, in_tree = tree.flatten(dynamic)

@@ -58,7 +58,7 @@ def serialize(compiled: Compiled) -> tuple[bytes, Any, Any]:
     if compiled._inner is not None and not compiled._inner.is_pure:
         raise ValueError(errors.describe(
             "can't serialize with a closed-over mutable array ref, or with one as an argument",
-            fix="pass the array, and return its new value"))
+            fix="pass arrays, and return their new values"))
     executable = compiled._executable
     if executable.effects:
         raise ValueError(errors.describe(

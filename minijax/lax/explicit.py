@@ -20,7 +20,7 @@ from minijax.lax.placement import with_sharding_constraint
 from minijax.lax.splits import check_explicit, entries_of, with_entries
 from minijax.sharding import AxisType, PartitionSpec
 from minijax.sharding.context import get_abstract_mesh, named, use_abstract_mesh
-from minijax.sharding.named import make, padded, typed
+from minijax.sharding.named import dim_sizes, make, padded, typed
 from minijax.sharding.spec import axes_of
 
 __all__ = ["auto_axes", "explicit_axes", "reshard"]
@@ -31,7 +31,20 @@ def _unplaced(ndim: int) -> NamedSharding:
     return make(get_abstract_mesh(), PartitionSpec(*[None] * ndim))
 
 
-ShapedArray.unplaced = staticmethod(_unplaced)
+def _said(sharding: Any, shape: tuple) -> NamedSharding | None:
+    """What the type of arrays of this shape says; ValueError where parts do not divide it."""
+    found = typed(sharding, len(shape))
+    counts = () if found is None else dim_sizes(found, len(shape))
+    for i, (n, parts) in enumerate(zip(shape, counts)):
+        if isinstance(n, int) and n % parts:
+            raise ValueError(errors.describe(
+                f"Sharding spec {found.spec} implies that array axis {i} is partitioned {parts} "
+                f"times, but does not evenly divide the dimension size {n}. Got shape: {shape} and "
+                f"sharding {found}", fix="another spec, or pad the array"))
+    return found
+
+
+ShapedArray.unplaced, ShapedArray.said = staticmethod(_unplaced), staticmethod(_said)
 
 
 def explicit_split(leaves: Sequence[Any], dims: Sequence[int | None], spmd_name: Any) -> Any:
@@ -129,7 +142,7 @@ def _reshard(x: Any, given: Any) -> Any:
     check_explicit(sharding)
     aval = aval_of(x)
     sharding.check_compatible_aval(aval.shape)
-    sharding.shard_shape(aval.shape)
+    _said(sharding, aval.shape)
     return reshard_p.bind(x, dst_sharding=sharding)
 
 

@@ -12,7 +12,6 @@ positions are operands there, a Python loop over `x[i]` compiles once.
 
 from __future__ import annotations
 
-import dataclasses
 import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -20,8 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minijax import lax
-from minijax.base import config, dims, dtypes, errors, tree
+from minijax.base import config, dims, dtypes, errors
 from minijax.base.jaxlib import Array
+from minijax.base.window import Slice
 from minijax.core import (AbstractRef, Tracer, eval_trace, get_aval, refs, state, structural,
                           to_concrete)
 from minijax.numpy import host, promotion
@@ -41,31 +41,6 @@ _BOOLEANS = (bool, np.bool_)
 _INT32 = np.dtype(np.int32)
 _INT64 = np.dtype(np.int64)
 _BIG = np.iinfo(np.int32).max
-
-
-@dataclasses.dataclass(frozen=True)
-class Slice:
-    """`size` elements from `start` on, which may be traced, every `stride`-th one."""
-
-    start: Any
-    size: int
-    stride: int = 1
-
-
-tree.register_dataclass(Slice, ["start"], ["size", "stride"])
-
-
-def dslice(start: Any, size: int | None = None, stride: int | None = None) -> Slice | slice:
-    """An index that starts at a place which may be traced: `x[ds(i, n)]` is `x[i:i + n]`.
-
-    `ds(n)` starts at 0, `ds(None)` is `:`. A window that would leave the array is moved back into
-    it, as by `jax.lax.dynamic_slice`.
-    """
-    if start is None:
-        return slice(None)
-    if size is None:
-        start, size = 0, start
-    return Slice(start, size, 1 if stride is None else stride)
 
 
 # --- Reading an index --------------------------------------------------------------------------
@@ -113,7 +88,7 @@ def parse(shape: Sequence[int], index: Any, *, host: bool = False, wrap: bool = 
         elif kind is Slice:
             start = entry.start
             operands.append(np.int32(start) if type(start) is int else _integer_array(start))
-            form.append((SCALAR, *_window_size(entry, shape[axis])))
+            form.append((SCALAR, *entry.within(shape[axis])))
             inside = False
         else:
             operands.append(entry)
@@ -171,21 +146,6 @@ def _range(entry: slice, size: int, axis: int, host: bool, operands: list) -> tu
         operands.append(low)
         low = HOST
     return (low, count, step)
-
-
-def _window_size(entry: Slice, length: int) -> tuple[int, int]:
-    """The size and the stride of a window, which must fit into an axis of this length."""
-    try:
-        size, stride = operator.index(entry.size), operator.index(entry.stride)
-    except TypeError:
-        raise TypeError(errors.describe(
-            f"the size and the stride of jax.ds must be known integers. Got {entry}",
-            fix="pass the size through static_argnames")) from None
-    if size < 0 or stride < 1 or (size and (size - 1) * stride >= length):
-        raise (ValueError if stride < 1 else TypeError)(errors.describe(
-            f"{entry} does not fit into an axis of size {length}",
-            fix="jax.ds(start, size, stride) with size >= 0, stride >= 1"))
-    return size, stride
 
 
 def _entries(shape: Sequence[int], index: Any) -> list:

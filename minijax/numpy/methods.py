@@ -31,36 +31,26 @@ _REFUSED = frozenset((list, tuple, set, dict))
 # --- Binary operators --------------------------------------------------------------------------
 
 
-def _other(other: Any, symbol: str, order: Callable[[str, str], tuple[str, str]]) -> Any:
+def _other(other: Any, symbol: str, reflected: bool) -> Any:
     """The operand that an unusual `other` stands for, or NotImplemented."""
     if hasattr(other, "__jax_array__"):
         return other.__jax_array__()
     if type(other) in _REFUSED:  # not their subclasses: named tuples may define operators
-        left, right = order("ArrayImpl", type(other).__name__)
+        names = ["ArrayImpl", type(other).__name__]
+        left, right = reversed(names) if reflected else names
         raise TypeError(errors.describe(
             f"unsupported operand type(s) for {symbol}: '{left}' and '{right}'"))
     return NotImplemented
 
 
-def _forward(name: str, body: Callable, symbol: str) -> Callable:
+def _operator(name: str, body: Callable, symbol: str, reflected: bool = False) -> Callable:
+    """The method `name` of arrays: body(self, other), or body(other, self) if reflected."""
     def method(self: Any, other: Any) -> Any:
         if not isinstance(other, _ACCEPTED):
-            other = _other(other, symbol, lambda own, its: (own, its))
+            other = _other(other, symbol, reflected)
             if other is NotImplemented:
                 return other
-        return body(self, other)
-
-    method.__name__ = method.__qualname__ = name
-    return method
-
-
-def _reflected(name: str, body: Callable, symbol: str) -> Callable:
-    def method(self: Any, other: Any) -> Any:
-        if not isinstance(other, _ACCEPTED):
-            other = _other(other, symbol, lambda own, its: (its, own))
-            if other is NotImplemented:
-                return other
-        return body(other, self)
+        return body(other, self) if reflected else body(self, other)
 
     method.__name__ = method.__qualname__ = name
     return method
@@ -94,17 +84,16 @@ _COMPARISONS: dict[str, tuple[Callable, str]] = {
 def _binary_methods() -> dict[str, Callable]:
     methods = {}
     for name, (body, symbol) in _OPERATORS.items():
-        methods[f"__{name}__"] = _forward(f"__{name}__", body, symbol)
-        methods[f"__r{name}__"] = _reflected(f"__r{name}__", body, symbol)
+        methods[f"__{name}__"] = _operator(f"__{name}__", body, symbol)
+        methods[f"__r{name}__"] = _operator(f"__r{name}__", body, symbol, reflected=True)
     for name, (body, symbol) in _COMPARISONS.items():
-        methods[f"__{name}__"] = _forward(f"__{name}__", body, symbol)
+        methods[f"__{name}__"] = _operator(f"__{name}__", body, symbol)
     return methods
 
 
-_array_rpow = fused(_reflected("__rpow__", ufuncs._power.body, "**"))
-_array_pow = fused(_forward("__pow__", ufuncs._power.body, "**"))
-_tracer_pow = _forward("__pow__", ufuncs._power.body, "**")
-_tracer_rpow = _reflected("__rpow__", ufuncs._power.body, "**")
+_tracer_pow = _operator("__pow__", ufuncs._power.body, "**")
+_tracer_rpow = _operator("__rpow__", ufuncs._power.body, "**", reflected=True)
+_array_pow, _array_rpow = fused(_tracer_pow), fused(_tracer_rpow)
 
 
 def _pow(self: Any, other: Any) -> Any:

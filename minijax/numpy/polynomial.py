@@ -64,7 +64,7 @@ def polysub(a1: ArrayLike, a2: ArrayLike) -> Any:
 
 def polymul(a1: ArrayLike, a2: ArrayLike, *, trim_leading_zeros: bool = False) -> Any:
     """The product of two polynomials; trimming needs known values."""
-    a1, a2 = promotion.arguments("polymul", a1, a2)
+    a1, a2 = map(promotion.as_array, promotion.arguments("polymul", a1, a2))
     a, b = promotion.promote_inexact(a1, a2)
     a, b = _vector("polymul", a), _vector("polymul", b)
     if trim_leading_zeros and (a.shape[0] > 1 or b.shape[0] > 1):

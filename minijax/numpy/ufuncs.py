@@ -65,20 +65,13 @@ def ufunc_of_one(name: str, op: Op, doc: str) -> Callable:
 def binary(name: str, op: Op, doc: str, *, boolean: Op | None = None,
            prepare: Callable = operands) -> Callable:
     """A function of two operands; `boolean` is the operation that bools use."""
-    if boolean is None:
-        def body(x1: ArrayLike, x2: ArrayLike, /, *, out: None = None,
-                 where: None = None) -> Array:
-            if out is not None or where is not None:
-                _refuse(name, out)
-            x, y, _ = prepare(name, x1, x2)
-            return op(x, y)
-    else:
-        def body(x1: ArrayLike, x2: ArrayLike, /, *, out: None = None,
-                 where: None = None) -> Array:
-            if out is not None or where is not None:
-                _refuse(name, out)
-            x, y, dtype = prepare(name, x1, x2)
-            return boolean(x, y) if dtype is BOOL else op(x, y)
+    boolean = boolean or op
+
+    def body(x1: ArrayLike, x2: ArrayLike, /, *, out: None = None, where: None = None) -> Array:
+        if out is not None or where is not None:
+            _refuse(name, out)
+        x, y, dtype = prepare(name, x1, x2)
+        return boolean(x, y) if dtype is BOOL else op(x, y)
 
     return declare(body, name, doc)
 

@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from minijax import lax
 from minijax.api.vmap import vmap
 from minijax.base import config, errors
@@ -171,7 +173,7 @@ def _checked(function: Callable, outputs: Sequence[CoreDims] | None, sizes: dict
                             f"{len(results)} {about}")
         found = dict(sizes)
         for x, dims in zip(results, outputs):
-            shape = as_array(x).shape
+            shape = np.shape(x)  # also of a container that has a shape
             if len(shape) != len(dims):
                 raise ValueError(
                     f"output shape {shape} does not match core dimensions {dims} {about}")

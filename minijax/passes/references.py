@@ -13,7 +13,8 @@ from typing import Any
 from minijax.base import errors
 from minijax.core import (AxisData, BatchTrace, BatchTracer, EvalTrace, JaxprTrace, JVPTrace,
                           JVPTracer, LinearTrace, Primitive, Trace, Zero, aval_of, batch, infer,
-                          instantiate, materialize, state, unbatched_aval, zero_tangent)
+                          instantiate, materialize, sharding_of, state, unbatched_aval,
+                          zero_tangent)
 from minijax.core.refs import (AbstractRef, Ref, accum_effect, alive, allocate_effect, read_effect,
                                write_effect)
 
@@ -164,7 +165,13 @@ def _get_discharge(args: Sequence[Any], refs: Sequence[bool], params: dict) -> t
     return [read_at(alive(args[0]), params["indexer"], *args[1:])], [args[0]]
 
 
+def _get_split(avals: Sequence[Any], outs: Sequence[Any], *, indexer: Any) -> list:
+    """The array as a whole is split as its reference says; of parts nothing is known."""
+    return [sharding_of(avals[0]) if indexer == everything else None]
+
+
 get_p = Primitive("get", effectful=True, shape=_get_shape, jvp=_get_jvp, vmap=_get_vmap,
+                  split=_get_split,
                   impl=lambda ref, *dynamic, indexer: read_at(ref.read(), indexer, *dynamic))
 get_p.discharge = _get_discharge
 

@@ -67,7 +67,7 @@ def _nearest(fun: Callable, context: Any, key: tuple, before: list) -> list[str]
 
 
 def _distance(avals: tuple, others: tuple) -> int:
-    return sum((a.shape != b.shape) + (a.dtype != b.dtype) + (a.weak_type != b.weak_type)
+    return sum(4 * (a.shape != b.shape) + 2 * (a.dtype != b.dtype) + (a.weak_type != b.weak_type)
                for a, b in zip(avals, others))
 
 

@@ -42,8 +42,10 @@ def real_operands(name: str, *args: Any) -> list:
     return given
 
 
-def of_operands(fun: Callable) -> Callable:
+def of_operands(fun: Callable | None = None, *, promote: Callable = operands) -> Callable:
     """Decorator of functions of distributions: `fused`, their arguments promoted by `operands`."""
+    if fun is None:
+        return functools.partial(of_operands, promote=promote)
     name = f"{fun.__module__.rpartition('.')[2]}.{fun.__name__}"
     signature = inspect.signature(fun)
 
@@ -54,7 +56,7 @@ def of_operands(fun: Callable) -> Callable:
         except TypeError:
             return fun(*args, **kwargs)  # Python's own words
         bound.apply_defaults()
-        return fun(*operands(name, *bound.args))
+        return fun(*promote(name, *bound.args))
     return fused(promoted)
 
 

@@ -14,11 +14,12 @@ from minijax.compat import alias
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess:
+def run(*arguments: str, cwd: Path, stdin: str | None = None,
+        **env: str) -> subprocess.CompletedProcess:
     environment = {k: v for k, v in os.environ.items() if k != "MINIJAX_AS_JAX"}
     environment.update(PYTHONPATH=str(ROOT), JAX_PLATFORMS="cpu", **env)
     return subprocess.run([sys.executable, "-W", "error", *arguments], cwd=cwd, env=environment,
-                          capture_output=True, text=True, timeout=120)
+                          input=stdin, capture_output=True, text=True, timeout=120)
 
 
 PROGRAM = """\

@@ -1,5 +1,6 @@
 """Small public modules: typing, dlpack, profiler, hijax, attention with known masks."""
 
+import gzip
 import typing
 
 import numpy as np
@@ -42,6 +43,8 @@ def test_profiler(tmp_path):
         with pytest.raises(RuntimeError, match="already been started"):
             jax.profiler.start_trace(tmp_path)
     assert list(tmp_path.rglob("*.xplane.pb"))
+    jax.profiler.save_device_memory_profile(tmp_path / "memory.prof")
+    assert gzip.decompress((tmp_path / "memory.prof").read_bytes())
     with pytest.raises(RuntimeError, match="No profile started"):
         jax.profiler.stop_trace()
     with pytest.raises(ValueError, match="No active profiler server"):

@@ -194,8 +194,10 @@ calls("sum prod nansum nanprod", lambda d: reduction(d, initial=(None, 2)))
 calls("all any mean nanmean", reduction)
 calls("std var nanstd nanvar", lambda d: reduction(d, ddof=(None, 1)))
 calls("amax amin max min nanmax nanmin", extremum)
-calls("average ptp count_nonzero median nanmedian",
+calls("average ptp count_nonzero",
       lambda d: d(d.array(1, dtypes=REAL), axis=d.axes(), keepdims=d.flag()))
+calls("median nanmedian",
+      lambda d: d(d.array(1, dtypes=REAL, sides=(1, 3)), axis=d.axes(), keepdims=d.flag()))
 calls("quantile nanquantile", functools.partial(quantile, scale=1))
 calls("percentile nanpercentile", functools.partial(quantile, scale=100))
 calls("argmax argmin nanargmax nanargmin",
@@ -265,7 +267,8 @@ calls("bincount", lambda d: d(d.array(1, 1, ["int32", "uint8"], numbers=(0, 2, 5
                               minlength=d.int(0, 7)))
 calls("interp", lambda d: d(d.array(dtypes=SINGLE), np.arange(3, dtype="f"), d.of((3,), SINGLE)))
 calls("vander", lambda d: d(d.array(1, dtypes=SORTED), d.int(0, 4)))
-calls("polyadd polysub polymul", lambda d: d(d.vector(), d.vector()))
+calls("polyadd polysub", lambda d: d(d.vector(), d.vector()))
+calls("polymul", lambda d: d(*[d.of((d.int(1, 4),), numbers=(1, 2, 3)) for _ in range(2)]))
 calls("polyval", lambda d: d(d.vector(), d.array()))
 calls("polyder polyint", lambda d: d(d.vector(SORTED), d.int(0, 2)))
 calls("convolve correlate", lambda d: d(d.vector(), d.vector(), d.one("full", "same", "valid")))

@@ -1,5 +1,7 @@
 """`vectorize`: signatures, broadcasting, excluded arguments, errors."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,20 @@ def test_excluded_arguments_and_none():
 def test_errors(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_results_may_be_containers_with_a_shape():
+    @jax.tree_util.register_dataclass
+    @dataclasses.dataclass
+    class Wrapped:
+        data: jax.Array
+        shape = property(lambda self: self.data.shape)
+
+    with_signature = jnp.vectorize(lambda x: Wrapped(2 * x), signature="(n)->(n)")
+    out = with_signature(jnp.ones((3, 2)))
+    assert type(out) is Wrapped and out.data.tolist() == [[2, 2]] * 3
+    with pytest.raises(ValueError, match="does not match core dimensions"):
+        jnp.vectorize(lambda x: Wrapped(x[None]), signature="(n)->(n)")(jnp.ones((3, 2)))
 
 
 def test_composes_with_grad_and_jit():

@@ -447,3 +447,26 @@ def test_windows_at_a_traced_start():
 
     assert f(3).tolist() == [7, 1, 6]
     assert ref[...].tolist() == [5, 1, 7, 1, 6, 5]
+
+
+def test_a_whole_reference_is_read_as_it_is_split():
+    mesh = jax.make_mesh((1, 1), ("x", "y"), axis_types=(jax.sharding.AxisType.Explicit,) * 2)
+    with jax.set_mesh(mesh):
+        ref = jax.new_ref(jnp.zeros((2, 3), device=jax.NamedSharding(mesh, jax.P("x", "y"))))
+
+        @jax.jit
+        def f(ref):
+            assert jax.typeof(ref[...]).sharding.spec == jax.P("x", "y")
+            assert jax.typeof(ref[0]).sharding.spec == jax.P(None)
+            ref[...] += 1
+            return ref[...]
+
+        out = f(ref)
+        assert jax.typeof(out).sharding.spec == jax.P("x", "y")
+        np.testing.assert_array_equal(out, np.ones((2, 3)))
+
+
+def test_where_a_reference_is():
+    ref = jax.new_ref(jnp.zeros(3))
+    before = ref.unsafe_buffer_pointer()
+    assert isinstance(before, int) and ref.sharding == ref[...].sharding

@@ -6,12 +6,12 @@ from minijax import numpy as jnp
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
 from minijax.scipy import special
-from minijax.scipy.common import composed, of_operands
+from minijax.scipy.common import composed, of_operands, strong_operands
 
 __all__ = ["cdf", "logpmf", "pmf", "ppf"]
 
 
-@of_operands
+@of_operands(promote=strong_operands)
 def logpmf(k: ArrayLike, p: ArrayLike, loc: ArrayLike = 0) -> Array:
     """Logarithm of the probability of k; -inf outside [0, 1]."""
     z = k - loc
@@ -22,7 +22,7 @@ def logpmf(k: ArrayLike, p: ArrayLike, loc: ArrayLike = 0) -> Array:
 pmf = composed(jnp.exp, logpmf, "The probability at k.")
 
 
-@of_operands
+@of_operands(promote=strong_operands)
 def cdf(k: ArrayLike, p: ArrayLike) -> Array:
     """P(X <= k); NaN unless p is a probability."""
     value = jnp.where(k < 0, 0, jnp.where(k < 1, 1 - p, 1))

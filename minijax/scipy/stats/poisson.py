@@ -45,7 +45,7 @@ def logpmf(k: ArrayLike, mu: ArrayLike, loc: ArrayLike = 0) -> Array:
 pmf = composed(jnp.exp, logpmf, "The probability at k.")
 
 
-@of_operands
+@of_operands(promote=strong_operands)
 def cdf(k: ArrayLike, mu: ArrayLike, loc: ArrayLike = 0) -> Array:
     """P(X <= k)."""
     z = jnp.floor(k - loc)

@@ -115,6 +115,9 @@ COLUMNS = ((8, 4), None, Y)
     (lambda a: auto_axes(lambda v: jnp.sort(v, 1), axes=Y, out_sharding=P(X, Y))(a), P(X, Y),
      (A,)),
     (lambda a: jnp.percentile(a, 50.0, 0, out_sharding=P(Y)), P(Y), (A,)),
+    (lambda a: jnp.bincount(a, length=8, out_sharding=P()), P(None), (((8,), X, int),)),
+    (lambda a: jax.ops.segment_max(a, np.arange(8) // 2, 4, out_sharding=P()), P(None),
+     (((8,), X),)),
     (lambda a: [jnp.fft.fft(a).real, jnp.zeros_like(a)], [P(X, None)] * 2, (ROWS,)),
     (lambda a: [jnp.linalg.svd(a)[1], jnp.linalg.slogdet(a)[1]], [P(X, None), P(X)],
      (((8, 3, 3), X),)),
@@ -204,7 +207,8 @@ INDICES = ((4,), None)
     (lambda a: lax.with_sharding_constraint(a, P(Y)), (A,), AssertionError, "acts as an assert"),
     (lambda a: jax.reshard(a, P("z")), (A,), ValueError, "z.* is not found in mesh"),
     (lambda a: jax.reshard(a, P(X, X)), (A,), DuplicateSpecError, "duplicate entries for `x`"),
-    (lambda a: jax.reshard(a, P(Y)), (((6, 4), X),), ValueError, "partitioned 4 times"),
+    (lambda a: jax.reshard(a, P(Y)), (((6, 4), X),), ValueError,
+     "partitioned 4 times, but does not evenly divide the dimension size 6"),
     (lambda a: jax.reshard(a, P(P.UNCONSTRAINED)), (A,), ValueError, "cannot contain `P.UNCONSTR"),
     (lambda a: auto_axes(jnp.sin)(a), (A,), TypeError, "Missing required keyword.*out_sharding"),
 ])
@@ -232,3 +236,14 @@ def test_explicit_axes_inside_of_automatic_ones(mesh):
     with jax.set_mesh(mesh.update(axis_types=(AxisType.Auto,) * 2)):
         out = jax.jit(lambda x: explicit_axes(inner, in_sharding=P(X, Y))(x))(np.ones((8, 4)))
     assert seen == [P(X, Y)] and float(out.sum()) == 64.0
+
+
+def test_types_made_by_hand_say_what_types_can():
+    mesh = jax.sharding.AbstractMesh((2, 2, 2, 2), tuple("abcd"), (
+        AxisType.Explicit, AxisType.Explicit, AxisType.Auto, AxisType.Manual))
+    aval = jax.core.ShapedArray((16, 8, 4, 2), np.dtype(np.float32))
+    for given, said in ((P(("a", "b", "c"), "d"), P(("a", "b"), None, None, None)),
+                        (P(("a", "c"), "b", "d"), P("a", "b", None, None))):
+        assert aval.update(sharding=jax.NamedSharding(mesh, given)).sharding.spec == said
+    with pytest.raises(ValueError, match="does not evenly divide the dimension size 5"):
+        jax.core.ShapedArray((5, 2), np.dtype(int), sharding=jax.NamedSharding(mesh, P("a")))

@@ -145,6 +145,18 @@ def test_custom_partitioning():
     assert seen and seen[-1] == (AUTO, (8, 4), "x")
 
 
+def test_custom_partitioning_with_defaults():
+    f = custom_partitioning(lambda x, scale=2.0: x * scale, static_argnums=(1,))
+
+    def partition(scale, mesh, arg_shapes, result_shape):
+        split = jax.NamedSharding(mesh, P(arg_shapes[0].sharding.spec[0], None))
+        return mesh, lambda x: x * scale, split, (split,)
+
+    f.def_partition(partition=partition, sharding_rule="i j -> i j")
+    assert_close(jax.jit(f)(put(P("x"), AUTO)), X * 2)
+    assert_close(f(X, scale=3.0), X * 3)
+
+
 def test_unreduced():
     with jax.set_mesh(MESH):
         terms = jax.device_put(jnp.arange(8.0), P(unreduced={"x"}))
