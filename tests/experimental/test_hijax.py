@@ -320,7 +320,7 @@ def test_derivatives_by_values_of_other_types(jit):
     lambda: jax.new_ref(ONE), lambda: jax.jit(lambda x: jax.new_ref(x)[...])(ONE),
     lambda: jax.empty_ref(jax.typeof(ONE))])
 def test_references_hold_arrays(make):
-    with pytest.raises(NotImplementedError, match="there are none to values of the type ScaledType"):
+    with pytest.raises(NotImplementedError, match="none to values of the type ScaledType"):
         make()
 
 

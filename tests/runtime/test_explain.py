@@ -47,8 +47,8 @@ def test_a_function_with_bound_arguments(explained):
 @pytest.mark.parametrize("call, words", [
     (lambda f: f(jnp.arange(2)),
      ["different input types", "at x, now i32[2] and before f32[]: another shape", "fix: keep"]),
-    (lambda f: f(1), ["now i32[] and before f32[]: another dtype", "fix: convert it before the call: "
-                      "x.astype('float32')"]),
+    (lambda f: f(1), ["now i32[] and before f32[]: another dtype",
+                      "fix: convert it before the call: x.astype('float32')"]),
     (lambda f: f(jnp.float32(1)),
      ["at x, now f32[]{weak_type=False} and before f32[]{weak_type=True}: an array, no Python",
       "fix: pass an array of a dtype in both calls: jnp.float32(x)", "#weak-types"]),

@@ -132,6 +132,13 @@ def test_functions_of_matrices():
     np.testing.assert_array_equal(root, np.diag([0, 2, 0]))
 
 
+def test_leslie_matrices_of_batches():
+    with jax.numpy_rank_promotion("raise"):
+        found = linalg.leslie(W.T, B[:3, :4])
+    wanted = [scipy.linalg.leslie(f, s[:4]) for f, s in zip(W.T, B)]
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
 @pytest.mark.parametrize("method", ["schur", "eigen"])
 def test_sylvester_equations(method):
     with jax.enable_x64(True):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from minijax import numpy as jnp
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array

@@ -223,6 +223,9 @@ def test_parts_of_arrays_that_do_not_fit():
 def test_a_struct_like_an_array_says_where_only_what_must_be_there_is():
     sharding = jax.NamedSharding(jax.make_mesh((8,), ("x",), (AxisType.Auto,)), P("x"))
     assert jax.ShapeDtypeStruct.like(jnp.arange(8)).sharding is None
+    inside = []
+    jax.vmap(lambda x: inside.append(jax.ShapeDtypeStruct.like(x)))(X)
+    assert inside == [jax.ShapeDtypeStruct((4,), X.dtype)]
     assert jax.ShapeDtypeStruct.like(jax.device_put(np.arange(8), sharding)).sharding == sharding
     struct = jax.ShapeDtypeStruct((8, 4), np.float32, sharding=sharding)
     for make in (lambda: jnp.zeros_like(struct), jax.jit(lambda: jnp.ones_like(struct)),
