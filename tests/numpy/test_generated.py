@@ -96,11 +96,16 @@ scipy.sparse.linalg.bicgstab scipy.sparse.linalg.cg scipy.sparse.linalg.gmres
 scipy.spatial.transform.Rotation scipy.spatial.transform.Slerp scipy.special.bernoulli
 scipy.special.bessel_jn scipy.special.expn scipy.special.hyp2f1 scipy.special.lpmn
 scipy.special.lpmn_values scipy.special.multigammaln scipy.special.polygamma
-scipy.special.sph_harm_y scipy.special.zeta scipy.stats.dirichlet.logpdf scipy.stats.dirichlet.pdf
-scipy.stats.gaussian_kde scipy.stats.mode scipy.stats.multinomial.logpmf
+scipy.special.sph_harm_y scipy.special.zeta scipy.stats.bernoulli.cdf scipy.stats.bernoulli.logpmf
+scipy.stats.bernoulli.pmf scipy.stats.bernoulli.ppf scipy.stats.betabinom.logpmf
+scipy.stats.betabinom.pmf scipy.stats.binom.logpmf scipy.stats.binom.pmf
+scipy.stats.dirichlet.logpdf scipy.stats.dirichlet.pdf scipy.stats.gaussian_kde
+scipy.stats.geom.logpmf scipy.stats.geom.pmf scipy.stats.mode scipy.stats.multinomial.logpmf
 scipy.stats.multinomial.pmf scipy.stats.multivariate_normal.logpdf
-scipy.stats.multivariate_normal.pdf scipy.stats.rankdata scipy.stats.sem set_printoptions tri
-tril_indices triu_indices unpackbits unravel_index vectorize zeros
+scipy.stats.multivariate_normal.pdf scipy.stats.nbinom.logpmf scipy.stats.nbinom.pmf
+scipy.stats.poisson.cdf scipy.stats.poisson.entropy scipy.stats.poisson.logpmf
+scipy.stats.poisson.pmf scipy.stats.rankdata scipy.stats.sem set_printoptions tri tril_indices
+triu_indices unpackbits unravel_index vectorize zeros
 """.split()
 
 
