@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any
 
 from lowering.build import Value, ir
 from lowering.custom_call import TYPED_FFI, attribute, custom_call
 from lowering.module import INLINE_EQUATIONS, Context
+from lowering.regions import placed
 from lowering.rules import rule
 from lowering.sharding import constrained
 
@@ -101,4 +103,5 @@ def custom_linear_solve(ctx: Context, *args: Value, const_lengths: Any, jaxprs: 
 
 @rule("device_put")
 def device_put(ctx: Context, *args: Value, devices: Sequence[Any], **_: Any) -> list[Value]:
-    return [constrained(ctx, x, device) for x, device in zip(args, devices)]
+    return [placed(ctx, x, device) if isinstance(device, Enum)  # a kind of memory
+            else constrained(ctx, x, device) for x, device in zip(args, devices)]

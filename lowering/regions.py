@@ -40,10 +40,10 @@ def compute_on(ctx: Context, *args: Value, jaxpr: Any, compute_type: str,
     if compiler_options_json is not None:
         given["backend_config"] = compiler_options_json
     describe(results, given)
-    return [_placed(ctx, x, space) for x, space in zip(results, out_memory_spaces)]
+    return [placed(ctx, x, space) for x, space in zip(results, out_memory_spaces)]
 
 
-def _placed(ctx: Context, x: Value, space: Any) -> Value:
+def placed(ctx: Context, x: Value, space: Any) -> Value:
     """`x` in another kind of memory, on platforms that have several."""
     if ctx.platform == "cpu":
         return x

@@ -17,7 +17,7 @@ _HOME = {
                              "jacrev", "jvp", "linear_transpose", "linearize",
                              "value_and_grad", "vjp"],
     "minijax.api.callback": ["pure_callback"],
-    "minijax.api.checkpoint": ["checkpoint", "checkpoint_policies", "remat"],
+    "minijax.api.checkpoint": ["checkpoint", "remat"],
     "minijax.api.custom_jvp": ["custom_jvp"],
     "minijax.api.custom_vjp": ["closure_convert", "custom_gradient", "custom_vjp"],
     "minijax.api.jit": ["jit"],
@@ -26,6 +26,7 @@ _HOME = {
                          "make_jaxpr", "print_environment_info"],
     "minijax.api.naming": ["named_call", "named_scope"],
     "minijax.api.pmap": ["pmap"],
+    "minijax.api.policies": ["checkpoint_policies"],
     "minijax.api.shard_map": ["shard_map", "smap"],
     "minijax.api.vmap": ["vmap"],
     "minijax.base.config": [

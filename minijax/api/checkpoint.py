@@ -13,11 +13,11 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from minijax import core
 from minijax.api.flatten import wraps
+from minijax.api.policies import Offloadable, is_saved
 from minijax.api.residuals import made_by
 from minijax.base import config, errors, tree
 from minijax.base.util import trace_cache, weak_cache
@@ -30,8 +30,7 @@ from minijax.passes.discharge import bind_program, call
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["Offloadable", "Recompute", "Saveable", "checkpoint", "checkpoint_name",
-           "checkpoint_policies", "name_p", "remat", "remat_p"]
+__all__ = ["checkpoint", "remat", "remat_p"]
 
 
 def checkpoint(fun: Callable, *, prevent_cse: bool | Sequence[bool] = True,
@@ -127,109 +126,6 @@ def _bind_statics(fun: Callable[[], Callable], fixed: tuple, keywords: tuple) ->
 _with_statics = weak_cache(lambda fun, *rest: _bind_statics(weakref.ref(fun), *rest))
 
 
-# --- Policies ----------------------------------------------------------------------------------
-
-
-class Answer:
-    """What a policy says of a result, when it does not say True or False."""
-
-    def __init__(self, name: str):
-        self.name = name
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-Saveable = Answer("Saveable")  # keep the result
-Recompute = Answer("Recompute")  # compute it again
-
-
-class Offloadable(NamedTuple):
-    """What a policy says of a result that may live in the memory `dst`; it is kept where it is."""
-
-    src: str
-    dst: str
-
-
-def everything_saveable(*_: Any, **__: Any) -> bool:
-    """Save all, as without checkpoint."""
-    return True
-
-
-def nothing_saveable(*_: Any, **__: Any) -> bool:
-    """Save only the inputs: the default."""
-    return False
-
-
-def dots_saveable(prim: Primitive, *_: Any, **__: Any) -> bool:
-    """Save the results of matrix products and convolutions."""
-    return prim.name in ("dot_general", "conv_general_dilated")
-
-
-def dots_with_no_batch_dims_saveable(prim: Primitive, *_: Any, **params: Any) -> bool:
-    """Save the results of matrix products without batch dimensions."""
-    if prim.name != "dot_general":
-        return False
-    _, (lhs_batch, rhs_batch) = params["dimension_numbers"]
-    return not lhs_batch and not rhs_batch
-
-
-def save_any_names_but_these(*names_not_to_save: str) -> Callable[..., bool]:
-    """Save all results named by `checkpoint_name` but these."""
-    names = frozenset(names_not_to_save)
-    return lambda prim, *_, **params: prim is name_p and params["name"] not in names
-
-
-def save_anything_except_these_names(*names_not_to_save: str) -> Callable[..., bool]:
-    """Save all results but those of these names."""
-    names = frozenset(names_not_to_save)
-    return lambda prim, *_, **params: prim is not name_p or params["name"] not in names
-
-
-def save_only_these_names(*names_which_can_be_saved: str) -> Callable[..., bool]:
-    """Save the results of these names."""
-    names = frozenset(names_which_can_be_saved)
-    return lambda prim, *_, **params: prim is name_p and params["name"] in names
-
-
-def save_from_both_policies(policy_1: Callable, policy_2: Callable) -> Callable[..., bool]:
-    """Save what either policy saves."""
-    return lambda prim, *avals, **params: (_is_saved(policy_1(prim, *avals, **params))
-                                           or _is_saved(policy_2(prim, *avals, **params)))
-
-
-checkpoint_policies = SimpleNamespace(
-    everything_saveable=everything_saveable,
-    nothing_saveable=nothing_saveable,
-    dots_saveable=dots_saveable,
-    checkpoint_dots=dots_saveable,
-    dots_with_no_batch_dims_saveable=dots_with_no_batch_dims_saveable,
-    checkpoint_dots_with_no_batch_dims=dots_with_no_batch_dims_saveable,
-    save_any_names_but_these=save_any_names_but_these,
-    save_anything_except_these_names=save_anything_except_these_names,
-    save_only_these_names=save_only_these_names,
-    save_from_both_policies=save_from_both_policies)
-
-
-def _is_saved(answer: Any) -> bool:
-    if isinstance(answer, bool):
-        return answer
-    return answer is Saveable or isinstance(answer, Offloadable)
-
-
-def checkpoint_name(x: Any, name: str) -> Any:
-    """`x`, a pytree, with a name by which policies can ask for it to be saved."""
-    return tree.map(lambda leaf: name_p.bind(leaf, name=name), x)
-
-
-def _name_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, name: str) -> tuple:
-    return name_p.bind(*primals, name=name), tangents[0]
-
-
-name_p = Primitive("name", shape=lambda x, name: x, jvp=_name_jvp, vmap=pointwise,
-                   decompose=lambda x, name: x)
-
-
 # --- The primitive -----------------------------------------------------------------------------
 
 
@@ -256,6 +152,7 @@ class _Plan(NamedTuple):
     linear: Jaxpr
     reads: tuple[bool, ...]
     out_nonzero: tuple[bool, ...]
+    offloaded: tuple[Offloadable | None, ...]  # of each saved value
 
 
 @trace_cache
@@ -288,9 +185,30 @@ def _make_plan(jaxpr: Jaxpr, nonzero: tuple, policy: Callable | None) -> _Plan:
                   recompute + eqns, forward.consts + linear_part.consts, debug=jaxpr.debug)
     whole, _ = dce_jaxpr(whole, (True,) * len(whole.outvars), instantiate=True)
     _log_residuals(forward, kept, inputs)
+    offloaded = _offloaded(forward, kept, policy)
+    if any(offloaded):
+        whole = _fetching(whole, offloaded)
     forward, _ = dce_jaxpr(forward.replace(outvars=outs + kept), (True,) * len(outs + kept),
                            instantiate=True)
-    return _Plan(forward, whole, reads, out_nonzero)
+    return _Plan(forward, whole, reads, out_nonzero, offloaded)
+
+
+def _offloaded(forward: Jaxpr, kept: Sequence[Var], policy: Callable | None) -> tuple:
+    """For each kept value the policy's answer, if that moves it to another memory."""
+    answers = {}
+    for eqn in forward.eqns if kept else ():
+        answer = policy(eqn.primitive, *[v.aval for v in eqn.invars], **eqn.params)
+        if isinstance(answer, Offloadable):
+            answers.update(dict.fromkeys(eqn.outvars, answer))
+    return tuple(answers.get(v) for v in kept)
+
+
+def _fetching(linear: Jaxpr, offloaded: tuple) -> Jaxpr:
+    """The linear program, which begins with what was moved away."""
+    def run(*xs: Any) -> list:
+        saved = [x if move is None else move.back(x) for x, move in zip(xs, offloaded)]
+        return eval_jaxpr(linear, linear.consts, *saved, *xs[len(saved):])
+    return trace_closed(run, linear.in_avals, linear.debug)
 
 
 def _rematted_inside(jaxpr: Jaxpr, policy: Callable) -> Jaxpr:
@@ -311,7 +229,7 @@ def _rematted_inside(jaxpr: Jaxpr, policy: Callable) -> Jaxpr:
 
 def _saved_results(eqn: JaxprEqn, policy: Callable) -> list[Var]:
     """The results of an operation that a policy wants saved, also within bodies."""
-    if _is_saved(policy(eqn.primitive, *[v.aval for v in eqn.invars], **eqn.params)):
+    if is_saved(policy(eqn.primitive, *[v.aval for v in eqn.invars], **eqn.params)):
         return list(eqn.outvars)
     params = eqn.params
     if eqn.primitive.name == "cond":
@@ -366,6 +284,7 @@ def _linearize(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr,
     outs, saved = results[:len(plan.out_nonzero)], results[len(plan.out_nonzero):]
     if not any(plan.out_nonzero):
         return outs, merge_tangents([], plan.out_nonzero, outs)
+    saved = [x if move is None else move.away(x) for x, move in zip(saved, plan.offloaded)]
     live = [t for t in tangents if type(t) is not Zero]
     inputs = [x for x, read in zip(primals, plan.reads) if read]
     if not isinstance(prevent_cse, bool):

@@ -151,7 +151,7 @@ def _picked(items: Sequence[Any], marks: Sequence[bool]) -> list:
 def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr,
          in_specs: Sequence[Any], out_specs: Sequence[Any], **params: Any) -> tuple[list, list]:
     nonzero = [type(t) is not Zero for t in tangents]
-    frame, taken = _frame(params), _taken_axes()
+    frame = _frame(params)
     with frame.scope():
         inner, out_nonzero = jvp_jaxpr(jaxpr, nonzero)
     results = frame.bind([*primals, *_picked(tangents, nonzero)], inner,

@@ -367,7 +367,11 @@ def total(f):
     (None, 0), (POLICIES.nothing_saveable, 0), (POLICIES.dots_saveable, 2),
     (POLICIES.save_only_these_names("sine"), 1), (POLICIES.save_any_names_but_these("sine"), 0),
     (POLICIES.save_from_both_policies(POLICIES.checkpoint_dots,
-                                      POLICIES.save_only_these_names("sine")), 3)])
+                                      POLICIES.save_only_these_names("sine")), 3),
+    (POLICIES.offload_dot_with_no_batch_dims("device", "pinned_host"), 2),
+    (POLICIES.save_and_offload_only_these_names(
+        names_which_can_be_saved=[], names_which_can_be_offloaded=["sine"], offload_src="device",
+        offload_dst="pinned_host"), 1)])
 def test_policies(policy, kept):
     f, g = total(block), total(jax.checkpoint(block, policy=policy))
     close(jax.grad(g, (0, 1))(W, V), jax.grad(f, (0, 1))(W, V))
@@ -376,6 +380,25 @@ def test_policies(policy, kept):
         block, policy=policy)(w, x))))(W, V)
     remat, = [e for e in gradient.eqns if e.primitive.name == "remat2"]
     assert len(remat.invars) == 3 + kept
+
+
+def test_what_is_offloaded_waits_in_the_memory_of_the_host():
+    f = jax.checkpoint(block, policy=POLICIES.offload_dot_with_no_batch_dims(
+        "device", "pinned_host"))
+    kinds = [x.sharding.memory_kind for x in jax.tree.leaves(jax.vjp(f, W, jnp.asarray(V))[1])
+             if isinstance(x, jax.Array)]
+    assert kinds.count("pinned_host") == 2
+    gradient = jax.jit(jax.grad(lambda w: f(w, V).sum()))
+    text = gradient.trace(W).lower(lowering_platforms=("cuda",)).as_text()
+    assert text.count('_xla_buffer_placement = "pinned_host"') == 2
+    assert text.count('_xla_buffer_placement = "device"') == 2
+
+
+def test_a_name_is_either_saved_or_offloaded():
+    with pytest.raises(ValueError, match="The names should be exclusive .* intersection={'a'}"):
+        POLICIES.save_and_offload_only_these_names(
+            names_which_can_be_saved=["a"], names_which_can_be_offloaded=["a", "b"],
+            offload_src="device", offload_dst="pinned_host")
 
 
 def test_checkpoint_recomputes_behind_a_barrier():

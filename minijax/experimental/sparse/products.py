@@ -123,7 +123,7 @@ def bcoo_dot_general(lhs: Any, rhs: Any, *, dimension_numbers: Any, precision: A
 @fused(static_argnums=(2, 3, 4, 5, 6))
 def _sparse_dense(lhs: BCOO, rhs: Array, lc: Dims, rc: Dims, lb: Dims, rb: Dims,
                   dtype: Any) -> Array:
-    n, end = lhs.n_batch, lhs.n_batch + lhs.n_sparse
+    end = lhs.n_batch + lhs.n_sparse
     if any(d >= end for d in (*lc, *lb)):
         raise NotImplementedError(errors.describe(
             "bcoo_dot_general: contracting over dense dimensions.",

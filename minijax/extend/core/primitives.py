@@ -8,18 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from minijax.api.checkpoint import (
-    name_p, remat_p,
-)
-from minijax.api.custom_jvp import (
-    custom_jvp_call_p,
-)
-from minijax.api.custom_vjp import (
-    custom_lin_p, custom_vjp_call_p,
-)
-from minijax.core import (
-    jit_p,
-)
+from minijax.api.checkpoint import remat_p
+from minijax.api.custom_jvp import custom_jvp_call_p
+from minijax.api.custom_vjp import custom_lin_p, custom_vjp_call_p
+from minijax.api.policies import name_p
+from minijax.core import jit_p
 from minijax.lax import (
     abs_p, acos_p, acosh_p, add_p, after_all_p, all_gather_p, all_to_all_p, and_p, approx_top_k_p,
     argmax_p, argmin_p, asin_p, asinh_p, atan2_p, atan_p, atanh_p, axis_index_p, bessel_i0e_p,
