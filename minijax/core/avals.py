@@ -107,6 +107,8 @@ class ShapedArray(AbstractValue):
         """What differs along the manual axes, and what is not summed yet."""
         return ManualAxisType() if self.placement is None else self.placement.manual
 
+    manual_axis_type = mat
+
     def __repr__(self) -> str:
         weak = ", weak_type=True" if self.weak_type else ""
         name = "float0" if self.dtype == dtypes.float0 else self.dtype.name
