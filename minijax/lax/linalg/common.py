@@ -94,9 +94,9 @@ def adjoint(x: Any) -> Any:
 
 
 def symmetrized(x: Any) -> Any:
-    """(x + x^H) / 2, at an inexact dtype; what is not square stays, to be refused."""
+    """(x + x^H) / 2, at an inexact dtype; one row or column stays what it is, to be refused."""
     dtype, shape = aval_of(x).dtype, aval_of(x).shape
-    if shape[-1:] != shape[-2:-1]:
+    if shape[-1:] != shape[-2:-1] and 1 in shape[-2:]:
         return x
     if not dtypes.issubdtype(dtype, np.inexact):
         x = convert_element_type(x, dtypes.to_inexact(dtype))

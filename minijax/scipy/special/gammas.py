@@ -325,7 +325,7 @@ def expit(x: ArrayLike) -> Array:
 @fused
 def logit(x: ArrayLike) -> Array:
     """log(x / (1 - x)), the inverse of expit."""
-    return _logit(*strong_operands("logit", x))
+    return _logit(*operands("logit", x))
 
 
 @custom_jvp
