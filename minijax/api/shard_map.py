@@ -378,13 +378,15 @@ class _BodyTrace(JaxprTrace):
     def text_of(self, x: Any) -> str:
         """The value on each device, in a call on arrays."""
         mesh = self.request.mesh
-        if self.call is None or not isinstance(mesh, Mesh):
+        if isinstance(mesh, AbstractMesh):
+            mesh = physical_mesh()
+        if self.call is None or mesh is None:
             return super().text_of(x)
         names = tuple(name for name in mesh.axis_names if name in self.request.axis_names)
         with entered(self):
             row = expand_dims(x, (0,))
         with entered(eval_trace), use_abstract_mesh(NO_MESH):
-            blocks = list(map(str, self._run(row, PartitionSpec(names))))
+            blocks = list(map(str, np.asarray(self._run(row, PartitionSpec(names)))))
         sizes = [mesh.shape[name] if name in names else 1 for name in mesh.axis_names]
         texts = []
         for place, block in zip(np.ndindex(*sizes), blocks, strict=True):

@@ -205,6 +205,15 @@ def test_printing_shows_what_each_device_has(check_vma):
     assert texts[2].startswith("JitTracer(float32[1,1]")
 
 
+def test_printing_under_the_mesh_in_context():
+    texts = []
+    with jax.set_mesh(jax.make_mesh((2,), ("x",))):
+        x = jax.device_put(jnp.arange(4), P("x"))
+        jax.shard_map(lambda x: texts.append(str(x)) or x, out_specs=P("x"))(x)
+    assert texts == ["On cpu:0 at mesh coordinates (x,) = (0,):\n[0 1]\n\n"
+                     "On cpu:1 at mesh coordinates (x,) = (1,):\n[2 3]\n"]
+
+
 @pytest.mark.parametrize("save, sines, cosines", [("sin", 0, 2), ("cos", 0, 0), ("", 1, 2)])
 @pytest.mark.parametrize("mapped", [
     lambda f: jax.pmap(f), lambda f: jax.shard_map(
