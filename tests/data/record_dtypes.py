@@ -35,7 +35,7 @@ scipy.special.erf scipy.special.erfc scipy.special.erfcx scipy.special.erfinv
 scipy.special.exp1 scipy.special.expi scipy.special.expit scipy.special.factorial
 scipy.special.fresnel scipy.special.gamma scipy.special.gammaln scipy.special.gammasgn
 scipy.special.i0 scipy.special.i0e scipy.special.i1 scipy.special.i1e scipy.special.log_ndtr
-scipy.special.log_softmax scipy.special.loggamma scipy.special.logit scipy.special.logsumexp
+scipy.special.log_softmax scipy.special.loggamma scipy.special.logsumexp
 scipy.special.ndtr scipy.special.ndtri scipy.special.sici scipy.special.softmax
 scipy.special.spence scipy.special.wofz""".split()
 BINARY = """add arctan2 bitwise_and bitwise_or copysign divide divmod equal float_power floor_divide
