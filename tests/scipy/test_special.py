@@ -96,6 +96,16 @@ def test_series_in_bfloat16(name, args):
     np.testing.assert_allclose(float(found), getattr(scipy.special, name)(*args), rtol=1e-2)
 
 
+@pytest.mark.parametrize("x, dtype, weak", [
+    (0.3, "float32", True), (1, "float32", True), (True, "float32", False),
+    *[(np.zeros(2, d), "float32", False) for d in (bool, "i1", "i2", "i4", "u1", "u4", "f4")],
+    (np.zeros(2, "f2"), "float16", False), (jnp.zeros(2, jnp.bfloat16), "bfloat16", False),
+    (np.zeros(2, "c8"), "complex64", False)])
+def test_logit_has_the_dtypes_of_jax(x, dtype, weak):
+    found = special.logit(x)
+    assert (found.dtype.name, found.weak_type) == (dtype, weak)
+
+
 def test_gammaln_at_its_poles():
     found = special.gammaln(np.float32([0, -1, 0.5, 30.5, np.inf]))
     expected = scipy.special.gammaln(np.float32([0, -1, 0.5, 30.5, np.inf]))
