@@ -103,5 +103,8 @@ def custom_linear_solve(ctx: Context, *args: Value, const_lengths: Any, jaxprs: 
 
 @rule("device_put")
 def device_put(ctx: Context, *args: Value, devices: Sequence[Any], **_: Any) -> list[Value]:
-    return [placed(ctx, x, device) if isinstance(device, Enum)  # a kind of memory
-            else constrained(ctx, x, device) for x, device in zip(args, devices)]
+    results = [x if isinstance(device, Enum)  # a kind of memory
+               else constrained(ctx, x, device) for x, device in zip(args, devices)]
+    spaces = [v.aval.memory_space for v in ctx.eqn.outvars]
+    return [x if v.aval.memory_space is space else placed(ctx, x, space)
+            for x, v, space in zip(results, ctx.eqn.invars, spaces)]

@@ -26,9 +26,7 @@ def _as_names(axes: Any) -> tuple:
 
 def device_grid(ctx: Context) -> np.ndarray:
     """The number in the program of each device of the mesh, in the shape of the mesh."""
-    mesh = ctx.mesh
-    order = range(mesh.size) if ctx.spmd is None else ctx.spmd.positions(mesh)
-    return np.array(order, np.int64).reshape(mesh.axis_sizes)
+    return np.arange(ctx.mesh.size, dtype=np.int64).reshape(ctx.mesh.axis_sizes)
 
 
 def device_rows(ctx: Context, axes: Any) -> np.ndarray:

@@ -66,13 +66,39 @@ def call(ctx: Context, target: str, batch: tuple[int, ...],
         call_target_name=f'"{target}"', api_version="4 : i32", backend_config=f"{{{config}}}",
         operand_layouts=f"[{', '.join(_layout(n, rank) for _, rank in operands)}]",
         result_layouts=f"[{', '.join(_layout(n, len(shape)) for shape, _ in results)}]",
-        output_operand_aliases=f"[{aliases}]", **_frontend(n))
+        output_operand_aliases=f"[{aliases}]", **_batched(
+            ctx, batch, [ctx.shape_of(value)[n:] for value, _ in operands],
+            [shape for shape, _ in results]))
     return [out] if single else out
 
 
-def _frontend(batch_rank: int) -> dict[str, str]:
-    """What lets XLA split the batch over devices."""
-    return {"mhlo.frontend_attributes": f'{{num_batch_dims = "{batch_rank}"}}'}
+def _batched(ctx: Context, batch: tuple[int, ...], ins: Sequence[tuple],
+             outs: Sequence[tuple]) -> dict[str, str]:
+    """What lets XLA split the batch over devices: its dimensions are the same factors everywhere.
+
+    `ins` and `outs` are the shapes of one batch entry.
+    """
+    attributes = {"mhlo.frontend_attributes": f'{{num_batch_dims = "{len(batch)}"}}'}
+    if not batch or ctx.spmd is None:
+        return attributes
+    sizes = list(batch)
+
+    def factors(shape: tuple) -> str:
+        own = range(len(sizes), len(sizes) + len(shape))
+        sizes.extend(shape)
+        return f"[{', '.join(map(_factor, [*range(len(batch)), *own]))}]"
+
+    given, made = ", ".join(map(factors, ins)), ", ".join(map(factors, outs))
+    if not all(isinstance(size, int) and size >= 0 for size in sizes):  # symbolic
+        return attributes
+    named = ", ".join(f"{_factor(i)}={size}" for i, size in enumerate(sizes))
+    rule = f"#sdy.op_sharding_rule<({given})->({made}) {{{named}}}, custom>"
+    return {**attributes, "sdy.sharding_rule": rule}
+
+
+def _factor(i: int) -> str:
+    """The name of a factor in Shardy's text: i, j, ..., z, z_1, ..."""
+    return chr(ord("i") + i) if i < 18 else f"z_{i - 17}"
 
 
 def _attribute(value: Any) -> str:

@@ -83,6 +83,7 @@ class Context(TokenEmitter):
         self.scope = ""
         self.show_scope = show_scope
         self.host_callbacks: list = []
+        self.pins: frozenset = frozenset()
         self.functions: dict[Any, str] = {}
         self._locate = None
         if code_to_filename is not None:
@@ -153,6 +154,7 @@ class Context(TokenEmitter):
     def _equations(self, eqns: Sequence[Any], env: dict) -> None:
         """The hot loop: the commonest rules, one elementwise operation, are run right here."""
         table, locate, unknown, tensor = self.table, self._locate, self.builder.unknown, self.tensor
+        pins = self.pins
         named, create, scope = ir.Location.name, ir.Operation.create, self.scope
         for eqn in eqns:
             name, source, outvars = eqn.primitive.name, eqn.source, eqn.outvars
@@ -183,7 +185,7 @@ class Context(TokenEmitter):
                         value = self.spread(value, v.aval, shape)
                     operands.append(value)
                 if (rule.op_name is not None and self.spmd is None and not attributes
-                        and eqn.params.get("accuracy") is None):
+                        and eqn.params.get("accuracy") is None and outvars[0] not in pins):
                     types = (tensor(shape, out.dtype),)
                     env[outvars[0]] = create(rule.op_name, types, operands, None, None, 0,
                                              loc).result
@@ -192,13 +194,20 @@ class Context(TokenEmitter):
             if type(results) is not list:
                 results = [results]
             describe(results, attributes)
+            if pins and not pins.isdisjoint(outvars):
+                results = [self.stored(x) for x in results]
             env.update(zip(outvars, self._located(results, outvars)))
+
+    def stored(self, x: Value) -> Value:
+        """`x` behind a barrier: kernels that read it do not compute it again."""
+        return self.region_op("stablehlo.optimization_barrier", (x,), (x.type,), ())[0]
 
     def _located(self, results: list[Value], outvars: Sequence[Any]) -> list[Value]:
         """Results where their types, or a parameter of the equation, say that they are."""
         if self.spmd is None:
             return results
-        asked = self.eqn.params.get("sharding")
+        params = self.eqn.params  # the rule of `sharding_constraint` demands by itself
+        asked = None if "unconstrained_dims" in params else params.get("sharding")
         if hasattr(asked, "mesh") and len(results) == 1:
             return [self._constrained(results[0], outvars[0].aval, asked)]
         if not any(getattr(v.aval, "placement", None) for v in outvars):
@@ -206,7 +215,7 @@ class Context(TokenEmitter):
         return [self._constrained(x, v.aval) for x, v in zip(results, outvars)]
 
     def _constrained(self, x: Value, aval: Any, asked: Any = None) -> Value:
-        sharding = getattr(getattr(aval, "placement", None), "sharding", asked)
+        sharding = getattr(getattr(aval, "placement", None), "sharding", None) or asked
         if sharding is None:
             return x
         whole = sharding is asked or sharding.mesh.are_all_axes_explicit
@@ -292,21 +301,21 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
           code_to_filename: Callable[[Any], str | None] | None = None,
           show_scope: Callable[[tuple[str, ...]], str] = "/".join, manual_mesh: Any = None,
           ordered_effects: Sequence[Any] = (), devices: Sequence[Any] = (),
-          context: Callable[..., Context] = Context) -> Lowered:
+          pins: frozenset = frozenset(), context: Callable[..., Context] = Context) -> Lowered:
     """A verified module whose public function `main` computes `jaxpr`.
 
     Arguments of `main`: the constants of `jaxpr` marked in `const_args` (one bool per constvar),
-    then its inputs. `name` becomes the module's. Sequences have one entry per input, constant or
-    output, and may be left out. Shardings are MLIR text, `#sdy.sharding<@mesh, [{"x"}, {}]>`;
-    `spmd` makes such text for shardings inside, and has in `texts` the meshes by name, like
-    `<["x"=4]>`. Layouts are "auto" or dimensions, fastest first, like "{0,1}". `expand(eqn)` gives
-    the jaxpr of an equation without a rule, or None. `code_to_filename(code)` says which frames of
-    `eqn.source` become locations. Operations are named `scope` (default: `name`),
-    `show_scope(eqn.scope)`, primitive. A token for each of `ordered_effects` comes before all
-    arguments and results. All is in a manual region of `manual_mesh`. `context` makes the Context.
+    then its inputs, after a token for each of `ordered_effects`. Sequences have one entry per
+    input, constant or output. Shardings are MLIR text, `#sdy.sharding<@mesh, [{"x"}, {}]>`; `spmd`
+    makes it, and knows the meshes. Layouts are "auto" or dimensions, fastest first, like "{0,1}".
+    `expand(eqn)` gives the jaxpr of an equation without a rule, or None; `code_to_filename(code)`
+    which frames of `eqn.source` become locations. Operations are named `scope` (default: `name`),
+    `show_scope(eqn.scope)`, primitive. All is in a manual region of `manual_mesh`. The variables
+    `pins` are stored (see fusion.py).
     """
     ctx = context(platform, expand, code_to_filename, show_scope)
     ctx.set_devices(devices, spmd, manual_mesh)
+    ctx.pins = pins
     tokens = [_Token] * len(ordered_effects)
     as_args = list(const_args) or [False] * len(jaxpr.constvars)
     leading = tokens + [v for v, is_arg in zip(jaxpr.constvars, as_args) if is_arg]
@@ -334,10 +343,10 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
             ctx.threaded(ordered_effects, body), public=True,
             arg_locs=_argument_locations(ctx, arg_names, len(inputs)))
         made.attributes["arg_attrs"] = _attributes_per_value(ctx, len(tokens), [
-            _argument_attributes(i, donations, shardings[i], modes[i])
+            _argument_attributes(inputs[i], i, donations, shardings[i], modes[i])
             for i in range(len(tokens), len(inputs))])
         made.attributes["res_attrs"] = _attributes_per_value(ctx, len(tokens), [
-            _result_attributes(i, result_names, results[i], out_modes[i])
+            _result_attributes(outputs[i], i, result_names, results[i], out_modes[i])
             for i in range(len(tokens), len(outputs))])
         ctx.finish()
         ctx.module.operation.verify()
@@ -377,11 +386,11 @@ def match_donations(donors: Sequence[bool], inputs: Sequence[Any], outputs: Sequ
     """Pair each donated input with the first free output of its shape, dtype and sharding."""
     free: dict[tuple, list[int]] = {}
     for i, (aval, sharding) in enumerate(zip(outputs, out_shardings)):
-        free.setdefault((aval.shape, aval.dtype, sharding), []).append(i)
+        free.setdefault((aval.shape, aval.dtype, _memory(aval), sharding), []).append(i)
     aliases, unused = {}, []
     for i, (donor, aval, sharding) in enumerate(zip(donors, inputs, in_shardings)):
         if donor:
-            places = free.get((aval.shape, aval.dtype, sharding))
+            places = free.get((aval.shape, aval.dtype, _memory(aval), sharding))
             if places:
                 aliases[i] = places.pop(0)
             else:
@@ -450,9 +459,19 @@ def _argument_locations(ctx: Context, names: Sequence[str], count: int) -> list:
     return [ctx.builder.unknown] * (count - len(named)) + named
 
 
-def _argument_attributes(index: int, donations: _Donations, sharding: str | None,
+def _memory(aval: Any) -> str | None:
+    space = getattr(aval, "memory_space", None)  # foreign types, and tokens, have none
+    return "pinned_host" if space is not None and space.name == "Host" else None
+
+
+def _memory_attribute(v: Any) -> dict[str, str]:
+    kind = _memory(v.aval)
+    return {} if kind is None else {"mhlo.memory_kind": f'"{kind}"'}
+
+
+def _argument_attributes(v: Any, index: int, donations: _Donations, sharding: str | None,
                          layout: str | None) -> dict[str, str]:
-    attributes = {}
+    attributes = _memory_attribute(v)
     if index in donations.given:
         attributes["jax.buffer_donor"] = "true"
     if layout is not None:
@@ -464,9 +483,9 @@ def _argument_attributes(index: int, donations: _Donations, sharding: str | None
     return attributes
 
 
-def _result_attributes(index: int, names: Sequence[str], sharding: str | None,
+def _result_attributes(v: Any, index: int, names: Sequence[str], sharding: str | None,
                        layout: str | None) -> dict[str, str]:
-    attributes = {}
+    attributes = _memory_attribute(v)
     if layout is not None:
         attributes["mhlo.layout_mode"] = f'"{layout}"'
     if names:

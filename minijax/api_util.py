@@ -78,7 +78,7 @@ def debug_info(traced_for: str, fun: Callable, args: Sequence[Any], kwargs: dict
     for key, x in kwargs.items():
         if key not in static_argnames:
             names += [key + tree.keystr(path) for path, _ in tree.leaves_with_path(x)]
-    return DebugInfo(fun_name(fun), tuple(names))
+    return DebugInfo(traced_for, fun_name(fun), tuple(names))
 
 
 def flatten_axes(name: str, treedef: Any, axis_tree: Any, *, kws: bool = False,

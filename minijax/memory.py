@@ -1,5 +1,5 @@
 """`jax.memory`: kinds of memory, by what they are for."""
 
-from minijax.sharding.memory import Space
+from minijax.base.memory import Space
 
 __all__ = ["Space"]

@@ -137,9 +137,22 @@ class Indexer(NamedTuple):
 
 
 
-def _template(index: Any) -> tuple[tuple, list]:
+def _check_bounds(index: tuple, shape: tuple[int, ...]) -> None:
+    """ValueError for a number beyond the end of its axis, where reading would clamp it."""
+    entries = [e for e in index if e is not None]
+    if any(getattr(e, "dtype", None) == bool for e in entries):  # these may stand for several axes
+        return
+    dots = next((i for i, e in enumerate(entries) if e is Ellipsis), len(entries))
+    for e, size in (*zip(entries[:dots], shape), *zip(entries[:dots:-1], shape[::-1])):
+        if isinstance(e, (int, np.integer)) and not -size <= e < size:
+            raise ValueError(errors.describe(
+                f"Out of bound indexer: idx={e}, dim={size}.",
+                fix=f"an index between {-size} and {size - 1}"))
+
+
+def _template(index: tuple) -> tuple[tuple, list]:
     entries, dynamic = [], []
-    for e in index if isinstance(index, tuple) else (index,):
+    for e in index:
         if isinstance(e, slice):
             if any(isinstance(v, Tracer) for v in (e.start, e.stop, e.step)):
                 raise TypeError(errors.describe(
@@ -160,12 +173,15 @@ def _template(index: Any) -> tuple[tuple, list]:
 def _parsed(ref: Any, index: Any) -> tuple[Any, Indexer, list]:
     parts: tuple = ()
     dynamic: list = []
+    aval = aval_of(ref)
     if isinstance(ref, TransformedRef):
         ref, parts, dynamic = ref.ref, ref.parts, list(ref.dynamic)
-    if not is_ref(aval_of(ref)):
+    if not is_ref(aval):
         raise TypeError(errors.describe(f"expected a reference, got {type(ref)}",
                                         fix="jax.new_ref(x)"))
     if not (index is None or index is Ellipsis or (type(index) is tuple and not index)):
+        index = index if isinstance(index, tuple) else (index,)
+        _check_bounds(index, aval.inner_aval.shape)
         part, arrays = _template(index)
         parts, dynamic = (*parts, part), dynamic + arrays
     return ref, Indexer(parts), dynamic

@@ -20,7 +20,7 @@ from minijax.api.flatten import (Call, boundary, canonical_argnums, check_callab
 from minijax.api.jit import jit
 from minijax.api.vmap import vmap
 from minijax.base import dtypes, errors, tree
-from minijax.core import Linear, Zero, aval_of
+from minijax.core import Linear, Values, Zero, aval_of
 from minijax.runtime.place import as_array
 
 __all__ = ["ad", "fwd_and_bwd", "grad", "hessian", "jacfwd", "jacobian", "jacrev", "jvp",
@@ -62,9 +62,8 @@ def value_and_grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: boo
         nums, leaves, in_tree = _picked(argnums, args)
         leaves = [_differentiable_input(x, "grad", holomorphic, allow_int) for x in leaves]
         call = Call(fun, in_tree, args, nums, kwargs, has_aux)
-        lin = core.linearize(call, leaves, num_aux=call.count_aux, scope=("jvp(",))
-        aux = lin.outs[len(lin.outs) - call.num_aux:]
-        value = _scalar_output(lin.outs[:len(lin.outs) - call.num_aux], call)
+        lin, outs, aux = _linearized(call, leaves)
+        value = _scalar_output(outs, call)
         _check_output_dtype(aval_of(value).dtype, "grad", holomorphic)
         cts = _pull_back(lin, [_one(value)])
         gradient = tree.unflatten(in_tree, [
@@ -74,6 +73,13 @@ def value_and_grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: boo
     return value_and_grad_fun
 
 
+def _linearized(call: Call, leaves: Sequence[Any]) -> tuple[core.Linearized, list, list]:
+    """The call made linear, its outputs and what comes with them."""
+    lin = core.linearize(call, leaves, num_aux=call.count_aux, scope=("jvp(",))
+    n = len(lin.out_nonzero)
+    return lin, lin.outs[:n], lin.outs[n:]
+
+
 def _picked(argnums: Any, args: tuple) -> tuple[Any, list, Any]:
     """The places of the arguments to differentiate by, their leaves and their structure."""
     nums = canonical_argnums(argnums, len(args))
@@ -81,7 +87,7 @@ def _picked(argnums: Any, args: tuple) -> tuple[Any, list, Any]:
                                else tuple([args[i] for i in nums]))
 
 
-def _pull_back(lin: core.Linearized, cts: Sequence[Any]) -> list:
+def _pull_back(lin: core.Linearized, cts: Values) -> list:
     """Cotangents of all inputs (None for those without a tangent), from those of the outputs."""
     n = len(lin.residuals)
     args = [*lin.residuals, *[Linear(v.aval) for v in lin.jaxpr.invars[n:]]]
@@ -193,8 +199,7 @@ def _check_output_dtype(dtype: Any, name: str, holomorphic: bool, direct: str = 
 
 
 @boundary
-def jvp(fun: Callable, primals: Sequence[Any], tangents: Sequence[Any],
-        has_aux: bool = False) -> tuple:
+def jvp(fun: Callable, primals: Values, tangents: Values, has_aux: bool = False) -> tuple:
     """The value of `fun` at `primals` and its derivative in the direction `tangents`.
 
     Both are tuples of arguments with equal structures, shapes and (tangent) dtypes.
@@ -448,19 +453,19 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False,
     """
     check_callable(fun)
     leaves, in_tree = tree.flatten(primals)
-    avals = tuple(aval_of(x) for x in leaves)
     call = Call(fun, in_tree, (), None, {}, has_aux)
-    lin = core.linearize(call, leaves, num_aux=call.count_aux, scope=("jvp(",))
-    n = len(lin.out_nonzero)
-    out_avals = tuple(aval_of(x) for x in lin.outs[:n])
+    lin, outs, aux = _linearized(call, leaves)
     args_res, opaque, sources = _split_residuals(lin, leaves, in_tree)
-    meta = _Pullback(fun_name(fun), in_tree, call.out_tree, avals, out_avals, lin.jaxpr,
-                     lin.in_nonzero, lin.out_nonzero, sources)
-    out = tree.unflatten(call.out_tree, [as_array(x) for x in lin.outs[:n]])
-    pullback = VJP(meta, args_res, opaque)
-    if has_aux:
-        return out, pullback, tree.unflatten(call.aux_tree, lin.outs[n:])
-    return out, pullback
+    meta = _Pullback(fun_name(fun), in_tree, call.out_tree, tuple(map(aval_of, leaves)),
+                     tuple(map(aval_of, outs)), lin.jaxpr, lin.in_nonzero, lin.out_nonzero, sources)
+    return _with_value(call, outs, VJP(meta, args_res, opaque), aux)
+
+
+def _with_value(call: Call, outs: Sequence[Any], linear: Callable, aux: Sequence[Any]) -> tuple:
+    """The value of the function, the linear function, and what came with the value, if asked for.
+    """
+    out = tree.unflatten(call.out_tree, [as_array(x) for x in outs])
+    return (out, linear, tree.unflatten(call.aux_tree, aux)) if call.has_aux else (out, linear)
 
 
 def fwd_and_bwd(fun: Callable, argnums: int | Sequence[int], has_aux: bool = False,
@@ -495,21 +500,15 @@ def linearize(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     """The value of `fun` at `primals` and its derivative there, as a linear function."""
     check_callable(fun)
     leaves, in_tree = tree.flatten(primals)
-    avals = tuple(aval_of(x) for x in leaves)
     call = Call(fun, in_tree, (), None, {}, has_aux)
-    lin = core.linearize(call, leaves, num_aux=call.count_aux, scope=("jvp(",))
-    n = len(lin.out_nonzero)
-    out_avals = tuple(aval_of(x) for x in lin.outs[:n])
-    meta = (in_tree, call.out_tree, avals, out_avals, lin.in_nonzero, lin.out_nonzero)
-    out = tree.unflatten(call.out_tree, [as_array(x) for x in lin.outs[:n]])
+    lin, outs, aux = _linearized(call, leaves)
+    meta = (in_tree, call.out_tree, tuple(map(aval_of, leaves)), tuple(map(aval_of, outs)),
+            lin.in_nonzero, lin.out_nonzero)
     pushforward = tree.Partial(functools.partial(_push_forward, lin.jaxpr, meta), lin.residuals)
-    if has_aux:
-        return out, pushforward, tree.unflatten(call.aux_tree, lin.outs[n:])
-    return out, pushforward
+    return _with_value(call, outs, pushforward, aux)
 
 
-def _push_forward(jaxpr: core.Jaxpr, meta: tuple, residuals: Sequence[Any],
-                  *tangents: Any) -> Any:
+def _push_forward(jaxpr: core.Jaxpr, meta: tuple, residuals: Values, *tangents: Any) -> Any:
     """The linear function that `linearize` returns."""
     in_tree, out_tree, in_avals, out_avals, in_nonzero, out_nonzero = meta
     leaves, given_tree = tree.flatten(tangents)
@@ -641,9 +640,7 @@ def jacrev(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = Fals
         nums, leaves, in_tree = _picked(argnums, args)
         leaves = [_differentiable_input(x, "jacrev", holomorphic, allow_int) for x in leaves]
         call = Call(fun, in_tree, args, nums, kwargs, has_aux)
-        lin = core.linearize(call, leaves, num_aux=call.count_aux, scope=("jvp(",))
-        n = len(lin.out_nonzero)
-        outs, aux = lin.outs[:n], lin.outs[n:]
+        lin, outs, aux = _linearized(call, leaves)
         for x in outs:
             _check_output_dtype(aval_of(x).dtype, "jacrev", holomorphic)
 

@@ -19,8 +19,9 @@ import numpy as np
 
 from minijax import lax
 from minijax.base import config, dtypes, errors, jaxlib, tree
-from minijax.core import (AxisData, Primitive, ShapedArray, aval_of, entered, eval_trace,
-                          io_effect, materialize, move_axis, ordered_io_effect)
+from minijax.core import (AxisData, Dims, Primitive, ShapedArray, Values, aval_of, entered,
+                          eval_trace, io_effect, materialize, move_axis, ordered_io_effect)
+from minijax.lax.rules import no_rule
 from minijax.runtime import backend, place
 from minijax.sharding.single import single_device
 
@@ -172,16 +173,8 @@ def _run_now(*args: Any, callback: _FlatCallback, result_avals: Sequence[ShapedA
 # --- rules -------------------------------------------------------------------------------------
 
 
-def refuse(what: str, fix: str) -> Callable:
-    """A rule that says why there is none."""
-    def rule(*args: Any, **params: Any) -> Any:
-        raise ValueError(errors.describe(what, fix=fix))
-    return rule
-
-
-def call_on_batch(primitive: Primitive, axis: AxisData, args: Sequence[Any],
-                  dims: Sequence[int | None], vmap_method: str | None,
-                  params: dict) -> tuple[list, list]:
+def call_on_batch(primitive: Primitive, axis: AxisData, args: Values, dims: Dims,
+                  vmap_method: str | None, params: dict) -> tuple[list, list]:
     """The vmap rule of a call of a foreign function, whose parameter `result_avals` is known.
 
     Methods that call it once give it operands and results with the mapped axis in front.
@@ -204,8 +197,8 @@ def call_on_batch(primitive: Primitive, axis: AxisData, args: Sequence[Any],
     return outs, [0] * len(outs)
 
 
-def _one_by_one(primitive: Primitive, args: Sequence[Any], dims: Sequence[int | None],
-                size: int, unroll: int, params: dict) -> list:
+def _one_by_one(primitive: Primitive, args: Values, dims: Dims, size: int, unroll: int,
+                params: dict) -> list:
     def body(_: tuple, elements: list) -> tuple:
         rest = iter(elements)
         return (), primitive.bind(
@@ -215,12 +208,11 @@ def _one_by_one(primitive: Primitive, args: Sequence[Any], dims: Sequence[int | 
     return lax.scan(body, (), batched, length=size, unroll=unroll)[1]
 
 
-def _pure_vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None],
-               **params: Any) -> tuple[list, list]:
+def _pure_vmap(axis: AxisData, args: Values, dims: Dims, **params: Any) -> tuple[list, list]:
     return call_on_batch(pure_callback_p, axis, args, dims, params["vmap_method"], params)
 
 
-def _io_vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *, ordered: bool,
+def _io_vmap(axis: AxisData, args: Values, dims: Dims, *, ordered: bool,
              **params: Any) -> tuple[list, list]:
     if ordered:
         raise ValueError(errors.describe(
@@ -233,10 +225,10 @@ def _io_vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *,
 pure_callback_p = Primitive(
     "pure_callback", multiple_results=True, shape=lambda *_, result_avals, **__: result_avals,
     impl=_run_now, vmap=_pure_vmap,
-    jvp=refuse("Pure callbacks do not support JVP. Please use `jax.custom_jvp` to use callbacks "
-                "while taking gradients.", "wrap the function in jax.custom_jvp"),
-    transpose=refuse("Pure callbacks do not support transpose. Please use `jax.custom_vjp` to "
-                      "use callbacks while taking gradients.",
+    jvp=no_rule(ValueError, "Pure callbacks do not support JVP. Please use `jax.custom_jvp` to use "
+                "callbacks while taking gradients.", "wrap the function in jax.custom_jvp"),
+    transpose=no_rule(ValueError, "Pure callbacks do not support transpose. Please use "
+                      "`jax.custom_vjp` to use callbacks while taking gradients.",
                       "wrap the function in jax.custom_vjp"))
 
 
@@ -247,5 +239,7 @@ def _io_shape(*_: Any, result_avals: Sequence[ShapedArray], ordered: bool, **__:
 io_callback_p = Primitive(
     "io_callback", multiple_results=True, effectful=True, shape=_io_shape, impl=_run_now,
     vmap=_io_vmap,
-    jvp=refuse("IO callbacks do not support JVP.", "jax.lax.stop_gradient(x) around operands"),
-    transpose=refuse("IO callbacks do not support transpose.", "take the callback out"))
+    jvp=no_rule(ValueError, "IO callbacks do not support JVP.",
+                "jax.lax.stop_gradient(x) around operands"),
+    transpose=no_rule(ValueError, "IO callbacks do not support transpose.",
+                      "take the callback out"))

@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from minijax import core
-from minijax.api.flatten import wraps
+from minijax.api.flatten import with_fixed, wraps
 from minijax.api.policies import Offloadable, is_saved
 from minijax.api.residuals import made_by
 from minijax.base import config, errors, tree
 from minijax.base.util import trace_cache, weak_cache
-from minijax.core import (DropVar, Jaxpr, JaxprCall, JaxprEqn, Literal, Primitive, Var, Zero,
-                          aval_of, dce_call, dce_jaxpr, eval_jaxpr, jit_p, linearize_jaxpr,
-                          merge_tangents, pointwise, reshape_p, trace_closed)
+from minijax.core import (DropVar, Jaxpr, JaxprCall, JaxprEqn, Literal, Values, Var, Zero, aval_of,
+                          dce_call, dce_jaxpr, eval_jaxpr, jit_p, linearize_jaxpr, merge_tangents,
+                          reshape_p, trace_closed, with_memory)
 from minijax.core.dce import sweep
 from minijax.lax.control_flow.common import trace_body
 from minijax.passes.discharge import bind_program, call
@@ -116,10 +116,7 @@ def _without_statics(fun: Callable, numbers: tuple, names: tuple, args: tuple,
 
 def _bind_statics(fun: Callable[[], Callable], fixed: tuple, keywords: tuple) -> Callable:
     def inner(*args: Any, **kwargs: Any) -> Any:
-        full = list(args)
-        for i, value in fixed:
-            full.insert(i, value)
-        return fun()(*full, **kwargs, **dict(keywords))
+        return fun()(*with_fixed(args, fixed), **kwargs, **dict(keywords))
     return inner
 
 
@@ -132,7 +129,7 @@ _with_statics = weak_cache(lambda fun, *rest: _bind_statics(weakref.ref(fun), *r
 class _Remat(JaxprCall):
     """`prevent_cse` may be a flag for each operand; it is set for all new ones."""
 
-    def rebind(self, params: dict, jaxpr: Jaxpr, operands: Sequence[Any], ins: Sequence[int],
+    def rebind(self, params: dict, jaxpr: Jaxpr, operands: Values, ins: Sequence[int],
                outs: Sequence[int]) -> list:
         given = params["prevent_cse"]
         if not isinstance(given, bool):
@@ -208,7 +205,11 @@ def _fetching(linear: Jaxpr, offloaded: tuple) -> Jaxpr:
     def run(*xs: Any) -> list:
         saved = [x if move is None else move.back(x) for x, move in zip(xs, offloaded)]
         return eval_jaxpr(linear, linear.consts, *saved, *xs[len(saved):])
-    return trace_closed(run, linear.in_avals, linear.debug)
+    avals = list(linear.in_avals)
+    for i, move in enumerate(offloaded):
+        if move is not None:
+            avals[i] = with_memory(avals[i], move.space)
+    return trace_closed(run, avals, linear.debug)
 
 
 def _rematted_inside(jaxpr: Jaxpr, policy: Callable) -> Jaxpr:
@@ -276,8 +277,8 @@ def _log_residuals(forward: Jaxpr, kept: Sequence[Var], inputs: Sequence[Var]) -
         logger.log(logging.WARNING if warn else logging.DEBUG, "\n".join(lines))
 
 
-def _linearize(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr,
-               policy: Callable | None, prevent_cse: bool, differentiated: bool) -> tuple:
+def _linearize(primals: Values, tangents: Values, *, jaxpr: Jaxpr, policy: Callable | None,
+               prevent_cse: bool, differentiated: bool) -> tuple:
     nonzero = tuple(type(t) is not Zero for t in tangents)
     plan = _make_plan(jaxpr, nonzero, policy)
     results = eval_jaxpr(plan.forward, plan.forward.consts, *primals)
@@ -295,7 +296,7 @@ def _linearize(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr,
     return outs, merge_tangents(found, plan.out_nonzero, outs)
 
 
-def _transpose(cts: Sequence[Any], *args: Any, **params: Any) -> list:
+def _transpose(cts: Values, *args: Any, **params: Any) -> list:
     return JaxprCall._transpose(remat_p, cts, *args, **{**params, "differentiated": True})
 
 
@@ -318,7 +319,7 @@ def _inline_jits(jaxpr: Jaxpr) -> Jaxpr:
     def read(v: Any) -> Any:
         return v if type(v) is Literal else env.get(v, v)
 
-    def copy(inner: Jaxpr, operands: Sequence[Any]) -> list:
+    def copy(inner: Jaxpr, operands: Values) -> list:
         env.update(zip(inner.invars, operands))
         for v, const in zip(inner.constvars, inner.consts):
             env[v] = Var(v.aval)

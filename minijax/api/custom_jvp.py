@@ -19,10 +19,10 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minijax.api.flatten import fun_name, wraps
+from minijax.api.flatten import fun_name, with_fixed, wraps
 from minijax.base import config, dtypes, errors, tree
-from minijax.core import (BatchTrace, BatchTracer, DebugInfo, EvalTrace, Jaxpr, JaxprTrace,
-                          LinearTrace, Primitive, ShapedArray, Tracer, Zero, add_tangents,
+from minijax.core import (BatchTrace, BatchTracer, DebugInfo, Dims, EvalTrace, Jaxpr, JaxprTrace,
+                          LinearTrace, Primitive, ShapedArray, Tracer, Values, Zero, add_tangents,
                           ancestors, aval_of, backward_pass, custom_derivatives_effects, entered,
                           eval_jaxpr, instantiate, materialize, merge_tangents, state,
                           trace_to_jaxpr, unbatched_aval, zero_tangent)
@@ -204,14 +204,6 @@ def _tree_of_types(treedef: Any, avals: Sequence[Any]) -> str:
     return str(tree.unflatten(treedef, [type_name(a) for a in avals])).replace("'", "")
 
 
-def with_fixed(args: Sequence[Any], fixed: tuple) -> list:
-    """Arguments with those that are not differentiated at their places."""
-    args = list(args)
-    for i, value in fixed:
-        args.insert(i, value)
-    return args
-
-
 class custom_jvp(CustomRule):
     """A function whose derivative is given by `defjvp` (or `defjvps`), not by its operations.
 
@@ -291,7 +283,7 @@ class _Rule:
         self.fixed = fixed
         self.__name__ = fun_name(owner.jvp)
 
-    def __call__(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list, list]:
+    def __call__(self, primals: Values, tangents: Values) -> tuple[list, list]:
         owner, in_tree = self.owner, self.call.in_tree
         if owner.symbolic_zeros:
             shown = [SymbolicZero(t.aval) if type(t) is Zero else t for t in tangents]
@@ -353,7 +345,7 @@ def trace_call(call: Any, avals: Sequence[Any]) -> tuple[Jaxpr, list]:
     """The jaxpr of a call parameter, and the values it closes over."""
     if isinstance(call, Flat):
         return call.trace(avals)
-    return trace_to_jaxpr(call, avals, DebugInfo(fun_name(call)))
+    return trace_to_jaxpr(call, avals, DebugInfo("custom_jvp", fun_name(call)))
 
 
 class Lanes:
@@ -363,14 +355,13 @@ class Lanes:
     have a batch axis (in front); with a batched operand, all do.
     """
 
-    def __init__(self, trace: BatchTrace, args: Sequence[Any]):
+    def __init__(self, trace: BatchTrace, args: Values):
         self.trace = trace
         self.vals, self.dims = trace.unwrap(args)
         mapped = any(d is not None for d in self.dims)
         self.results: list[bool] | None = [] if mapped else None
 
-    def run(self, fun: Callable[..., list], args: Sequence[Any],
-            dims: Sequence[int | None]) -> tuple[list, list]:
+    def run(self, fun: Callable[..., list], args: Values, dims: Dims) -> tuple[list, list]:
         """Call `fun` under the trace, as if that had been opened on the current one."""
         trace = self.trace
         outer, outer_staging = trace.parent, trace.staging
@@ -395,8 +386,7 @@ class Lanes:
                 "function does not", fix="pass the value as an argument"))
         return self.results
 
-    def align(self, outs: Sequence[Any], dims: Sequence[int | None],
-              batched: Sequence[bool]) -> list:
+    def align(self, outs: Sequence[Any], dims: Dims, batched: Sequence[bool]) -> list:
         """Values with the batch axis in front of those marked."""
         size = self.trace.axis.size
         return [materialize(x, d, size) if b else x for x, d, b in zip(outs, dims, batched)]
@@ -427,7 +417,7 @@ def runs_inline(trace: BatchTrace) -> bool:
     return all(isinstance(t, (BatchTrace, EvalTrace)) for t in ancestors(trace))
 
 
-def run_inline(trace: BatchTrace, call: Any, args: Sequence[Any]) -> list:
+def run_inline(trace: BatchTrace, call: Any, args: Values) -> list:
     with entered(trace):
         return as_function(call)(*args)
 
@@ -445,7 +435,7 @@ def _impl(*args: Any, call_jaxpr: Any, **_: Any) -> list:
 
 
 def _staged(primitive: Primitive) -> Callable:
-    def stage(trace: JaxprTrace, args: Sequence[Any], params: dict) -> list:
+    def stage(trace: JaxprTrace, args: Values, params: dict) -> list:
         call = params["call_jaxpr"]
         if isinstance(trace, LinearTrace):  # applied to tangents: only its operations matter
             return as_function(call)(*args)
@@ -471,13 +461,13 @@ def with_custom_rule(name: str, **rules: Any) -> Primitive:
                      stage=Deferred(_staged), show=_show, **rules)
 
 
-def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, jvp_jaxpr_fun: Callable,
-         num_consts: int, **_: Any) -> tuple[list, list]:
+def _jvp(primals: Values, tangents: Values, *, jvp_jaxpr_fun: Callable, num_consts: int,
+         **_: Any) -> tuple[list, list]:
     # What the function closes over cannot be differentiated here: the rule does not know of it.
     return jvp_jaxpr_fun(primals[num_consts:], tangents[num_consts:])
 
 
-def _batch(trace: BatchTrace, args: Sequence[Any], params: dict) -> list:
+def _batch(trace: BatchTrace, args: Values, params: dict) -> list:
     call, jvp = params["call_jaxpr"], params["jvp_jaxpr_fun"]
     if runs_inline(trace):
         return run_inline(trace, call, args)
@@ -485,7 +475,7 @@ def _batch(trace: BatchTrace, args: Sequence[Any], params: dict) -> list:
     own_dims = lanes.dims[params["num_consts"]:]
 
     @wraps(jvp, "")
-    def rule(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list, list]:
+    def rule(primals: Values, tangents: Values) -> tuple[list, list]:
         zero = [type(t) is Zero for t in tangents]
         given = [t for t, z in zip(tangents, zero) if not z]
         given_dims = [d for d, z in zip(own_dims, zero) if not z]
@@ -515,7 +505,7 @@ def _batch(trace: BatchTrace, args: Sequence[Any], params: dict) -> list:
         **params, "call_jaxpr": lanes.function(as_function(call)), "jvp_jaxpr_fun": rule})
 
 
-def _transpose(cts: Sequence[Any], *args: Any, call_jaxpr: Jaxpr, **_: Any) -> list:
+def _transpose(cts: Values, *args: Any, call_jaxpr: Jaxpr, **_: Any) -> list:
     """Applied to tangents, a function that is linear in them: its operations run backwards."""
     return backward_pass(call_jaxpr, args, cts)
 

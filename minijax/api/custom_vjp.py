@@ -17,20 +17,23 @@ from typing import Any
 
 import numpy as np
 
-from minijax.api.custom_jvp import (CustomRule, Flat, Lanes, SymbolicZero, as_function,
-                                    is_zero, run_inline, runs_inline, tangent_type, trace_call,
-                                    with_custom_rule, with_fixed)
-from minijax.api.flatten import fun_name, wraps
+from minijax.api.custom_jvp import (CustomRule, Flat, Lanes, SymbolicZero, as_function, is_zero,
+                                    run_inline, runs_inline, tangent_type, trace_call,
+                                    with_custom_rule)
+from minijax.api.flatten import fun_name, with_fixed, wraps
 from minijax.api.replaceable import run_replaceable
 from minijax.api.vmap import leaf_names
 from minijax.base import config, dtypes, errors, tree
-from minijax.core import (AxisData, BatchTrace, Jaxpr, Primitive, Tracer, Zero, aval_of, batch,
-                          convert_element_type, eval_jaxpr, instantiate, instantiate_cotangent,
-                          is_linear, jvp, materialize, merge_tangents, reduce_sum, trace_to_jaxpr,
-                          unbatched_aval, varying_axes, zero_tangent)
+from minijax.core import (AxisData, BatchTrace, Dims, Jaxpr, Primitive, Tracer, Values, Zero,
+                          aval_of, batch, convert_element_type, eval_jaxpr, instantiate,
+                          instantiate_cotangent, is_linear, jvp, materialize, merge_tangents,
+                          reduce_sum, state, trace_to_jaxpr, unbatched_aval, varying_axes,
+                          zero_tangent)
 from minijax.lax.control_flow.common import difference, type_name
 from minijax.passes.discharge import check_distinct, holds_ref, returned_ref
 from minijax.passes.references import Cell
+from minijax.runtime.array import Array
+from minijax.runtime.place import as_array
 
 __all__ = ["CustomVJPException", "CustomVJPPrimal", "closure_convert", "custom_gradient",
            "custom_vjp", "custom_vjp_call_p", "custom_vjp_primal_tree_values",
@@ -146,7 +149,7 @@ class _Forward:
         self.replaceable = owner.optimize_remat
         self.__name__ = fun_name(owner.fwd)
 
-    def __call__(self, primals: Sequence[Any], nonzero: Sequence[bool]) -> tuple:
+    def __call__(self, primals: Values, nonzero: Sequence[bool]) -> tuple:
         owner, call, given = self.owner, self.call, set(map(id, primals))
         if owner.symbolic_zeros:
             primals = [CustomVJPPrimal(x, nz) for x, nz in zip(primals, nonzero)]
@@ -183,18 +186,24 @@ class _Backward:
         self.call = call
         self.__name__ = fun_name(owner.bwd)
 
-    def __call__(self, structure: Any, residuals: Sequence[Any], cts: Sequence[Any],
+    def __call__(self, structure: Any, residuals: Values, cts: Values,
                  in_avals: Sequence[Any]) -> list:
         owner, call = self.owner, self.call
         if owner.symbolic_zeros:
             cts = [SymbolicZero(c.aval) if type(c) is Zero else c for c in cts]
         else:
-            cts = [instantiate_cotangent(c) for c in cts]
+            cts = [_as_array(instantiate_cotangent(c)) for c in cts]
         found = owner.bwd(*[value for _, value in call.fixed],
                           tree.unflatten(structure, residuals),
                           tree.unflatten(call.out_tree, cts))
         leaves, paths = _spread_nones(found, call.in_tree)
         return [_input_cotangent(*each) for each in zip(leaves, in_avals, paths)]
+
+
+def _as_array(ct: Any) -> Any:
+    """A cotangent with the methods of arrays, which numbers inside programs lack."""
+    lift = getattr(state.trace, "lift", None)
+    return lift(ct) if lift is not None and not isinstance(ct, Array) else as_array(ct)
 
 
 def _spread_nones(cts: Any, in_tree: Any) -> tuple[list, list]:
@@ -271,14 +280,13 @@ class _Pull:
         self.nonzero = nonzero
         self.__name__ = fun_name(bwd)
 
-    def __call__(self, residuals: Sequence[Any], cts: Sequence[Any]) -> list:
+    def __call__(self, residuals: Values, cts: Values) -> list:
         found = self.bwd(self.structure, residuals, cts, self.in_avals)
         return [c for c, nz in zip(found, self.nonzero) if nz]
 
 
-def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, fwd_jaxpr_thunk: Callable,
-         bwd: Callable, num_consts: int, symbolic_zeros: bool, call_jaxpr: Any,
-         **_: Any) -> tuple[list, list]:
+def _jvp(primals: Values, tangents: Values, *, fwd_jaxpr_thunk: Callable, bwd: Callable,
+         num_consts: int, symbolic_zeros: bool, call_jaxpr: Any, **_: Any) -> tuple[list, list]:
     if any(type(t) is Cell for t in tangents):  # the rule knows nothing of references
         return jvp(as_function(call_jaxpr), primals, tangents)
     if any(type(t) is not Zero for t in tangents[:num_consts]):
@@ -310,7 +318,7 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, fwd_jaxpr_thunk: Ca
     return outs, merge_tangents(found, out_nonzero, outs)
 
 
-def _batch(trace: BatchTrace, args: Sequence[Any], params: dict) -> list:
+def _batch(trace: BatchTrace, args: Values, params: dict) -> list:
     call, fwd, bwd = params["call_jaxpr"], params["fwd_jaxpr_thunk"], params["bwd"]
     if runs_inline(trace):
         return run_inline(trace, call, args)
@@ -318,7 +326,7 @@ def _batch(trace: BatchTrace, args: Sequence[Any], params: dict) -> list:
     own_dims = lanes.dims[params["num_consts"]:]
 
     @wraps(fwd, "")
-    def batched_fwd(primals: Sequence[Any], nonzero: Sequence[bool]) -> tuple:
+    def batched_fwd(primals: Values, nonzero: Sequence[bool]) -> tuple:
         found: list = []
 
         def flat(*xs: Any) -> list:
@@ -334,8 +342,7 @@ def _batch(trace: BatchTrace, args: Sequence[Any], params: dict) -> list:
     batched_fwd.replaceable = getattr(fwd, "replaceable", False)
 
     @wraps(bwd, "")
-    def batched_bwd(info: tuple, residuals: Sequence[Any], cts: Sequence[Any],
-                    in_avals: Sequence[Any]) -> list:
+    def batched_bwd(info: tuple, residuals: Values, cts: Values, in_avals: Sequence[Any]) -> list:
         structure, dims = info
         ct_dims = [0 if b else None for b in lanes.results]
         inner = [a if d is None else unbatched_aval(a, d) for a, d in zip(in_avals, own_dims)]
@@ -347,10 +354,9 @@ def _batch(trace: BatchTrace, args: Sequence[Any], params: dict) -> list:
         "fwd_jaxpr_thunk": batched_fwd, "bwd": batched_bwd})
 
 
-def _run_lanes_backward(lanes: Lanes, bwd: Callable, structure: Any, residuals: Sequence[Any],
-                        res_dims: Sequence[int | None], cts: Sequence[Any],
-                        ct_dims: Sequence[int | None], in_avals: Sequence[Any],
-                        own_dims: Sequence[int | None]) -> list:
+def _run_lanes_backward(lanes: Lanes, bwd: Callable, structure: Any, residuals: Values,
+                        res_dims: Dims, cts: Values, ct_dims: Dims, in_avals: Sequence[Any],
+                        own_dims: Dims) -> list:
     """Run `bwd` per lane; inputs without a batch axis get the sum of their cotangents."""
     zero = [type(c) is Zero for c in cts]
     zeros = [_lane_zero(c, d) if z else None for c, d, z in zip(cts, ct_dims, zero)]
@@ -396,8 +402,8 @@ def _no_forward_mode(*args: Any, **params: Any) -> list:
         fix="use reverse mode (jax.grad, jax.vjp), or define the function with jax.custom_jvp"))
 
 
-def _lin_transpose(cts: Sequence[Any], *args: Any, num_res: int, bwd: Callable,
-                   out_avals: Sequence[Any], **_: Any) -> list:
+def _lin_transpose(cts: Values, *args: Any, num_res: int, bwd: Callable, out_avals: Sequence[Any],
+                   **_: Any) -> list:
     given = iter(cts)
     full = [next(given) if a.dtype != dtypes.float0 else Zero(a) for a in out_avals]
     found = bwd(args[:num_res], full)
@@ -405,12 +411,12 @@ def _lin_transpose(cts: Sequence[Any], *args: Any, num_res: int, bwd: Callable,
                                  for x, c in zip(args[num_res:], found)]]
 
 
-def _lin_vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *, num_res: int,
-              bwd: Callable, out_avals: tuple, **params: Any) -> tuple[list, list]:
+def _lin_vmap(axis: AxisData, args: Values, dims: Dims, *, num_res: int, bwd: Callable,
+              out_avals: tuple, **params: Any) -> tuple[list, list]:
     args = [materialize(x, d, axis.size) for x, d in zip(args, dims)]
 
     @wraps(bwd, "")
-    def batched(residuals: Sequence[Any], cts: Sequence[Any]) -> list:
+    def batched(residuals: Values, cts: Values) -> list:
         zeros = [_lane_zero(c, 0) if type(c) is Zero else None for c in cts]
         present: list = []
 

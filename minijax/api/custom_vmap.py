@@ -16,8 +16,9 @@ from typing import Any
 from minijax.api.custom_jvp import CustomRule
 from minijax.api.flatten import fun_name
 from minijax.base import dtypes, errors, tree
-from minijax.core import (AxisData, Jaxpr, Primitive, Zero, aval_of, batch, instantiate, jit_p,
-                          jit_params, jvp, jvp_jaxpr, materialize, merge_tangents, move_axis)
+from minijax.core import (AxisData, Dims, Jaxpr, Primitive, Values, Zero, aval_of, batch,
+                          instantiate, jit_p, jit_params, jvp, jvp_jaxpr, materialize,
+                          merge_tangents, move_axis)
 from minijax.lax.control_flow.common import trace_body
 from minijax.lax.control_flow.loops import map as lax_map
 
@@ -71,7 +72,7 @@ class _Rule:
         self.num_captured = num_captured
         self.__name__ = fun_name(rule)
 
-    def __call__(self, size: int, batched: Sequence[bool], args: Sequence[Any]) -> tuple:
+    def __call__(self, size: int, batched: Sequence[bool], args: Values) -> tuple:
         n = self.num_captured
         if any(batched[:n]):
             raise NotImplementedError(errors.describe(
@@ -110,7 +111,7 @@ class _JvpOfRule:
         self.out_nonzero = out_nonzero
         self.__name__ = fun_name(rule)
 
-    def __call__(self, size: int, batched: Sequence[bool], args: Sequence[Any]) -> tuple:
+    def __call__(self, size: int, batched: Sequence[bool], args: Values) -> tuple:
         n = len(self.nonzero)
         rest = iter(batched[n:])
         marks = [next(rest) if nz else p for p, nz in zip(batched, self.nonzero)]
@@ -134,7 +135,7 @@ class _JvpOfRule:
                 [d is not None for d in dims])
 
     def _run(self, size: int, marks: Sequence[bool], batched: Sequence[bool],
-             args: Sequence[Any]) -> tuple:
+             args: Values) -> tuple:
         """The rule's derivative where a primal and its tangent are mapped together."""
         n = len(self.nonzero)
         whole = [*marks, *[m for m, nz in zip(marks, self.nonzero) if nz]]
@@ -167,15 +168,15 @@ def _shape(*avals: Any, call: Jaxpr, **_: Any) -> tuple:
     return call.out_avals, call.effects
 
 
-def _vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *, call: Jaxpr,
-          rule: Callable, **_: Any) -> tuple[list, list]:
+def _vmap(axis: AxisData, args: Values, dims: Dims, *, call: Jaxpr, rule: Callable,
+          **_: Any) -> tuple[list, list]:
     args = [x if d is None else move_axis(x, d, 0) for x, d in zip(args, dims)]
     outs, batched = rule(axis.size, [d is not None for d in dims], args)
     return outs, [0 if b else None for b in batched]
 
 
-def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, call: Jaxpr, rule: Callable,
-         in_tree: Any, out_tree: Any) -> tuple[list, list]:
+def _jvp(primals: Values, tangents: Values, *, call: Jaxpr, rule: Callable, in_tree: Any,
+         out_tree: Any) -> tuple[list, list]:
     nonzero = [t.aval.dtype != dtypes.float0 if type(t) is Zero else True for t in tangents]
     inner, out_nonzero = jvp_jaxpr(call, nonzero, [
         a.to_tangent_aval().dtype != dtypes.float0 for a in call.out_avals])

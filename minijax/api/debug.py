@@ -20,9 +20,10 @@ import numpy as np
 
 from minijax import lax
 from minijax.api.callback import on_host
+from minijax.api.flatten import with_fixed
 from minijax.base import errors, jaxlib, source, tree
-from minijax.core import (AxisData, DebugEffect, OrderedDebugEffect, Primitive, Tracer,
-                          debug_effect, entered, eval_trace, is_valid, ordered_debug_effect)
+from minijax.core import (AxisData, DebugEffect, Dims, OrderedDebugEffect, Primitive, Tracer,
+                          Values, debug_effect, entered, eval_trace, is_valid, ordered_debug_effect)
 from minijax.core.primitive import Deferred
 from minijax.runtime import place, spmd
 from minijax.sharding.mesh import Mesh
@@ -91,10 +92,7 @@ def _split(args: tuple, kwargs: dict) -> tuple[list, tuple, Any]:
 
 
 def _joined(arrays: Sequence[Any], static: tuple, treedef: Any) -> tuple[tuple, dict]:
-    leaves = list(arrays)
-    for i, x in static:
-        leaves.insert(i, x)
-    return tree.unflatten(treedef, leaves)
+    return tree.unflatten(treedef, with_fixed(arrays, static))
 
 
 # --- callback ----------------------------------------------------------------------------------
@@ -141,15 +139,14 @@ def _call_now(*args: Any, callback: _Hosted, **_: Any) -> list:
 
 
 def _of_primals(primitive: Primitive) -> Callable:
-    def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list, list]:
+    def jvp(primals: Values, tangents: Values, **params: Any) -> tuple[list, list]:
         return primitive.bind(*primals, **params), []
     return jvp
 
 
 def _unrolled(primitive: Primitive) -> Callable:
     """The vmap rule: one operation for each element."""
-    def vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None],
-             **params: Any) -> tuple[list, list]:
+    def vmap(axis: AxisData, args: Values, dims: Dims, **params: Any) -> tuple[list, list]:
         for i in range(axis.size):
             primitive.bind(*[x if d is None else lax.index_in_dim(x, i, d, keepdims=False)
                              for x, d in zip(args, dims)], **params)
@@ -177,7 +174,7 @@ debug_callback_p = Primitive(
 class _Checker(string.Formatter):
     """Finds out whether a format string uses all arguments, whatever their values."""
 
-    def check_unused_args(self, used: Any, args: Sequence[Any], kwargs: Any) -> None:
+    def check_unused_args(self, used: Any, args: Values, kwargs: Any) -> None:
         unused = [x for i, x in enumerate(args) if i not in used]
         if unused:
             raise ValueError(errors.describe(

@@ -63,6 +63,14 @@ class Call:
         return self.num_aux
 
 
+def with_fixed(args: Sequence[Any], fixed: Sequence[tuple[int, Any]]) -> list:
+    """Arguments with others, (place, value) in the order of the places, put among them."""
+    args = list(args)
+    for i, value in fixed:
+        args.insert(i, value)
+    return args
+
+
 def check_callable(fun: Any) -> None:
     if not callable(fun):
         raise TypeError(errors.describe(f"Expected a callable value, got {fun}",

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import copyreg
+import functools
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -44,15 +45,22 @@ def jit(fun: Callable = _missing, /, *, in_shardings: Any = UNSPECIFIED,
     arguments are hashable Python values that the program is specialised on.  Donated arguments
     give their memory to the results and are deleted.  Without `fun`, returns a decorator.
     """
-    options: dict[str, Any] = dict(
-        in_shardings=in_shardings, out_shardings=out_shardings, static_argnums=static_argnums,
-        static_argnames=static_argnames, donate_argnums=donate_argnums,
-        donate_argnames=donate_argnames, keep_unused=keep_unused, device=device, backend=backend,
-        inline=inline, compiler_options=compiler_options)
     if fun is _missing:
-        return lambda fun: jit(fun, **options)
+        return functools.partial(
+            jit, in_shardings=in_shardings, out_shardings=out_shardings,
+            static_argnums=static_argnums, static_argnames=static_argnames,
+            donate_argnums=donate_argnums, donate_argnames=donate_argnames,
+            keep_unused=keep_unused, device=device, backend=backend, inline=inline,
+            compiler_options=compiler_options)
     _check_function(fun)
-    return with_stages(fun, _options(fun, **options))
+    if device is not None or backend is not None:
+        _check_place(device, backend, in_shardings, out_shardings)
+    if isinstance(donate_argnames, str):
+        donate_argnames = (donate_argnames,)
+    return with_stages(fun, Options(
+        arguments.resolve(fun, static_argnums, static_argnames, donate_argnums, donate_argnames),
+        call.prefix_of(in_shardings), call.prefix_of(out_shardings), bool(keep_unused), device,
+        backend, bool(inline), tuple(sorted((compiler_options or {}).items()))))
 
 
 def _check_function(fun: Any) -> None:
@@ -71,25 +79,14 @@ def _is_generator(fun: Any) -> bool:
     return bool(flags & 0x20)
 
 
-def _options(fun: Callable, *, in_shardings: Any, out_shardings: Any, static_argnums: Any,
-             static_argnames: Any, donate_argnums: Any, donate_argnames: Any, keep_unused: bool,
-             device: Any, backend: str | None, inline: bool,
-             compiler_options: Mapping[str, Any] | None) -> Options:
-    if device is not None or backend is not None:
-        source.warn(_AUTO_TEXT, DeprecationWarning)
-        if device is not None and backend is not None:
-            raise ValueError("can't specify both a device and a backend for jit, "
-                             f"got device={device} and backend={backend!r}")
-        if in_shardings is not UNSPECIFIED or out_shardings is not UNSPECIFIED:
-            raise ValueError("If backend or device is specified on jit, then "
-                             "in_shardings or out_shardings should not be specified.")
-    if isinstance(donate_argnames, str):
-        donate_argnames = (donate_argnames,)
-    extra = tuple(sorted((compiler_options or {}).items()))
-    return Options(
-        arguments.resolve(fun, static_argnums, static_argnames, donate_argnums, donate_argnames),
-        call.prefix_of(in_shardings), call.prefix_of(out_shardings), bool(keep_unused), device,
-        backend, bool(inline), extra)
+def _check_place(device: Any, backend: str | None, *shardings: Any) -> None:
+    source.warn(_AUTO_TEXT, DeprecationWarning)
+    if device is not None and backend is not None:
+        raise ValueError("can't specify both a device and a backend for jit, "
+                         f"got device={device} and backend={backend!r}")
+    if any(sharding is not UNSPECIFIED for sharding in shardings):
+        raise ValueError("If backend or device is specified on jit, then "
+                         "in_shardings or out_shardings should not be specified.")
 
 
 # ---------------------------------------------------------------------------- ahead of time

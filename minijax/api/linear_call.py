@@ -11,8 +11,8 @@ from typing import Any
 
 from minijax.api.flatten import fun_name
 from minijax.base import errors, tree
-from minijax.core import (AxisData, Jaxpr, Primitive, Zero, aval_of, batch, eval_jaxpr, instantiate,
-                          is_linear, materialize, reduce_sum, zero_tangent)
+from minijax.core import (AxisData, Dims, Jaxpr, Primitive, Values, Zero, aval_of, batch,
+                          eval_jaxpr, instantiate, is_linear, materialize, reduce_sum, zero_tangent)
 from minijax.lax.control_flow.common import trace_body
 
 __all__ = ["linear_call"]
@@ -55,7 +55,7 @@ class _Pair:
         return tree.leaves(self.fun(tree.unflatten(self.res_tree, list(res)),
                                     tree.unflatten(self.lin_tree, list(lin))))
 
-    def backward(self, res: Sequence[Any], cts: Sequence[Any]) -> list:
+    def backward(self, res: Sequence[Any], cts: Values) -> list:
         """The transpose on flat values, itself a linear call."""
         found, given = tree.flatten(linear_call(
             self.transpose, self.fun, tree.unflatten(self.res_tree, list(res)),
@@ -76,7 +76,7 @@ def _impl(*args: Any, callee: Jaxpr, **_: Any) -> list:
     return eval_jaxpr(callee, callee.consts, *args)
 
 
-def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list, list]:
+def _jvp(primals: Values, tangents: Values, **params: Any) -> tuple[list, list]:
     start = params["num_callee_consts"] + params["num_res"]
     if any(type(t) is not Zero for t in tangents[:start]):
         raise NotImplementedError(errors.describe(
@@ -89,7 +89,7 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tupl
         *primals[:start], *[instantiate(t) for t in tangents[start:]], **params)
 
 
-def _transpose(cts: Sequence[Any], *args: Any, transpose_thunk: _Pair, num_callee_consts: int,
+def _transpose(cts: Values, *args: Any, transpose_thunk: _Pair, num_callee_consts: int,
                num_res: int, **_: Any) -> list:
     start = num_callee_consts + num_res
     found = transpose_thunk.backward(args[num_callee_consts:start],
@@ -97,9 +97,8 @@ def _transpose(cts: Sequence[Any], *args: Any, transpose_thunk: _Pair, num_calle
     return [None] * start + [c if is_linear(x) else None for c, x in zip(found, args[start:])]
 
 
-def _vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *,
-          transpose_thunk: _Pair, num_callee_consts: int, num_res: int,
-          **_: Any) -> tuple[list, list]:
+def _vmap(axis: AxisData, args: Values, dims: Dims, *, transpose_thunk: _Pair,
+          num_callee_consts: int, num_res: int, **_: Any) -> tuple[list, list]:
     if any(d is not None for d in dims[:num_callee_consts]):
         raise NotImplementedError(errors.describe(
             "a function given to linear_call closes over a value that vmap maps",

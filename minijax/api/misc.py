@@ -17,7 +17,9 @@ from minijax.base import dtypes, errors, jaxlib
 from minijax.runtime import arguments, backend, stages
 from minijax.runtime.call import Options, weakly_keyable
 from minijax.sharding.layout import Format, Layout
-from minijax.sharding.named import typed
+from minijax.sharding import PartitionSpec
+from minijax.sharding.context import physical_mesh
+from minijax.sharding.named import make, typed
 
 __all__ = ["ShapeDtypeStruct", "ensure_compile_time_eval", "eval_shape", "make_jaxpr",
            "print_environment_info"]
@@ -26,20 +28,16 @@ __all__ = ["ShapeDtypeStruct", "ensure_compile_time_eval", "eval_shape", "make_j
 class ShapeDtypeStruct:
     """The shape and dtype of an array without its data: an argument for AOT and `eval_shape`."""
 
-    __slots__ = ("shape", "dtype", "sharding", "weak_type", "manual_axis_type", "is_ref")
+    __slots__ = ("shape", "dtype", "format", "weak_type", "manual_axis_type", "is_ref")
 
     def __init__(self, shape: Sequence[int], dtype: Any, *, sharding: Any = None,
                  weak_type: bool = False, manual_axis_type: Any = None, is_ref: bool = False):
         if dtype is None:
             raise ValueError(errors.describe("ShapeDtypeStruct: dtype must be specified.",
                                              fix="jax.ShapeDtypeStruct((3,), 'float32')"))
-        if isinstance(sharding, Format) and sharding.layout is Layout.AUTO:
-            raise TypeError(errors.describe(
-                "`Layout.AUTO` cannot be used in place of a device-local layout in a "
-                f"`ShapeDtypeStruct`. Got {sharding}", fix="the layout of a compiled function"))
         self.shape = tuple(shape)
         self.dtype = dtype if isinstance(dtype, dtypes.ExtendedDType) else np.dtype(dtype)
-        self.sharding = sharding
+        self.format = _format(sharding, self.shape)
         self.weak_type = weak_type
         self.manual_axis_type = manual_axis_type
         self.is_ref = is_ref  # it stands for a reference to such an array
@@ -54,17 +52,18 @@ class ShapeDtypeStruct:
             sharding = getattr(x, "sharding", None)
         return cls(aval.shape, aval.dtype, weak_type=aval.weak_type, sharding=sharding)
 
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape)
+    ndim = property(lambda self: len(self.shape))
+    size = property(lambda self: math.prod(self.shape))
+    sharding = property(lambda self: self.format.sharding)
 
     def update(self, **changes: Any) -> "ShapeDtypeStruct":
+        if self.format.layout is not None and isinstance(changes.get("sharding"), jaxlib.Sharding):
+            raise ValueError(errors.describe(
+                f"You are updating ShapeDtypeStruct with a {type(changes['sharding'])} when the "
+                f"original ShapeDtypeStruct had a concrete layout {self.format}",
+                fix="update(sharding=Format(layout, sharding))"))
         fields = {name: getattr(self, name) for name in self.__slots__}
-        return ShapeDtypeStruct(**{**fields, **changes})
+        return ShapeDtypeStruct(**{"sharding": fields.pop("format"), **fields, **changes})
 
     def __len__(self) -> int:
         if not self.shape:
@@ -75,6 +74,8 @@ class ShapeDtypeStruct:
         parts = [f"shape={self.shape}", f"dtype={self.dtype.name}"]
         if self.sharding is not None:
             parts.append(f"sharding={self.sharding}")
+        if self.format.layout is not None:
+            parts.append(f"format={self.format.layout}")
         if self.weak_type:
             parts.append("weak_type=True")
         if self.manual_axis_type is not None:
@@ -95,6 +96,32 @@ class ShapeDtypeStruct:
 
     def __hash__(self) -> int:
         return hash(self._fields())
+
+
+def _format(given: Any, shape: tuple) -> Format:
+    """The layout and the sharding that a user gives for an array of this shape."""
+    layout = given.layout if isinstance(given, Format) else None
+    if layout is Layout.AUTO:
+        raise TypeError(errors.describe(
+            "`Layout.AUTO` cannot be used in place of a device-local layout in a "
+            f"`ShapeDtypeStruct`. Got {given}", fix="the layout of a compiled function"))
+    sharding = given.sharding if isinstance(given, Format) else given
+    if isinstance(sharding, PartitionSpec):
+        mesh = physical_mesh()
+        if mesh is None:
+            raise TypeError(errors.describe(
+                "When specifying PartitionSpec to `ShapeDtypeStruct`, the context mesh cannot be "
+                "empty. Please use `jax.set_mesh` to set the mesh context.",
+                fix="NamedSharding(mesh, spec)"))
+        sharding = make(mesh, sharding)
+    if not (sharding is None or isinstance(sharding, jaxlib.Sharding)):
+        raise ValueError(errors.describe(
+            "sharding should be an instance of `jax.sharding.Sharding`, `jax.sharding."
+            "PartitionSpec` or `jax.experimental.layout.Format`. Got "
+            f"{sharding} of type {type(sharding)}.", fix="NamedSharding(mesh, P(...))"))
+    if hasattr(sharding, "check_compatible_aval"):
+        sharding.check_compatible_aval(shape)
+    return Format(layout, sharding)
 
 
 def _struct_aval(x: ShapeDtypeStruct) -> Any:

@@ -136,15 +136,11 @@ class _Plan:
     def _spread_in_axes(self, args: tuple, kwargs: dict) -> list:
         """The entry of in_axes for each leaf of the positional arguments."""
         try:
-            return tree.broadcast_prefix(self.in_axes, args, is_leaf=lambda x: x is None)
-        except ValueError:
-            explain = next(iter(tree.prefix_errors(self.in_axes, args,
-                                                   is_leaf=lambda x: x is None)), None)
-            if explain is None:
-                raise
+            return tree.broadcast_prefix(self.in_axes, args, lambda x: x is None, "pmap in_axes")
+        except ValueError as error:
             named = (f"\n{sorted(kwargs)} were passed by keyword: each argument passed by keyword "
                      "is mapped over its leading axis, in_axes are of the others" if kwargs else "")
-            raise ValueError(f"{explain('pmap in_axes')}{named}") from None
+            raise ValueError(f"{error}{named}") from None
 
     def _canonical(self, dim: Any, shape: tuple[int, ...]) -> int | None:
         if dim is None:
@@ -184,10 +180,6 @@ class _Plan:
     def out_specs(self) -> Prefix:
         """How results are split, as a prefix tree."""
         leaves, treedef = tree.flatten(self.out_axes, is_leaf=lambda x: x is None)
-        if any(d is not None and d < 0 for d in leaves):
-            raise ValueError(errors.describe(
-                f"pmap out_axes must not be negative, but got {self.out_axes}",
-                fix="count axes from the front"))
         return Prefix(tuple(map(self.spec, leaves)), treedef)
 
     def stacked(self, out: Any) -> Any:
@@ -200,6 +192,10 @@ class _Plan:
         if dim is None:
             return x
         rank = aval_of(x).ndim
+        if dim < 0:
+            raise ValueError(errors.describe(
+                f"pmap out_axes must not be negative, but got {self.out_axes}",
+                fix="count axes from the front"))
         if dim > rank:
             raise ValueError(errors.describe(
                 f"axis {dim} is out of bounds for array of dimension {rank + 1}",

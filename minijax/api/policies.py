@@ -13,9 +13,9 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from minijax.base import errors, tree
-from minijax.core import Primitive, pointwise
+from minijax.core import Primitive, Values, pointwise
 from minijax.runtime import place
-from minijax.sharding.memory import Space
+from minijax.base.memory import Space
 
 
 class Answer:
@@ -38,8 +38,10 @@ class Offloadable(NamedTuple):
     src: str  # of the device, as it is computed and used
     dst: str  # where it waits: "pinned_host"
 
+    space = property(lambda self: _SPACES[self.dst])  # where it waits, as types say it
+
     def away(self, x: Any) -> Any:
-        return place.device_put(x, _SPACES[self.dst])
+        return place.device_put(x, self.space)
 
     def back(self, x: Any) -> Any:
         return place.device_put(x, _SPACES[self.src])
@@ -120,18 +122,13 @@ def offload_dot_with_no_batch_dims(offload_src: str, offload_dst: str) -> Callab
 
 
 checkpoint_policies = SimpleNamespace(
-    everything_saveable=everything_saveable,
-    nothing_saveable=nothing_saveable,
-    dots_saveable=dots_saveable,
     checkpoint_dots=dots_saveable,
-    dots_with_no_batch_dims_saveable=dots_with_no_batch_dims_saveable,
     checkpoint_dots_with_no_batch_dims=dots_with_no_batch_dims_saveable,
-    save_any_names_but_these=save_any_names_but_these,
-    save_anything_except_these_names=save_anything_except_these_names,
-    save_only_these_names=save_only_these_names,
-    save_from_both_policies=save_from_both_policies,
-    save_and_offload_only_these_names=save_and_offload_only_these_names,
-    offload_dot_with_no_batch_dims=offload_dot_with_no_batch_dims)
+    **{policy.__name__: policy for policy in (
+        everything_saveable, nothing_saveable, dots_saveable, dots_with_no_batch_dims_saveable,
+        save_any_names_but_these, save_anything_except_these_names, save_only_these_names,
+        save_from_both_policies, save_and_offload_only_these_names,
+        offload_dot_with_no_batch_dims)})
 
 
 def is_saved(answer: Any) -> bool:
@@ -146,7 +143,7 @@ def checkpoint_name(x: Any, name: str) -> Any:
     return tree.map(lambda leaf: name_p.bind(leaf, name=name), x)
 
 
-def _name_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, name: str) -> tuple:
+def _name_jvp(primals: Values, tangents: Values, *, name: str) -> tuple:
     return name_p.bind(*primals, name=name), tangents[0]
 
 

@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minijax.core import (AxisData, DropVar, Jaxpr, JaxprEqn, Primitive, aval_of, batch_jaxpr,
-                          eval_jaxpr, jit_p, jit_params, jvp, move_axis, trace_to_jaxpr)
+from minijax.core import (AxisData, Dims, DropVar, Jaxpr, JaxprEqn, Primitive, Values, aval_of,
+                          batch_jaxpr, eval_jaxpr, jit_p, jit_params, jvp, move_axis,
+                          trace_to_jaxpr)
 
 __all__ = ["remat_opt_p", "run_replaceable"]
 
 
 def run_replaceable(fun: Jaxpr, fun_consts: Sequence[Any],
                     fwd: Callable[[Sequence[Any]], tuple[list, list, Any]],
-                    args: Sequence[Any]) -> tuple[list, list, Any]:
+                    args: Values) -> tuple[list, list, Any]:
     """What `fwd(args)` gives: outputs, residuals and their structure, by one operation.
 
     `fun(*fun_consts, *args)` gives the outputs alone.
@@ -42,12 +43,12 @@ def _forward(*args: Any, fwd_jaxpr: Jaxpr, num_consts: tuple, **_: Any) -> list:
     return eval_jaxpr(fwd_jaxpr, fwd_jaxpr.consts, *args[num_consts[0]:])
 
 
-def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list, list]:
+def _jvp(primals: Values, tangents: Values, **params: Any) -> tuple[list, list]:
     return jvp(lambda *xs: _forward(*xs, **params), primals, tangents)
 
 
-def _vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *, fwd_jaxpr: Jaxpr,
-          fun_jaxpr: Jaxpr, num_consts: tuple, num_res: int) -> tuple[list, list]:
+def _vmap(axis: AxisData, args: Values, dims: Dims, *, fwd_jaxpr: Jaxpr, fun_jaxpr: Jaxpr,
+          num_consts: tuple, num_res: int) -> tuple[list, list]:
     args = [x if d is None else move_axis(x, d, 0) for x, d in zip(args, dims)]
     batched = [d is not None for d in dims]
     fun, fwd = num_consts

@@ -15,19 +15,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minijax.api.flatten import boundary, check_callable, fun_name, wraps
+from minijax.api.flatten import boundary, check_callable, fun_name, with_fixed, wraps
 from minijax.base import errors, tree, util
 from minijax.core import (Jaxpr, JaxprTrace, ManualAxisType, Tracer, conform, entered, eval_trace,
-                          get_aval, manual_type, sharding_of, state, visible_axes, with_manual)
+                          get_aval, manual_type, state, visible_axes, with_manual)
 from minijax.core.dce import sweep
 from minijax.core.ir import NO_EFFECTS
 from minijax.lax.shapes import expand_dims
-from minijax.lax.shard_map import axes_in, local_aval, scope, shard_map_p
+from minijax.lax.shard_map import (axes_in, check_explicit, local_aval, of_manual_axes, scope,
+                                   shard_map_p)
 from minijax.runtime.call import Prefix
 from minijax.sharding import AbstractMesh, AxisType, Mesh, PartitionSpec
 from minijax.sharding.context import (NO_MESH, get_abstract_mesh, physical_mesh,
                                       use_abstract_mesh)
-from minijax.sharding.spec import axes_of
 
 __all__ = ["shard_map", "smap"]
 
@@ -190,7 +190,7 @@ def apply(f: Callable, request: Request, args: tuple) -> Any:
         _check_meshes(request.mesh, leaves)
     local = []
     for i, (aval, spec) in enumerate(zip(avals, in_specs, strict=True)):
-        _check_explicit(request, aval, spec)
+        check_explicit(request.mesh, request.axis_names, aval, spec)
         try:
             local.append(local_aval(request.mesh, spec, aval, request.axis_names,
                                     request.check_vma))
@@ -207,30 +207,6 @@ def apply(f: Callable, request: Request, args: tuple) -> Any:
         *staged.captured, *leaves, mesh=request.mesh, in_specs=specs, out_specs=staged.out_specs,
         jaxpr=staged.jaxpr, check_vma=request.check_vma, newly_manual_axes=request.axis_names)
     return staged.out_tree.unflatten(outs)
-
-
-def _of_manual_axes(spec: PartitionSpec, manual: frozenset) -> PartitionSpec:
-    return PartitionSpec(*[tuple(a for a in axes if a in manual) or None
-                           for axes in axes_of(spec.partitions)],
-                         unreduced=spec.unreduced & manual, reduced=spec.reduced & manual)
-
-
-def _check_explicit(request: Request, aval: Any, spec: PartitionSpec) -> None:
-    """Explicit axes split an argument as its type says: in_specs cannot move data."""
-    sharding = sharding_of(aval)
-    if sharding is None or request.axis_names != frozenset(sharding.mesh.explicit_axes) or (
-            request.axis_names != frozenset(request.mesh.axis_names)):
-        return
-    have = _of_manual_axes(sharding.spec, request.axis_names)
-    wanted = axes_of(spec.partitions) + [()] * (aval.ndim - len(spec.partitions))
-    if (axes_of(have.partitions), have.unreduced, have.reduced) != (
-            wanted, spec.unreduced, spec.reduced) and len(wanted) == aval.ndim:
-        raise ValueError(errors.describe(
-            f"in_specs passed to shard_map: {spec} does not match the specs of the input: "
-            f"{sharding.spec} for arg: {aval}. `in_specs` is an optional argument so you can omit "
-            "specifying it and shard_map will infer the in_specs from the arguments. If you want "
-            "to reshard your inputs, you can use `jax.reshard` on the arguments and then pass "
-            "those args to shard_map.", fix="leave out in_specs"))
 
 
 def _check_meshes(mesh: AbstractMesh, leaves: Sequence[Any]) -> None:
@@ -251,10 +227,7 @@ def _check_meshes(mesh: AbstractMesh, leaves: Sequence[Any]) -> None:
 def _with_fixed(f: Callable, in_tree: Any, fixed: tuple) -> tuple[Callable, Any]:
     """The function of the other leaves, flat, and their tree."""
     def rest(*leaves: Any) -> Any:
-        whole = list(leaves)
-        for i, x in fixed:
-            whole.insert(i, x)
-        return f(*in_tree.unflatten(whole))
+        return f(*in_tree.unflatten(with_fixed(leaves, fixed)))
 
     rest.__name__ = fun_name(f)
     return rest, tree.structure((0,) * (in_tree.num_leaves - len(fixed)))
@@ -270,22 +243,14 @@ def _flat_in_specs(request: Request, args: tuple, leaves: Sequence[Any]) -> tupl
                 f"instances, but it was `None` when axis_names={set(request.axis_names)} are of "
                 f"type {', '.join(map(str, kinds))}", fix="shard_map(f, in_specs=...)"))
         found = [get_aval(x).sharding for x in leaves]
-        return tuple(_of_manual_axes(s.spec, request.axis_names) for s in found)
+        return tuple(of_manual_axes(s.spec, request.axis_names) for s in found)
     return _spread("in_specs", request.in_specs, args)
 
 
 def _spread(what: str, prefix: Prefix, full: Any) -> tuple:
     """The spec of each leaf of `full`; the prefix may have None where there is no leaf."""
     given = prefix.treedef.unflatten(prefix.leaves)
-    try:
-        specs = tree.broadcast_prefix(given, full, is_leaf=lambda x: x is None)
-    except ValueError:
-        explain = next(iter(tree.prefix_errors(given, full, is_leaf=lambda x: x is None)), None)
-        if explain is None:
-            raise
-        raise explain(f"shard_map {what}") from None
-    leaves = tree.leaves(full, is_leaf=lambda x: x is None)
-    return tuple(spec for spec, x in zip(specs, leaves, strict=True) if x is not None)
+    return tuple(tree.broadcast_prefix(given, full, lambda x: x is None, f"shard_map {what}"))
 
 
 def _bad_argument(f: Callable, request: Request, args: tuple, i: int, aval: Any, spec: Any,

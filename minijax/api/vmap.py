@@ -10,7 +10,7 @@ from minijax import core
 from minijax.api.containers import ContainerCall, is_vmappable, spec_types, vmappables
 from minijax.api.flatten import Call, boundary, check_callable, flatten_axes, wraps
 from minijax.base import errors, tree
-from minijax.core import AxisData, Ref, aval_of
+from minijax.core import AxisData, Dims, Ref, aval_of
 from minijax.lax.explicit import explicit_split
 from minijax.passes.discharge import check_distinct
 from minijax.passes.leaks import Watched
@@ -75,12 +75,12 @@ def vmap(fun: Callable, in_axes: Any = 0, out_axes: Any = 0, axis_name: Any = No
         else:
             wanted = flatten_axes("vmap out_axes", out_axes, tree.unflatten(call.out_tree, outs))
         return tree.unflatten(call.out_tree, [
-            place(x, d, w, axis) for x, d, w in zip(outs, out_dims, wanted)])
+            place(x, d, w, axis, (call.out_tree, i))
+            for i, (x, d, w) in enumerate(zip(outs, out_dims, wanted))])
     return vmap_fun
 
 
-def _of_containers(call: ContainerCall, leaves: Sequence[Any],
-                   dims: Sequence[int | None]) -> Any:
+def _of_containers(call: ContainerCall, leaves: Sequence[Any], dims: Dims) -> Any:
     outs, out_dims = core.batch(call, call.axis, leaves, dims, ("vmap(",))
     return tree.unflatten(call.out_tree, [
         x if is_vmappable(x) else call.place(x, d, wanted, call.axis)
@@ -95,10 +95,14 @@ def _check_outputs(outs: Sequence[Any]) -> None:
                 fix="return arrays and numbers only, in tuples, lists and dicts"))
 
 
-def _place_output(x: Any, dim: int | None, wanted: int | None, axis: AxisData) -> Any:
+def _place_output(x: Any, dim: int | None, wanted: int | None, axis: AxisData,
+                  at: tuple[Any, int] | None = None) -> Any:
+    """Move the mapped axis; `at` is the structure of all results, and which leaf this one is."""
     if wanted is None:
         if dim is not None:
-            what = f"at vmap out_axes, got axis spec None but output was batched on axis {dim}"
+            path = "" if at is None else _path(*at)
+            what = (f"at vmap out_axes{path}, got axis spec None but output was batched on axis "
+                    f"{dim}")
             if axis.name is not None:
                 what = (f"vmap has mapped output (axis_name={axis.name}) but out_axes is None; "
                         + what)
@@ -114,10 +118,16 @@ def _place_output(x: Any, dim: int | None, wanted: int | None, axis: AxisData) -
     return as_array(core.materialize_output(x, dim, axis, wanted % ndim))
 
 
-def _place_or_sum(x: Any, dim: int | None, wanted: int | None, axis: AxisData) -> Any:
+def _path(structure: Any, i: int) -> str:
+    numbered = tree.unflatten(structure, range(structure.num_leaves))
+    return tree.keystr(tree.leaves_with_path(numbered)[i][0])
+
+
+def _place_or_sum(x: Any, dim: int | None, wanted: int | None, axis: AxisData,
+                  at: tuple[Any, int] | None = None) -> Any:
     if wanted is None and dim is not None:
         return core.reduce_sum(x, (dim,))
-    return _place_output(x, dim, wanted, axis)
+    return _place_output(x, dim, wanted, axis, at)
 
 
 def _check_axes(in_axes: Any, out_axes: Any) -> None:
@@ -148,8 +158,8 @@ def _is_integer(x: Any) -> bool:
     return True
 
 
-def _axis_size(fun: Callable, args: tuple, kwargs: dict, leaves: Sequence[Any],
-               dims: Sequence[int | None], given: int | None) -> tuple[int, list]:
+def _axis_size(fun: Callable, args: tuple, kwargs: dict, leaves: Sequence[Any], dims: Dims,
+               given: int | None) -> tuple[int, list]:
     """The size of the mapped axis and the dims as non-negative ints."""
     size, out = given, []
     for x, d in zip(leaves, dims):
@@ -181,8 +191,8 @@ def _axis_size(fun: Callable, args: tuple, kwargs: dict, leaves: Sequence[Any],
     return size, out
 
 
-def _inconsistent_sizes(fun: Callable, args: tuple, kwargs: dict, leaves: Sequence[Any],
-                        dims: Sequence[int | None], given: int | None) -> ValueError:
+def _inconsistent_sizes(fun: Callable, args: tuple, kwargs: dict, leaves: Sequence[Any], dims: Dims,
+                        given: int | None) -> ValueError:
     names = leaf_names(fun, args, kwargs)
     lines = ["vmap got inconsistent sizes for array axes to be mapped:"]
     if given is not None:

@@ -41,7 +41,8 @@ class Frame(NamedTuple):
 
 def register_exclusion(path: str) -> None:
     """Count the files under `path` (a file or a folder) as internal, not the user's."""
-    _internal_folders.append(path)
+    if path not in _internal_folders:  # libraries register twice, and remove once
+        _internal_folders.append(path)
     _internal_files.clear()
 
 

@@ -205,22 +205,22 @@ def transpose(outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None,
 
 def broadcast(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> Any:
     """A tree like full_tree whose leaves are those of the prefix, repeated where it is short."""
-    return structure(full_tree, is_leaf).unflatten(
-        broadcast_prefix(prefix_tree, full_tree, is_leaf))
+    return structure(full_tree).unflatten(broadcast_prefix(prefix_tree, full_tree, is_leaf))
 
 
-def broadcast_prefix(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> list[Any]:
-    """One leaf of the prefix for each leaf of full_tree."""
+def broadcast_prefix(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None,
+                     name: str = "broadcast_prefix prefix_tree") -> list[Any]:
+    """One leaf of the prefix, where `is_leaf` counts, for each leaf of full_tree."""
     result: list[Any] = []
     found, treedef = flatten(prefix_tree, is_leaf)
     try:
         subtrees = treedef.flatten_up_to(full_tree)
     except ValueError as error:
         for explain in prefix_errors(prefix_tree, full_tree, is_leaf):
-            raise explain("broadcast_prefix prefix_tree") from None
+            raise explain(name) from None
         raise error
     for leaf, subtree in safe_zip(found, subtrees):
-        result.extend([leaf] * structure(subtree, is_leaf).num_leaves)
+        result.extend([leaf] * structure(subtree).num_leaves)
     return result
 
 

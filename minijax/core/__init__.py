@@ -24,10 +24,10 @@ from minijax.core.jvp import JVPTrace, JVPTracer, jvp, jvp_jaxpr
 from minijax.core.linearize import (LinearTrace, Linearized, forward_residuals, linearize,
                                     linearize_jaxpr)
 from minijax.core.placement import (ManualAxisType, MixedAxes, Placement, ShardingTypeError,
-                                    Where, bare, cotangent_aval, dual, manual_type, over_batch,
-                                    placement, resplit, sharding_of, varying_axes, with_manual,
-                                    with_sharding, with_varying)
-from minijax.core.primitive import Primitive, infer, missing_rule
+                                    Where, bare, cotangent_aval, dual, manual_type, memory_of,
+                                    over_batch, placement, resplit, sharding_of, varying_axes,
+                                    with_manual, with_memory, with_sharding, with_varying)
+from minijax.core.primitive import Dims, Primitive, Values, infer, missing_rule
 from minijax.core.reach import cut, reach_call, reached_outputs
 from minijax.core.refs import AbstractRef, Ref, RefEffect, is_ref, uses_refs
 from minijax.core.stage import JaxprTrace, JaxprTracer, close, trace_closed, trace_to_jaxpr

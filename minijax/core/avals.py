@@ -18,7 +18,8 @@ import numpy as np
 
 from minijax.base import dims, dtypes, errors, tree
 from minijax.base.config import enable_x64
-from minijax.core.placement import ManualAxisType
+from minijax.base.memory import Space
+from minijax.core.placement import ManualAxisType, Placement
 from minijax.core.placement import placement as make_placement
 
 _interned: dict[tuple, "ShapedArray"] = {}
@@ -44,10 +45,12 @@ class ShapedArray(AbstractValue):
 
     def __new__(cls, shape: tuple[int, ...], dtype: Any, weak_type: bool = False,
                 placement: Any = None, *, sharding: Any = None,
-                manual_axis_type: Any = None) -> "ShapedArray":
-        if sharding is not None or manual_axis_type is not None:
-            placement = make_placement(manual_axis_type or ManualAxisType(),
-                                       ShapedArray.said(sharding, shape))
+                manual_axis_type: Any = None, memory_space: Space | None = None) -> "ShapedArray":
+        if not sharding is manual_axis_type is memory_space is None:
+            manual, split, memory = placement or Placement()
+            placement = make_placement(
+                manual_axis_type or manual, ShapedArray.said(sharding, shape) or split,
+                memory_space or memory)
         try:
             return _interned[shape, dtype, weak_type, placement]
         except (KeyError, TypeError):
@@ -74,11 +77,11 @@ class ShapedArray(AbstractValue):
         return name + self._shape_text()
 
     def _shape_text(self) -> str:
-        """`[8@x,4]{V:y}`: the shape with what the placement says."""
+        """`<host>[8@x,4]{V:y}`: the shape with what the placement says."""
         dims = list(map(str, self.shape))
         if self.placement is None:
             return f"[{','.join(dims)}]"
-        sharding, manual = self.placement.sharding, self.placement.manual
+        manual, sharding, memory = self.placement
         if sharding is not None:
             for i, entry in enumerate(sharding.spec):
                 dims[i] += "" if entry is None else f"@{_axes_text(entry)}"
@@ -89,7 +92,8 @@ class ShapedArray(AbstractValue):
                              ("R", manual.reduced | getattr(spec, "reduced", frozenset()))):
             if axes:
                 marks.append(f"{letter}:{_axes_text(sorted(map(str, axes)))}")
-        return f"[{','.join(dims)}]" + (f"{{{', '.join(marks)}}}" if marks else "")
+        return (f"<{memory.name.lower()}>" if memory else "") + f"[{','.join(dims)}]" + (
+            f"{{{', '.join(marks)}}}" if marks else "")
 
     @property
     def sharding(self) -> Any:
@@ -108,6 +112,10 @@ class ShapedArray(AbstractValue):
         return ManualAxisType() if self.placement is None else self.placement.manual
 
     manual_axis_type = mat
+
+    @property
+    def memory_space(self) -> Space:
+        return self.placement and self.placement.memory or Space.Device
 
     def __repr__(self) -> str:
         weak = ", weak_type=True" if self.weak_type else ""
@@ -149,11 +157,9 @@ def _axes_text(axes: Any) -> str:
 class AbstractToken(AbstractValue):
     """The type of the token that orders side effects."""
 
-    shape = ()
-    ndim = 0
+    shape, ndim = (), 0
     weak_type = False
-    dtype = None
-    placement = None
+    dtype = placement = None
 
     def str_short(self, short_dtypes: bool = True) -> str:
         return "Tok"

@@ -50,13 +50,14 @@ Atom = Var | Literal
 
 
 class DebugInfo(NamedTuple):
-    """Names for messages: the traced function, its flat arguments and results."""
+    """Names for messages: by what was traced which function, its flat arguments and results."""
 
-    fun_name: str
+    traced_for: str
+    func_src_info: str  # the function's name, then perhaps " at file.py:12"
     arg_names: tuple[str, ...] | None = None
     result_paths: tuple[str, ...] | None = None
 
-    func_name = property(lambda self: self.fun_name)
+    fun_name = func_name = property(lambda self: self.func_src_info.partition(" at ")[0])
 
 
 class NameStack(tuple):
@@ -163,10 +164,7 @@ class Jaxpr:
 
     jaxpr = property(lambda self: self)
     debug_info = property(lambda self: self.debug)
-
-    @property
-    def literals(self) -> list:
-        return self.consts
+    literals = property(lambda self: self.consts)
 
     def replace(self, **changes: Any) -> "Jaxpr":
         fields = {name: getattr(self, name) for name in Jaxpr.__slots__[:7]}

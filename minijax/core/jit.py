@@ -15,7 +15,7 @@ from minijax.core.dce import dce_call
 from minijax.core.ir import Jaxpr, Literal, Var
 from minijax.core.jvp import jvp_jaxpr
 from minijax.core.linearize import forward_residuals, linearize_jaxpr
-from minijax.core.primitive import Primitive
+from minijax.core.primitive import Dims, Primitive, Values
 from minijax.core.reach import reach_call
 from minijax.core.stage import JaxprTrace, JaxprTracer
 from minijax.core.structural import move_axis
@@ -68,7 +68,7 @@ class JaxprCall(Primitive):
             "shape": _shape, "jvp": self._jvp, "linearize": self._linearize,
             "transpose": self._transpose, "vmap": self._vmap, **rules})
 
-    def rebind(self, params: dict, jaxpr: Jaxpr, operands: Sequence[Any], ins: Sequence[int],
+    def rebind(self, params: dict, jaxpr: Jaxpr, operands: Values, ins: Sequence[int],
                outs: Sequence[int]) -> list:
         """Bind with a transformed jaxpr.
 
@@ -77,8 +77,7 @@ class JaxprCall(Primitive):
         """
         return self.bind(*operands, **{**params, "jaxpr": jaxpr})
 
-    def _jvp(self, primals: Sequence[Any], tangents: Sequence[Any],
-             **params: Any) -> tuple[list, list]:
+    def _jvp(self, primals: Values, tangents: Values, **params: Any) -> tuple[list, list]:
         nonzero = [type(t) is not Zero for t in tangents]
         jaxpr, out_nonzero = jvp_jaxpr(params["jaxpr"], nonzero)
         live = [t for t in tangents if type(t) is not Zero]
@@ -87,8 +86,7 @@ class JaxprCall(Primitive):
                               [*range(n), *compress(range(n), out_nonzero)])
         return results[:n], merge_tangents(results[n:], out_nonzero, results[:n])
 
-    def _linearize(self, primals: Sequence[Any], tangents: Sequence[Any],
-                   **params: Any) -> tuple[list, list]:
+    def _linearize(self, primals: Values, tangents: Values, **params: Any) -> tuple[list, list]:
         nonzero = [type(t) is not Zero for t in tangents]
         forward, linear, out_nonzero = linearize_jaxpr(params["jaxpr"], nonzero)
         n = len(out_nonzero)
@@ -101,7 +99,7 @@ class JaxprCall(Primitive):
             *compress(range(n), out_nonzero)]) if any(out_nonzero) else []
         return results[:n], merge_tangents(out_tangents, out_nonzero, results[:n])
 
-    def _transpose(self, cts: Sequence[Any], *args: Any, **params: Any) -> list:
+    def _transpose(self, cts: Values, *args: Any, **params: Any) -> list:
         linear = [type(x) is Linear for x in args]
         jaxpr, out_nonzero = transpose_jaxpr(params["jaxpr"], linear,
                                              [type(c) is not Zero for c in cts])
@@ -112,8 +110,7 @@ class JaxprCall(Primitive):
         return [(next(results) if next(flags) else Zero(x.aval)) if lin else None
                 for x, lin in zip(args, linear)]
 
-    def _vmap(self, axis: AxisData, args: Sequence[Any], dims: Sequence[int | None],
-              **params: Any) -> tuple[list, list]:
+    def _vmap(self, axis: AxisData, args: Values, dims: Dims, **params: Any) -> tuple[list, list]:
         args = [x if d is None else move_axis(x, d, 0) for x, d in zip(args, dims)]
         jaxpr, batched = batch_jaxpr(params["jaxpr"], axis, [d is not None for d in dims])
         results = self.rebind(params, jaxpr, args, range(len(args)), range(len(batched)))
@@ -123,20 +120,20 @@ class JaxprCall(Primitive):
 class _Jit(JaxprCall):
     """Transformed, it asks for no placement and donates nothing."""
 
-    def rebind(self, params: dict, jaxpr: Jaxpr, operands: Sequence[Any], ins: Sequence[int],
+    def rebind(self, params: dict, jaxpr: Jaxpr, operands: Values, ins: Sequence[int],
                outs: Sequence[int]) -> list:
         return self.bind(*operands, **jit_params(
             jaxpr, params["name"], inline=params["inline"], keep_unused=params["keep_unused"],
             compiler_options_kvs=params["compiler_options_kvs"]))
 
 
-def _stage(trace: JaxprTrace, args: Sequence[Any], params: dict) -> list:
+def _stage(trace: JaxprTrace, args: Values, params: dict) -> list:
     if params["inline"]:
         return inline_jaxpr(trace, params["jaxpr"], args)
     return trace.record(jit_p, args, params)
 
 
-def inline_jaxpr(trace: JaxprTrace, jaxpr: Jaxpr, args: Sequence[Any]) -> list:
+def inline_jaxpr(trace: JaxprTrace, jaxpr: Jaxpr, args: Values) -> list:
     """Copy the equations of `jaxpr` into `trace`, substituting variables; makes no tracers."""
     env: dict[Var, Any] = {}
     for v, x in zip(jaxpr.constvars + jaxpr.invars, [*jaxpr.consts, *args]):

@@ -13,7 +13,7 @@ from minijax.base import dtypes
 from minijax.base.util import flags, trace_cache
 from minijax.core.avals import Zero, zero_tangent
 from minijax.core.ir import Jaxpr, eval_jaxpr
-from minijax.core.primitive import Primitive, missing_rule
+from minijax.core.primitive import Primitive, Values, missing_rule
 from minijax.core.stage import trace_closed
 from minijax.core.structural import instantiate as instantiate_zero
 from minijax.core.trace import Trace, Tracer, aval_of, entered, state
@@ -51,7 +51,7 @@ class JVPTrace(Trace):
         super().__init__(parent, parent.staging)
         self.reverse = reverse  # the parent is a LinearTrace: prefer `linearize` rules
 
-    def process_primitive(self, primitive: Primitive, args: Sequence[Any], params: dict) -> Any:
+    def process_primitive(self, primitive: Primitive, args: Values, params: dict) -> Any:
         primals, tangents, active, partial = [], [], False, False
         for x in args:
             if type(x) is JVPTracer and x._trace is self:
@@ -86,9 +86,8 @@ class JVPTrace(Trace):
         return "grad" if self.reverse else "jvp"
 
 
-def jvp(fun: Callable[..., Sequence[Any]], primals: Sequence[Any],
-        tangents: Sequence[Any], num_aux: Callable[[], int] = lambda: 0,
-        scope: tuple[str, ...] = ()) -> tuple[list, list]:
+def jvp(fun: Callable[..., Sequence[Any]], primals: Values, tangents: Values,
+        num_aux: Callable[[], int] = lambda: 0, scope: tuple[str, ...] = ()) -> tuple[list, list]:
     """Push tangents (values or `Zero`) through `fun`, flat; returns primals and tangents out.
 
     The last `num_aux()` outputs, asked for after the call, are values of any kind without tangent.

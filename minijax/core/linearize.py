@@ -14,7 +14,7 @@ from minijax.base.util import flags, trace_cache, weak_cache
 from minijax.core.avals import Zero
 from minijax.core.ir import Jaxpr, JaxprEqn, Var, eval_jaxpr
 from minijax.core.jvp import JVPTrace, JVPTracer, split_outputs
-from minijax.core.primitive import Primitive, infer
+from minijax.core.primitive import Primitive, Values, infer
 from minijax.core.reach import separate
 from minijax.core.stage import JaxprTrace, JaxprTracer, close, trace_to_jaxpr
 from minijax.core.structural import instantiate as instantiate_zero
@@ -31,7 +31,7 @@ class LinearTrace(JaxprTrace):
         self.staging = parent.staging
         self.outer_scopes = len(state.scope)
 
-    def process_primitive(self, primitive: Primitive, args: Sequence[Any], params: dict) -> Any:
+    def process_primitive(self, primitive: Primitive, args: Values, params: dict) -> Any:
         for x in args:
             if type(x) is JaxprTracer and x._trace is self:
                 break
@@ -44,7 +44,7 @@ class LinearTrace(JaxprTrace):
                 return self._process_mixed(primitive, args, params, reached)
         return JaxprTrace.process_primitive(self, primitive, args, params)
 
-    def _process_mixed(self, primitive: Primitive, args: Sequence[Any], params: dict,
+    def _process_mixed(self, primitive: Primitive, args: Values, params: dict,
                        reached: Sequence[bool]) -> list:
         """Run what gives the results that no tangent reaches, record the rest."""
         avals = tuple(map(aval_of, args))
@@ -79,11 +79,9 @@ class Linearized(NamedTuple):
     out_nonzero: tuple[bool, ...]
 
 
-def linearize(fun: Callable[..., Sequence[Any]], primals: Sequence[Any],
-              nonzero: Sequence[bool] | None = None,
-              instantiate: bool | Sequence[bool] = False,
-              num_aux: Callable[[], int] = lambda: 0,
-              scope: tuple[str, ...] = ()) -> Linearized:
+def linearize(fun: Callable[..., Sequence[Any]], primals: Values,
+              nonzero: Sequence[bool] | None = None, instantiate: bool | Sequence[bool] = False,
+              num_aux: Callable[[], int] = lambda: 0, scope: tuple[str, ...] = ()) -> Linearized:
     """Run the flat function `fun` at `primals` and linearize it there.
 
     `nonzero` says which inputs have a tangent (default: all of inexact dtype). The last

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from minijax.base.memory import Space
+
 
 class _ManualAxes(NamedTuple):
     varying: frozenset
@@ -46,7 +48,7 @@ class Placement(NamedTuple):
     """The part of a type that is about devices.
 
     manual: what holds along the manual axes (those of `shard_map`). sharding: how explicit mesh
-    axes split the value. memory: the kind of memory, None for the device's own.
+    axes split the value. memory: a Space of memory, None for the device's own.
     """
 
     manual: ManualAxisType = _ANYWHERE
@@ -60,7 +62,8 @@ _NOWHERE = Placement()
 def placement(manual: ManualAxisType = _ANYWHERE, sharding: Any = None,
               memory: Any = None) -> Placement | None:
     """A Placement, or None if it would say nothing."""
-    return None if (found := Placement(manual, sharding, memory)) == _NOWHERE else found
+    found = Placement(manual, sharding, None if memory is Space.Device else memory)
+    return None if found == _NOWHERE else found
 
 
 def manual_type(aval: Any) -> ManualAxisType:
@@ -80,12 +83,21 @@ def sharding_of(aval: Any) -> Any:
     return None if where is None else where.sharding
 
 
+def memory_of(aval: Any) -> Any:
+    """The kind of memory that the type says, None for the device's own."""
+    where = getattr(aval, "placement", None)
+    return None if where is None else where.memory
+
+
+def _with(aval: Any, **said: Any) -> Any:
+    where = aval.placement or _NOWHERE
+    new = where._replace(**said)
+    return aval if new == where else aval.update(placement=placement(*new))
+
+
 def with_manual(aval: Any, manual: ManualAxisType) -> Any:
     """The type with another account of the manual axes."""
-    where = aval.placement or _NOWHERE
-    if where.manual == manual:
-        return aval
-    return aval.update(placement=placement(manual, where.sharding, where.memory))
+    return _with(aval, manual=manual)
 
 
 def with_varying(aval: Any, varying: frozenset) -> Any:
@@ -95,10 +107,12 @@ def with_varying(aval: Any, varying: frozenset) -> Any:
 
 def with_sharding(aval: Any, sharding: Any) -> Any:
     """The type with another sharding over explicit axes."""
-    where = aval.placement or _NOWHERE
-    if where.sharding is sharding:
-        return aval
-    return aval.update(placement=placement(where.manual, sharding, where.memory))
+    return _with(aval, sharding=sharding)
+
+
+def with_memory(aval: Any, memory: Any) -> Any:
+    """The type in another kind of memory, None for the device's own."""
+    return _with(aval, memory=memory)
 
 
 def bare(aval: Any) -> Any:
@@ -149,6 +163,7 @@ class Where:
 
     infer: Callable[[Any, Sequence[Any], dict], tuple]  # the types of results, and the effects
     casts: Callable[[Any, Any], list]  # operations and params, from one type to another
+    context: Any  # whose value types depend on, too: the configuration of the mesh in context
 
 
 class MixedAxes(Exception):

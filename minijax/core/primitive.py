@@ -9,7 +9,7 @@ A missing rule is a visible missing field; the transformation that needs it says
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from minijax.base import errors
@@ -17,6 +17,9 @@ from minijax.base.util import exact
 from minijax.core.ir import NO_EFFECTS, subjaxprs
 from minijax.core.placement import Where
 from minijax.core.trace import state
+
+Values = Sequence[Any]  # operands, tangents or cotangents
+Dims = Sequence[int | None]  # where each operand has its mapped axis, if it has one
 
 _RULES = ("jvp", "transpose", "vmap", "batch", "decompose", "linearize", "impl", "stage", "dce",
           "reach", "discharge", "physical", "place", "split", "scope", "show")
@@ -116,13 +119,12 @@ class Primitive:
 
 declared: weakref.WeakSet[Primitive] = weakref.WeakSet()
 _TYPE_CACHE_LIMIT = 4096
-# Parameters that say how results are split.
-_ASKED = ("sharding", "out_sharding", "dst_sharding", "devices")
+_ASKED = ("sharding", "out_sharding", "dst_sharding", "devices")  # how results are split
 
 
 def infer(primitive: Primitive, avals: tuple, params: dict) -> tuple[tuple, frozenset]:
     """The avals of the results and the effects of applying `primitive`, cached."""
-    key = (avals, tuple(params.items())) if params else avals
+    key = avals, Where.context.value, tuple(params.items())
     if primitive.exact_params:
         key = (key, tuple(map(exact, params.values())))
     try:

@@ -81,9 +81,8 @@ class Ref:
 def alive(value: Any) -> Any:
     """The value of a reference; RuntimeError if that has come to its end."""
     if value is None:
-        raise RuntimeError(errors.describe(
-            "A reference is used that has been frozen or freed.",
-            fix="use the value that jax.ref.freeze returned"))
+        raise RuntimeError(errors.describe("A reference is used that has been frozen or freed.",
+                                           fix="use the value that jax.ref.freeze returned"))
     return value
 
 

@@ -20,7 +20,7 @@ from minijax.core.avals import check_operands, get_aval
 from minijax.core.dce import sweep
 from minijax.core.ir import NO_EFFECTS, DebugInfo, Jaxpr, JaxprEqn, Literal, Var
 from minijax.core.placement import MixedAxes
-from minijax.core.primitive import Primitive, infer
+from minijax.core.primitive import Primitive, Values, infer
 from minijax.core.trace import Trace, Tracer, check_escaped, entered, state
 
 _aval, _var = attrgetter("aval"), attrgetter("atom")
@@ -76,7 +76,7 @@ class JaxprTrace(Trace):
         finally:
             state.trace = outer
 
-    def record(self, primitive: Primitive, args: Sequence[Any], params: dict) -> Any:
+    def record(self, primitive: Primitive, args: Values, params: dict) -> Any:
         """Append an equation and return tracers for its results."""
         try:
             xs = [x if type(x) is JaxprTracer and x._trace is self else self.lift(x) for x in args]

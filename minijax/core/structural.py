@@ -16,7 +16,7 @@ import numpy as np
 from minijax.base import config, dtypes, errors
 from minijax.core.avals import ShapedArray, Zero, zero_tangent
 from minijax.core.placement import Where, cotangent_aval, over_batch, with_sharding
-from minijax.core.primitive import Deferred, Primitive
+from minijax.core.primitive import Deferred, Dims, Primitive, Values
 from minijax.core.trace import aval_of, entered, eval_trace
 
 # --- Combinators for the `jvp` field -----------------------------------------------------------
@@ -29,7 +29,7 @@ def each_operand(*terms: Callable | None) -> Deferred:
     an operand that the result does not depend on differentiably.
     """
     def make(primitive: Primitive) -> Callable:
-        def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple:
+        def jvp(primals: Values, tangents: Values, **params: Any) -> tuple:
             out = primitive.bind(*primals, **params)
             total = None
             for tangent, term in zip(tangents, terms):
@@ -44,7 +44,7 @@ def each_operand(*terms: Callable | None) -> Deferred:
 @Deferred
 def linear(primitive: Primitive) -> Callable:
     """The operation applied to the tangents, zeros filled in."""
-    def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple:
+    def jvp(primals: Values, tangents: Values, **params: Any) -> tuple:
         out = primitive.bind(*primals, **params)
         if all(type(t) is Zero for t in tangents):
             return out, _zero_tangents(primitive, out)
@@ -55,7 +55,7 @@ def linear(primitive: Primitive) -> Callable:
 @Deferred
 def nondifferentiable(primitive: Primitive) -> Callable:
     """The derivative is zero or undefined."""
-    def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple:
+    def jvp(primals: Values, tangents: Values, **params: Any) -> tuple:
         out = primitive.bind(*primals, **params)
         return out, _zero_tangents(primitive, out)
     return jvp
@@ -69,9 +69,7 @@ def add_tangents(x: Any, y: Any) -> Any:
     """The sum of two tangents or cotangents, either of which may be a `Zero`."""
     if type(x) is Zero:
         return y
-    if type(y) is Zero:
-        return x
-    return add_any_p.bind(x, y)
+    return x if type(y) is Zero else add_any_p.bind(x, y)
 
 
 def instantiate(tangent: Any) -> Any:
@@ -106,7 +104,8 @@ def instantiate_cotangent(x: Any) -> Any:
 def conform(x: Any, aval: Any) -> Any:
     """`x` placed as values of the type `aval` are."""
     for primitive, params in Where.casts(aval_of(x), aval):
-        x = primitive.bind(x, **params)
+        out = primitive.bind(x, **params)
+        x = out[0] if primitive.multiple_results else out
     return x
 
 
@@ -118,8 +117,7 @@ def pointwise(primitive: Primitive) -> Callable:
     """Elementwise: batch axes aligned, scalars left alone."""
     primitive.pointwise = True
 
-    def vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], /,
-             **params: Any) -> tuple:
+    def vmap(axis: Any, args: Values, dims: Dims, /, **params: Any) -> tuple:
         if len(args) == 1:
             return primitive.bind(args[0], **params), dims[0]
         args, dim = align(args, dims)
@@ -127,7 +125,7 @@ def pointwise(primitive: Primitive) -> Callable:
     return vmap
 
 
-def align(args: Sequence[Any], dims: Sequence[int | None]) -> tuple[list, int]:
+def align(args: Values, dims: Dims) -> tuple[list, int]:
     """Operands of an elementwise operation with their batch axes at one place, and that place.
 
     Operands of logical rank 0 stay scalars when not batched; others get a new axis of size 1.
@@ -158,8 +156,7 @@ def expand(x: Any, shape: tuple[int, ...], new: int) -> Any:
 
 def front_axis(fun: Callable) -> Callable:
     """A `vmap` rule from `fun(axis, args, batched, **params) -> out`, batch axes at 0."""
-    def vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], /,
-             **params: Any) -> tuple:
+    def vmap(axis: Any, args: Values, dims: Dims, /, **params: Any) -> tuple:
         moved = [x if d is None else move_axis(x, d, 0) for x, d in zip(args, dims)]
         out = fun(axis, moved, [d is not None for d in dims], **params)
         return (out, [0] * len(out)) if isinstance(out, (list, tuple)) else (out, 0)
@@ -194,7 +191,7 @@ def _add_any_shape(x: ShapedArray, y: ShapedArray) -> ShapedArray:
     return x if y.weak_type or not x.weak_type else y
 
 
-def _add_any_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None]) -> tuple:
+def _add_any_vmap(axis: Any, args: Values, dims: Dims) -> tuple:
     dim = next(d for d in dims if d is not None)
     return add_any_p.bind(*[materialize(x, d, axis.size, dim) for x, d in zip(args, dims)]), dim
 
@@ -236,7 +233,7 @@ def _broadcast_in_dim_transpose(ct: Any, x: Any, *, shape: tuple, broadcast_dime
     return reshape(ct, aval.shape) if stretched else ct
 
 
-def _broadcast_in_dim_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *, shape: tuple,
+def _broadcast_in_dim_vmap(axis: Any, args: Values, dims: Sequence[int], *, shape: tuple,
                            broadcast_dimensions: tuple, sharding: Any) -> tuple:
     x = move_axis(args[0], dims[0], 0)
     out = broadcast_in_dim_p.bind(
@@ -269,7 +266,7 @@ def _reshape_shape(x: ShapedArray, *, new_sizes: tuple, dimensions: Any,
     return x.update(shape=new_sizes)
 
 
-def _reshape_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *, new_sizes: tuple,
+def _reshape_vmap(axis: Any, args: Values, dims: Sequence[int], *, new_sizes: tuple,
                   dimensions: Any, sharding: Any) -> tuple:
     return reshape_p.bind(move_axis(args[0], dims[0], 0), new_sizes=(axis.size, *new_sizes),
                           dimensions=None, sharding=over_batch(sharding, 0, axis)), 0
@@ -296,8 +293,7 @@ def _transpose_shape(x: ShapedArray, *, permutation: tuple) -> ShapedArray:
     return x.update(shape=tuple(x.shape[i] for i in permutation))
 
 
-def _transpose_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *,
-                    permutation: tuple) -> tuple:
+def _transpose_vmap(axis: Any, args: Values, dims: Sequence[int], *, permutation: tuple) -> tuple:
     d = dims[0]
     return transpose(args[0], (d, *[i + (i >= d) for i in permutation])), 0
 
@@ -347,8 +343,7 @@ def _reduce_sum_transpose(ct: Any, x: Any, *, axes: tuple, out_sharding: Any) ->
 @Deferred
 def reduce_axes(primitive: Primitive) -> Callable:
     """The `vmap` rule of a reduction over the parameter `axes`."""
-    def vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *, axes: tuple,
-             **params: Any) -> tuple:
+    def vmap(axis: Any, args: Values, dims: Sequence[int], *, axes: tuple, **params: Any) -> tuple:
         d = dims[0]
         shifted = tuple(a + (a >= d) for a in axes)
         out_dim = d - sum(a < d for a in shifted)
@@ -373,16 +368,15 @@ def reduce_sum(x: Any, axes: tuple[int, ...]) -> Any:
 
 def _convert_shape(x: ShapedArray, *, new_dtype: Any, weak_type: bool,
                    sharding: Any) -> ShapedArray:
-    if dtypes.issubdtype(x.dtype, dtypes.extended) != dtypes.issubdtype(new_dtype,
-                                                                        dtypes.extended):
+    if len({dtypes.issubdtype(t, dtypes.extended) for t in (x.dtype, new_dtype)}) > 1:
         raise TypeError(errors.describe(
             f"convert_element_type does not accept dtype {x.dtype} at position 0 "
             f"for the target {new_dtype}.", fix="use jax.random.key_data to see a key as integers"))
     return ShapedArray(x.shape, new_dtype, weak_type)
 
 
-def _convert_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, new_dtype: Any,
-                 weak_type: bool, sharding: Any) -> tuple:
+def _convert_jvp(primals: Values, tangents: Values, *, new_dtype: Any, weak_type: bool,
+                 sharding: Any) -> tuple:
     params = dict(new_dtype=new_dtype, weak_type=weak_type, sharding=sharding)
     out = convert_element_type_p.bind(*primals, **params)
     inexact = dtypes.issubdtype(new_dtype, np.inexact)
@@ -391,8 +385,7 @@ def _convert_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, new_dtype: 
     return out, convert_element_type_p.bind(*tangents, **params)
 
 
-def _convert_transpose(ct: Any, x: Any, *, new_dtype: Any, weak_type: bool,
-                       sharding: Any) -> Any:
+def _convert_transpose(ct: Any, x: Any, **_: Any) -> Any:
     return convert_element_type(ct, x.aval.dtype, x.aval.weak_type)
 
 

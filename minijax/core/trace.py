@@ -169,8 +169,7 @@ class Tracer:
                 "Only scalar arrays can be converted to Python scalars; "
                 f"got arr.ndim={self.aval.ndim}",
                 fix=f"x.astype({kind.__name__}) converts every element"))
-        return kind(self._value_or(
-            errors.ConcretizationTypeError,
+        return kind(self._value_or(errors.ConcretizationTypeError,
             f"The problem arose with the `{kind.__name__}` function. If trying to convert the data "
             f"type of a value, try using `x.astype({kind.__name__})` instead."))
 

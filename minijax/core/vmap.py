@@ -13,7 +13,7 @@ from minijax.base import errors
 from minijax.base.util import flags, trace_cache
 from minijax.core.ir import Jaxpr, axes_of, eval_jaxpr
 from minijax.core.placement import resplit, sharding_of, with_sharding
-from minijax.core.primitive import Primitive, infer, missing_rule
+from minijax.core.primitive import Dims, Primitive, Values, infer, missing_rule
 from minijax.core.stage import trace_closed
 from minijax.core.structural import conform, materialize
 from minijax.core.trace import Trace, Tracer, aval_of, entered, state, visible_axes
@@ -99,7 +99,7 @@ class BatchTrace(Trace):
         super().__init__(parent, parent.staging or axis.name is not None)
         self.axis = axis
 
-    def process_primitive(self, primitive: Primitive, args: Sequence[Any], params: dict) -> Any:
+    def process_primitive(self, primitive: Primitive, args: Values, params: dict) -> Any:
         if primitive.batch is not None:
             return primitive.batch(self, args, params)
         vals, dims, active = [], [], False
@@ -142,7 +142,7 @@ class BatchTrace(Trace):
         return "vmap"
 
 
-def _error_of_element(primitive: Primitive, args: Sequence[Any], params: dict,
+def _error_of_element(primitive: Primitive, args: Values, params: dict,
                       cls: type[Exception]) -> Exception | None:
     """The error in terms of the shapes that the user's function sees, not of the batched ones."""
     try:
@@ -152,8 +152,8 @@ def _error_of_element(primitive: Primitive, args: Sequence[Any], params: dict,
     return None
 
 
-def batch(fun: Callable[..., Sequence[Any]], axis: AxisData, args: Sequence[Any],
-          dims: Sequence[int | None], scope: tuple[str, ...] = ()) -> tuple[list, list]:
+def batch(fun: Callable[..., Sequence[Any]], axis: AxisData, args: Values, dims: Dims,
+          scope: tuple[str, ...] = ()) -> tuple[list, list]:
     """Run the flat function `fun` on arrays mapped over `dims`; returns values and their dims.
 
     `scope` (here and in other transformations) is what users' calls add to the name stack.

@@ -19,8 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minijax import lax
-from minijax import numpy as jnp
+from minijax import lax, numpy as jnp
 from minijax.api.flatten import fun_name
 from minijax.base import config, tree
 from minijax.base import errors as messages
@@ -74,7 +73,7 @@ def checkify(f: Callable[..., Out], errors: frozenset[ErrorCategory] = user_chec
             return leaves
 
         with config.keep_static_indices(OOBError in errors):
-            jaxpr, captured = trace_to_jaxpr(flat, (), DebugInfo(fun_name(f)))
+            jaxpr, captured = trace_to_jaxpr(flat, (), DebugInfo("checkify", fun_name(f)))
         checker = _Checker(frozenset(errors), jaxpr)
         error, outs = checker.run(jaxpr, captured, checker.none)
         return error, tree.unflatten(structure, outs)

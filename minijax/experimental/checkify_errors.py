@@ -70,14 +70,6 @@ class BatchedError(JaxException):
                                    for index, error in found.items()))
 
 
-user_checks = frozenset({FailedCheckError})
-nan_checks = frozenset({NaNError})
-div_checks = frozenset({DivisionByZeroError})
-index_checks = frozenset({OOBError})
-float_checks = nan_checks | div_checks
-automatic_checks = float_checks | index_checks
-all_checks = automatic_checks | user_checks
-
 # The values of a message, by type: checks with values of equal types share their place.
 Kind = tuple[tuple[tuple[int, ...], np.dtype], ...]
 

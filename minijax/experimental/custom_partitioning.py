@@ -282,7 +282,7 @@ def _partition(arg_shapes: Sequence[Any], arg_shardings: Sequence[Any], result_s
         raise ValueError(f"Mismatch in result shapes. {jaxpr.out_avals} vs {wanted}")
     lowered = lowering_package().lower(
         jaxpr, platform=platform_of(devices[0]), name="partitioned", expand=expand,
-        spmd=spmd.Meshes(devices), num_partitions=len(devices), manual_mesh=mesh)
+        spmd=spmd.Meshes(), num_partitions=len(devices), manual_mesh=mesh)
     return lowered.plain_bytecode(), ins, _packed(result_shape, outs)
 
 

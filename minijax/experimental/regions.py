@@ -12,7 +12,7 @@ from typing import Any
 from minijax.base import tree, util
 from minijax.core import DebugInfo, Jaxpr, JaxprCall, aval_of, dce_call, trace_to_jaxpr
 from minijax.passes.structure import canonical
-from minijax.sharding.memory import Space
+from minijax.base.memory import Space
 
 __all__ = ["Region", "call_region"]
 
@@ -49,7 +49,7 @@ def call_region(primitive: Region, fun: Callable, args: tuple, kwargs: dict,
         return outs
 
     jaxpr, captured = trace_to_jaxpr(flat, [aval_of(x) for x in leaves],
-                                     DebugInfo(util.fun_name(fun)))
+                                     DebugInfo(primitive.name, util.fun_name(fun)))
     jaxpr = canonical(jaxpr)  # a function that is called twice is compiled once
     if primitive.spaces is not None:
         whole = tree.unflatten(result, [0] * result.num_leaves)

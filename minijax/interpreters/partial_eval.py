@@ -53,7 +53,7 @@ def trace_to_jaxpr_dynamic(fun: WrappedFun, in_avals: Sequence[Any]) -> tuple[Ja
 
 
 def _names(fun: WrappedFun) -> Any:
-    return fun.debug_info or core.DebugInfo(fun.__name__)
+    return fun.debug_info or core.DebugInfo("jit", fun.__name__)
 
 
 def _captured_apart(jaxpr: Jaxpr, consts: Sequence[Any]) -> Jaxpr:

@@ -7,15 +7,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from minijax.base import errors, tree
 from minijax.base.jaxlib import Array
-from minijax.core import (DebugInfo, Jaxpr, Primitive, aval_of, eval_jaxpr, is_tracer,
-                          trace_to_jaxpr)
+from minijax.core import DebugInfo, Jaxpr, Primitive, aval_of, eval_jaxpr, is_tracer, trace_to_jaxpr
+from minijax.lax.rules import no_rule
 
 
 def composite(decomposition: Callable[..., Any], name: str, version: int = 0) -> Callable:
@@ -39,7 +39,7 @@ def composite(decomposition: Callable[..., Any], name: str, version: int = 0) ->
             values, result = tree.flatten(out)
             return values
 
-        debug = DebugInfo(getattr(decomposition, "__name__", name))
+        debug = DebugInfo("composite", getattr(decomposition, "__name__", name))
         jaxpr, captured = trace_to_jaxpr(flat, [aval_of(x) for x in leaves], debug)
         if any(map(is_tracer, captured)):
             raise _traced("a constant", name, "")
@@ -88,13 +88,10 @@ def _composite_impl(*args: Any, jaxpr: Jaxpr, **_: Any) -> list:
     return eval_jaxpr(jaxpr, jaxpr.consts, *args)
 
 
-def _composite_jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple:
-    raise ValueError(errors.describe(
-        "JVP rule for composite not implemented. You can use `jax.custom_jvp` to add support. "
-        "See https://docs.jax.dev/en/latest/_autosummary/jax.custom_jvp.html",
-        fix="decorate the function that calls the composite with jax.custom_jvp"))
-
-
 composite_p = Primitive(
     "composite", shape=lambda *avals, jaxpr, **_: jaxpr.out_avals, multiple_results=True,
-    jvp=_composite_jvp, impl=_composite_impl)
+    impl=_composite_impl,
+    jvp=no_rule(ValueError, "JVP rule for composite not implemented. You can use `jax.custom_jvp` "
+                "to add support. See "
+                "https://docs.jax.dev/en/latest/_autosummary/jax.custom_jvp.html",
+                "decorate the function that calls the composite with jax.custom_jvp"))

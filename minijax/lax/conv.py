@@ -21,11 +21,12 @@ import numpy as np
 from minijax.base import dtypes, errors
 from minijax.base.dims import index
 from minijax.base.jaxlib import Array
-from minijax.core import (Primitive, ShapedArray, aval_of, convert_element_type, each_operand,
-                          is_linear, move_axis, over_batch, unbatched_aval, zeros)
+from minijax.core import (Dims, Primitive, ShapedArray, Values, aval_of, convert_element_type,
+                          each_operand, is_linear, move_axis, over_batch, unbatched_aval, zeros)
 from minijax.lax import logic, shapes
 from minijax.lax.dot import PrecisionLike, canonicalize_precision, dot_general
 from minijax.lax.rules import ArrayLike, check_same_dtypes, remembered
+from minijax.lax.shapes import merge_axes, split_axis
 from minijax.lax.window import dilated, padtype_to_pads
 from minijax.sharding.spec import axes_of
 
@@ -402,24 +403,20 @@ def _check_element_type(x: ShapedArray, preferred: Any) -> None:
         return
     have, want = [next(i for i, kind in enumerate(_CLASSES) if dtypes.issubdtype(d, kind))
                   for d in (x.dtype, preferred)]
+    fail = None
     if have != want and (have, want) != (1, 2):
-        raise TypeError(errors.describe(
-            "Input type is incompatible with `preferred_element_type`. The compatible "
-            "combinations of (input_type, preferred_element_type) are (integral, integral), "
-            "(integral, floating), (floating, floating), (complex, complex.",
-            because=f"the operands are {x.dtype.name}, preferred is {np.dtype(preferred).name}",
-            fix="convert the result instead"))
-    if want == 1 and dtypes.issubdtype(x.dtype, np.signedinteger) > dtypes.issubdtype(
+        fail = ("Input type is incompatible with `preferred_element_type`. The compatible "
+                "combinations of (input_type, preferred_element_type) are (integral, integral), "
+                "(integral, floating), (floating, floating), (complex, complex.")
+    elif want == 1 and dtypes.issubdtype(x.dtype, np.signedinteger) > dtypes.issubdtype(
             preferred, np.signedinteger):
+        fail = "`preferred_element_type` must have the same signedness as the original type."
+    elif np.dtype(preferred).itemsize < x.dtype.itemsize:
+        fail = "`preferred_element_type` must not be narrower than the original type."
+    if fail:
         raise TypeError(errors.describe(
-            "`preferred_element_type` must have the same signedness as the original type.",
-            because=f"the operands are {x.dtype.name}, preferred is {np.dtype(preferred).name}",
-            fix="convert the result instead"))
-    if np.dtype(preferred).itemsize < x.dtype.itemsize:
-        raise TypeError(errors.describe(
-            "`preferred_element_type` must not be narrower than the original type.",
-            because=f"the operands are {x.dtype.name}, preferred is {np.dtype(preferred).name}",
-            fix="convert the result instead"))
+            fail, because=f"the operands are {x.dtype.name}, preferred is "
+            f"{np.dtype(preferred).name}", fix="convert the result instead"))
 
 
 def _conv_shape(x: ShapedArray, y: ShapedArray, *, window_strides: tuple, padding: tuple,
@@ -483,29 +480,20 @@ def _conv_sizes(x: ShapedArray, y: ShapedArray, dnums: ConvDimensionNumbers, win
 # --- Moving groups between dimensions ----------------------------------------------------------
 
 
-def _split_dim(x: Any, dim: int, outer: int) -> Any:
-    """`x` with dimension `dim` split in two, the first of size `outer`."""
-    shape = aval_of(x).shape
-    inner = shape[dim] // outer if outer else 0
-    return shapes.reshape(x, (*shape[:dim], outer, inner, *shape[dim + 1:]))
-
-
 def _merge_into(x: Any, src: int, dst: int) -> Any:
     """`x` without dimension `src`, which becomes the outer part of dimension `dst`.
 
     `dst` counts the dimensions of the result.
     """
-    x = move_axis(x, src, dst)
-    shape = aval_of(x).shape
-    return shapes.reshape(x, (*shape[:dst], shape[dst] * shape[dst + 1], *shape[dst + 2:]))
+    return merge_axes(move_axis(x, src, dst), dst)
 
 
 def _move_outer(x: Any, src: int, dst: int, count: int) -> Any:
     """The outer `count` parts of dimension `src` moved to the outside of dimension `dst`."""
     if count == 1:
         return x
-    x = _split_dim(x, src, count)  # the parts are at src, everything after it moves by one
-    return _merge_into(x, src, dst)
+    # the parts are at src, everything after it moves by one
+    return _merge_into(split_axis(x, src, count), src, dst)
 
 
 # --- Derivatives -------------------------------------------------------------------------------
@@ -585,7 +573,7 @@ def _conv_transpose_rule(ct: Any, x: Any, y: Any, **params: Any) -> list:
 # --- Batching ----------------------------------------------------------------------------------
 
 
-def _conv_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], **params: Any) -> tuple:
+def _conv_vmap(axis: Any, args: Values, dims: Dims, **params: Any) -> tuple:
     """The batch axis becomes the outer part of batch, of features, or of groups."""
     (x, y), (x_dim, y_dim) = args, dims
     dnums = params["dimension_numbers"]
@@ -602,18 +590,15 @@ def _conv_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], **par
     if y_dim is None:
         x = _merge_inside(x, x_dim, n_dim, batch_groups)
         out = conv_general_dilated_p.bind(x, y, **params)
-        return _split_dim(out, out_n, axis.size), out_n
+        return split_axis(out, out_n, axis.size), out_n
     if x_dim is None:
         count = groups * batch_groups
         y = _merge_inside(y, y_dim, o_dim, count)
         out = conv_general_dilated_p.bind(x, y, **params)
         if count == 1:
-            return _split_dim(out, out_c, axis.size), out_c
-        out = _split_dim(_split_dim(out, out_c, count), out_c + 1, axis.size)
-        out = move_axis(out, out_c + 1, 0)
-        shape = aval_of(out).shape
-        at = out_c + 1
-        return shapes.reshape(out, (*shape[:at], shape[at] * shape[at + 1], *shape[at + 2:])), 0
+            return split_axis(out, out_c, axis.size), out_c
+        out = move_axis(split_axis(out, out_c, count, axis.size), out_c + 1, 0)
+        return merge_axes(out, out_c + 1), 0
     y = _merge_into(y, y_dim, o_dim)
     if batch_groups > 1:
         x = _merge_into(x, x_dim, n_dim)
@@ -622,7 +607,7 @@ def _conv_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], **par
         x = _merge_into(x, x_dim, c_dim)
         params["feature_group_count"] = groups * axis.size
     out = conv_general_dilated_p.bind(x, y, **params)
-    return _split_dim(out, out_c, axis.size), out_c
+    return split_axis(out, out_c, axis.size), out_c
 
 
 def _over_merged(asked: Any, dim: int, axis: Any) -> Any:
@@ -639,12 +624,8 @@ def _merge_inside(x: Any, src: int, dst: int, groups: int) -> Any:
     """`_merge_into`, but between the `groups` groups of dimension `dst` and what is in them."""
     if groups == 1:
         return _merge_into(x, src, dst)
-    x = move_axis(x, src, 0)
-    x = _split_dim(x, dst + 1, groups)  # axis, ..., groups, inner, ...
-    x = move_axis(x, 0, dst + 1)  # ..., groups, axis, inner, ...
-    shape = aval_of(x).shape
-    merged = math.prod(shape[dst:dst + 3])
-    return shapes.reshape(x, (*shape[:dst], merged, *shape[dst + 3:]))
+    x = split_axis(move_axis(x, src, 0), dst + 1, groups)  # axis, ..., groups, inner, ...
+    return merge_axes(move_axis(x, 0, dst + 1), dst, 3)  # ..., groups, axis, inner, ...
 
 
 conv_general_dilated_p = Primitive(

@@ -17,7 +17,7 @@ import numpy as np
 
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
-from minijax.core import Primitive, ShapedArray, aval_of, jvp, linear
+from minijax.core import Primitive, ShapedArray, Values, aval_of, jvp, linear
 from minijax.core.primitive import Deferred
 from minijax.lax import elementwise, logic, shapes
 from minijax.lax.rules import INEXACT, ArrayLike, check_dtype, fill_like
@@ -110,8 +110,9 @@ def _interleave(even: Any, odd: Any, axis: int) -> Any:
     return mixed if last is None else shapes.concatenate([mixed, last], axis)
 
 
-def _directed(combine: Step, xs: list, axis: int, reverse: bool, small: int = 1,
-              whole: Callable[[list], list] | None = None) -> list:
+def prefixes(combine: Step, xs: list, axis: int, reverse: bool, small: int = 1,
+             whole: Callable[[list], list] | None = None) -> list:
+    """`_prefix`, or with `reverse` all suffixes combined, the last element first."""
     if reverse:
         xs = [shapes.rev(x, (axis,)) for x in xs]
     outs = _prefix(combine, xs, axis, small, whole)
@@ -126,7 +127,7 @@ def _decomposed(primitive: Primitive, combine: Callable[[Any, Any], Any]) -> Cal
     def decompose(x: Any, *, axis: int, reverse: bool) -> Any:
         shape = aval_of(x).shape
         small = max(16, shape[axis] >> 4 if axis == len(shape) - 1 else 0)
-        return _directed(
+        return prefixes(
             lambda xs, ys: [combine(xs[0], ys[0])], [x], axis, reverse, small,
             lambda xs: [primitive.bind(xs[0], axis=axis, reverse=False)])[0]
     return decompose
@@ -136,7 +137,7 @@ def _decomposed(primitive: Primitive, combine: Callable[[Any, Any], Any]) -> Cal
 
 
 def _cumulative_vmap(primitive: Primitive) -> Callable:
-    def vmap(axis_data: Any, args: Sequence[Any], dims: Sequence[int], *, axis: int,
+    def vmap(axis_data: Any, args: Values, dims: Sequence[int], *, axis: int,
              reverse: bool) -> tuple:
         d = dims[0]
         return primitive.bind(args[0], axis=axis + (axis >= d), reverse=reverse), d
@@ -146,10 +147,9 @@ def _cumulative_vmap(primitive: Primitive) -> Callable:
 def _through_prefix(combine: Callable[[Any, Any], Any]) -> Callable:
     """The `jvp` rule that differentiates the prefix."""
     def prefix(x: Any, axis: int, reverse: bool) -> list:
-        return _directed(lambda xs, ys: [combine(xs[0], ys[0])], [x], axis, reverse)
+        return prefixes(lambda xs, ys: [combine(xs[0], ys[0])], [x], axis, reverse)
 
-    def rule(primals: Sequence[Any], tangents: Sequence[Any], *, axis: int,
-             reverse: bool) -> tuple:
+    def rule(primals: Values, tangents: Values, *, axis: int, reverse: bool) -> tuple:
         (out,), (tangent,) = jvp(lambda x: prefix(x, axis, reverse), primals, tangents)
         return out, tangent
     return rule
@@ -197,9 +197,8 @@ def _dual_logaddexp(first: list, second: list) -> list:
     return [out, tangent]
 
 
-def _cumlogsumexp_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, axis: int,
-                      reverse: bool) -> tuple:
-    return tuple(_directed(_dual_logaddexp, [primals[0], tangents[0]], axis, reverse))
+def _cumlogsumexp_jvp(primals: Values, tangents: Values, *, axis: int, reverse: bool) -> tuple:
+    return tuple(prefixes(_dual_logaddexp, [primals[0], tangents[0]], axis, reverse))
 
 
 cumlogsumexp_p = _cumulative("cumlogsumexp", _logaddexp, jvp=_cumlogsumexp_jvp)

@@ -18,8 +18,8 @@ import numpy as np
 
 from minijax.base import config, dtypes, errors
 from minijax.base.jaxlib import Array
-from minijax.core import (Primitive, ShapedArray, aval_of, convert_element_type, cotangent_aval,
-                          each_operand, is_linear, over_batch, resplit, sharding_of)
+from minijax.core import (Dims, Primitive, ShapedArray, Values, aval_of, convert_element_type,
+                          cotangent_aval, each_operand, is_linear, over_batch, resplit, sharding_of)
 from minijax.lax import shapes
 from minijax.lax.rules import ArrayLike
 from minijax.sharding import PartitionSpec
@@ -27,15 +27,8 @@ from minijax.sharding import PartitionSpec
 # --- Precision ---------------------------------------------------------------------------------
 
 
-class Precision(enum.Enum):
-    """How exact float32 products are where the platform has a choice (TPU, GPU).
-
-    DEFAULT is fastest (bfloat16 or TF32 passes), HIGH three passes, HIGHEST full float32.
-    """
-
-    DEFAULT = 0
-    HIGH = 1
-    HIGHEST = 2
+class _Named(enum.Enum):
+    """Shown by the name alone."""
 
     __hash__ = object.__hash__  # members are unique; Enum's own hash is a Python call
 
@@ -44,6 +37,17 @@ class Precision(enum.Enum):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Precision(_Named):
+    """How exact float32 products are where the platform has a choice (TPU, GPU).
+
+    DEFAULT is fastest (bfloat16 or TF32 passes), HIGH three passes, HIGHEST full float32.
+    """
+
+    DEFAULT = 0
+    HIGH = 1
+    HIGHEST = 2
 
 
 class DotAlgorithm(NamedTuple):
@@ -58,7 +62,7 @@ class DotAlgorithm(NamedTuple):
     allow_imprecise_accumulation: bool = False
 
 
-class DotAlgorithmPreset(enum.Enum):
+class DotAlgorithmPreset(_Named):
     """Well-known algorithms, named lhs type, rhs type, type of the sum, and components."""
 
     DEFAULT = enum.auto()
@@ -77,14 +81,6 @@ class DotAlgorithmPreset(enum.Enum):
     TF32_TF32_F32_X3 = enum.auto()
     F32_F32_F32 = enum.auto()
     F64_F64_F64 = enum.auto()
-
-    __hash__ = object.__hash__
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}.{self.name}"
-
-    def __str__(self) -> str:
-        return self.name
 
 
 PrecisionLike = (None | str | Precision | tuple[str, str] | tuple[Precision, Precision]
@@ -223,7 +219,7 @@ def _dot_error(x: ShapedArray, y: ShapedArray, dimension_numbers: DotDimensionNu
     return None
 
 
-def _rest(ndim: int, *used: Sequence[int]) -> tuple[int, ...]:
+def left_over(ndim: int, *used: Sequence[int]) -> tuple[int, ...]:
     """The dimensions that are in none of the lists."""
     taken = {d for dims in used for d in dims}
     return tuple([d for d in range(ndim) if d not in taken])
@@ -238,8 +234,8 @@ def _dot_general_shape(x: ShapedArray, y: ShapedArray, *, dimension_numbers: Dot
             f"dot_general requires {fail}", because=f"the operands are {x.str_short(False)} and "
             f"{y.str_short(False)}", fix="use jnp.einsum, which names dimensions by letters"))
     (xc, yc), (xb, yb) = dimension_numbers
-    shape = (*_sizes(x, xb), *_sizes(x, _rest(x.ndim, xc, xb)),
-             *_sizes(y, _rest(y.ndim, yc, yb)))
+    shape = (*_sizes(x, xb), *_sizes(x, left_over(x.ndim, xc, xb)),
+             *_sizes(y, left_over(y.ndim, yc, yb)))
     dtype = x.dtype if x.dtype == y.dtype else _wider(x.dtype, y.dtype)
     if preferred_element_type is not None:
         if not isinstance(precision, (DotAlgorithm, DotAlgorithmPreset)):
@@ -289,8 +285,8 @@ def _transpose_left(ct: Any, x: Any, y: Any, dimension_numbers: DotDimensionNumb
     """
     (xc, yc), (xb, yb) = dimension_numbers
     aval = x.aval
-    x_rest = _rest(aval.ndim, xc, xb)
-    y_rest = _rest(aval_of(y).ndim, yc, yb)
+    x_rest = left_over(aval.ndim, xc, xb)
+    y_rest = left_over(aval_of(y).ndim, yc, yb)
     start = len(xb) if swap else len(xb) + len(x_rest)
     summed = tuple(range(start, start + len(y_rest)))
     batch = tuple(range(len(xb)))
@@ -330,7 +326,7 @@ def _dot_general_transpose(ct: Any, x: Any, y: Any, *, dimension_numbers: DotDim
                                   preferred_element_type, True)]
 
 
-def _dot_general_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *,
+def _dot_general_vmap(axis: Any, args: Values, dims: Dims, *,
                       dimension_numbers: DotDimensionNumbers, precision: Any,
                       preferred_element_type: Any, out_sharding: Any) -> tuple:
     (xc, yc), (xb, yb) = dimension_numbers
@@ -341,9 +337,9 @@ def _dot_general_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None]
     if x_dim is not None and y_dim is not None:  # one more batch dimension, in front
         xb, yb, out_dim = (x_dim, *xb), (y_dim, *yb), 0
     elif x_dim is not None:  # one more dimension left over
-        out_dim = len(xb) + _rest(x_ndim, xc, xb).index(x_dim)
+        out_dim = len(xb) + left_over(x_ndim, xc, xb).index(x_dim)
     else:
-        out_dim = len(xb) + len(_rest(x_ndim, xc, xb)) + _rest(y_ndim, yc, yb).index(y_dim)
+        out_dim = len(xb) + len(left_over(x_ndim, xc, xb)) + left_over(y_ndim, yc, yb).index(y_dim)
     out = dot_general_p.bind(*args, dimension_numbers=((xc, yc), (xb, yb)), precision=precision,
                              preferred_element_type=preferred_element_type,
                              out_sharding=over_batch(out_sharding, out_dim, axis))

@@ -12,19 +12,19 @@ result where that is exact and cheap (`exp`, `tanh`), so that reverse mode keeps
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
-from minijax.core import (Primitive, ShapedArray, Zero, aval_of, convert_element_type,
+from minijax.core import (Primitive, ShapedArray, Values, Zero, aval_of, convert_element_type,
                           each_operand, is_linear, linear, nondifferentiable, pointwise)
 from minijax.lax.logic import choose, eq, ge
 from minijax.lax.rules import (ANY, COMPLEX, FLOATING, INEXACT, INTEGER, NUMBER, REAL, ArrayLike,
                                binary, broadcast_to, check_dtype, check_same_dtypes, fill_like,
-                               joint_shape, like_any, same_type, scalar_like, unary, unbroadcast)
+                               joint_shape, like_any, same_shape, scalar_like, unary, unbroadcast)
 from minijax.lax.types import AccuracyMode, RoundingMethod, Tolerance
 
 Accuracy = Tolerance | AccuracyMode | None
@@ -52,7 +52,7 @@ def sub(x: ArrayLike, y: ArrayLike) -> Array:
 
 def _sum_jvp(op: Callable, second: Callable) -> Callable:
     """The rule of `op(x, y)`, whose derivative is `op(dx, dy)`; `second(dy)` is op(0, dy)."""
-    def jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple:
+    def jvp(primals: Values, tangents: Values) -> tuple:
         x, y = primals
         dx, dy = tangents
         out = op(x, y)
@@ -235,7 +235,7 @@ imag_p = unary("imag", COMPLEX, linear, dtype=dtypes.to_real,
                transpose=lambda ct, x: complex(scalar_like(ct, 0), neg(ct)))
 
 
-def _complex_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple:
+def _complex_jvp(primals: Values, tangents: Values) -> tuple:
     out = complex(*primals)
     dx, dy = [scalar_like(p, 0) if type(t) is Zero else t for p, t in zip(primals, tangents)]
     return out, broadcast_to(complex(dx, dy), aval_of(out).shape)
@@ -301,7 +301,7 @@ def reciprocal(x: ArrayLike) -> Array:
     return integer_pow_p.bind(x, y=-1)
 
 
-_integer_pow_type = same_type("integer_pow", NUMBER)
+_integer_pow_type = same_shape("integer_pow", NUMBER)
 
 
 def _integer_pow_shape(x: ShapedArray, *, y: int) -> ShapedArray:
@@ -321,7 +321,7 @@ def _integer_pow_term(g: Any, out: Any, x: Any, *, y: int) -> Any:
     return mul(g, mul(slope, x if y == 2 else integer_pow(x, y - 1)))
 
 
-def _integer_pow_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, y: int) -> tuple:
+def _integer_pow_jvp(primals: Values, tangents: Values, *, y: int) -> tuple:
     out = integer_pow(*primals, y)
     if y == 0 or type(tangents[0]) is Zero:
         return out, Zero(aval_of(out).to_tangent_aval())

@@ -16,15 +16,15 @@ import numpy as np
 
 from minijax.base import errors, tree
 from minijax.base.jaxlib import Array
-from minijax.core import (Primitive, ShapedArray, Token, Zero, abstract_token, aval_of,
-                          convert_element_type, instantiate, is_linear, materialize, zeros)
+from minijax.core import (Primitive, ShapedArray, Token, Values, abstract_token, aval_of,
+                          convert_element_type, is_linear, materialize, zeros)
 from minijax.lax.casts import bound, names_of, vary
 from minijax.lax.collectives import AxisName, _in_groups, all_to_all
 from minijax.lax.elementwise import add, div, mul, sub
 from minijax.lax.gather import index_take
 from minijax.lax.logic import bitwise_and, ge, lt, select
 from minijax.lax.reduction import argmax, reduce_or
-from minijax.lax.rules import scalar_like
+from minijax.lax.rules import linear_in_values, scalar_like
 from minijax.lax.shapes import (broadcast_in_dim, broadcasted_iota, expand_dims, full_like, iota,
                                 reshape, transpose)
 
@@ -66,15 +66,6 @@ def _ragged_shape(operand: ShapedArray, output: ShapedArray, *vectors: ShapedArr
     return output.strip_weak_type()
 
 
-def _ragged_jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple:
-    vectors = primals[2:]
-    out = ragged_all_to_all_p.bind(*primals, **params)
-    if type(tangents[0]) is Zero and type(tangents[1]) is Zero:
-        return out, Zero(aval_of(out).to_tangent_aval())
-    moved = [instantiate(t) for t in tangents[:2]]
-    return out, ragged_all_to_all_p.bind(*moved, *vectors, **params)
-
-
 def _ragged_transpose(ct: Any, operand: Any, output: Any, starts: Any, sizes: Any,
                       targets: Any, received: Any, *, axis_name: tuple,
                       axis_index_groups: Any) -> list:
@@ -105,7 +96,7 @@ def _spread(x: Any, shape: tuple) -> Any:
     return broadcast_in_dim(x, shape, tuple(range(len(shape))))
 
 
-def _ragged_vmap(axis: Any, args: Sequence[Any], dims: Sequence[Any], *, axis_name: Any,
+def _ragged_vmap(axis: Any, args: Values, dims: Sequence[Any], *, axis_name: Any,
                  axis_index_groups: Any) -> tuple:
     args = [materialize(x, dim, axis.size) for x, dim in zip(args, dims)]
     if axis.name in names_of(axis_name):
@@ -154,7 +145,7 @@ def _exchanged(operand: Any, output: Any, starts: Any, sizes: Any, targets: Any,
 
 
 ragged_all_to_all_p = Primitive(
-    "ragged_all_to_all", shape=_ragged_shape, jvp=_ragged_jvp, transpose=_ragged_transpose,
+    "ragged_all_to_all", shape=_ragged_shape, jvp=linear_in_values, transpose=_ragged_transpose,
     vmap=_ragged_vmap, axes=lambda params: names_of(params["axis_name"]))
 
 
@@ -175,7 +166,7 @@ def precv(token: Token, out_shape: Any, axis_name: AxisName,
                         out_shape=ShapedArray(out_shape.shape, np.dtype(out_shape.dtype)))
 
 
-def _no_vmap(axis: Any, args: Sequence[Any], dims: Sequence[Any], **_: Any) -> tuple:
+def _no_vmap(axis: Any, args: Values, dims: Sequence[Any], **_: Any) -> tuple:
     raise NotImplementedError(errors.describe(
         "psend and precv under vmap are not supported", fix="lax.ppermute"))
 

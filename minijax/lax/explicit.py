@@ -16,6 +16,7 @@ from minijax.base.jaxlib import NamedSharding
 from minijax.core import (Primitive, ShapedArray, Where, aval_of, dual, linear, manual_type,
                           sharding_of)
 from minijax.lax.casts import manual_casts
+from minijax.lax.moving import move_to
 from minijax.lax.placement import with_sharding_constraint
 from minijax.lax.splits import check_explicit, entries_of, with_entries
 from minijax.sharding import AxisType, PartitionSpec
@@ -91,9 +92,9 @@ def reshard(xs: Any, out_shardings: Any) -> Any:
         x if s is None else _reshard(x, s) for x, s in zip(leaves, given, strict=True)])
 
 
-def split_as(x: Any, out_sharding: Any, what: str) -> Any:
+def split_as(x: Any, out_sharding: Any) -> Any:
     """A result split as `out_sharding` asks: by its type over explicit axes, else as a demand."""
-    sharding = named(out_sharding, what)
+    sharding = named(out_sharding)
     if isinstance(sharding, NamedSharding) and not sharding.mesh.empty:
         if sharding.mesh.explicit_axes:
             return _reshard(x, padded(sharding, aval_of(x).ndim))
@@ -101,12 +102,12 @@ def split_as(x: Any, out_sharding: Any, what: str) -> Any:
     return x
 
 
-def left_to_compiler(f: Callable, out_sharding: Any, what: str, *args: Any) -> Any:
+def left_to_compiler(f: Callable, out_sharding: Any, *args: Any) -> Any:
     """`f(*args)` split as `out_sharding` asks, without asking how types say it could be."""
-    sharding = named(out_sharding, what)
+    sharding = named(out_sharding)
     if isinstance(sharding, NamedSharding) and sharding.mesh.explicit_axes:
         return auto_axes(f, out_sharding=sharding)(*args)
-    return split_as(f(*args), sharding, what)
+    return split_as(f(*args), sharding)
 
 
 def whole(x: Any) -> Any:
@@ -134,7 +135,7 @@ def check_same_sums(x: Any, out_sharding: Any, what: str) -> None:
 
 
 def _reshard(x: Any, given: Any) -> Any:
-    sharding = named(given, "reshard")
+    sharding = named(given)
     if not isinstance(sharding, NamedSharding):
         raise ValueError(errors.describe(
             f"Invalid sharding {given!r} passed to reshard: it takes PartitionSpecs and "
@@ -154,6 +155,8 @@ def _casts(have: Any, want: Any) -> list:
     target = sharding_of(want)
     if target is not None and sharding_of(have) != target:
         steps.append((reshard_p, {"dst_sharding": target}))
+    if have.memory_space is not want.memory_space:
+        steps.append(move_to(want.memory_space))
     return steps
 
 

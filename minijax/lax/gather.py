@@ -23,13 +23,13 @@ import numpy as np
 
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
-from minijax.core import (Primitive, ShapedArray, Zero, aval_of, convert_element_type,
-                          cotangent_aval, instantiate, is_linear, materialize_output, move_axis,
-                          sharding_of, with_sharding, zeros)
+from minijax.core import (Dims, Primitive, ShapedArray, Values, Zero, aval_of, convert_element_type,
+                          cotangent_aval, each_operand, instantiate, is_linear, materialize_output,
+                          move_axis, sharding_of, with_sharding, zero_tangent, zeros)
 from minijax.core.primitive import Deferred
 from minijax.lax import elementwise, logic, shapes
 from minijax.lax.computation import binary_jaxpr, trace_computation
-from minijax.lax.rules import fill_like, remembered
+from minijax.lax.rules import fill_like, linear_in_values, remembered
 
 
 class GatherDimensionNumbers(NamedTuple):
@@ -353,15 +353,10 @@ def _check_slice_sizes(operand: ShapedArray, slice_sizes: tuple,
                       f"use slice size 1 in dimension {d}")
 
 
-def _gather_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, fill_value: Any,
-                **params: Any) -> tuple:
-    operand, indices = primals
-    out = gather_p.bind(operand, indices, fill_value=fill_value, **params)
-    tangent = tangents[0]
-    if type(tangent) is Zero:
-        return out, Zero(aval_of(out).to_tangent_aval())
+def _gather_term(g: Any, out: Any, operand: Any, indices: Any, *, fill_value: Any,
+                 **params: Any) -> Any:
     zero = 0 if params["mode"] is _FILL else None  # a fill value is a constant
-    return out, gather_p.bind(tangent, indices, fill_value=zero, **params)
+    return gather_p.bind(g, indices, fill_value=zero, **params)
 
 
 def _gather_transpose(ct: Any, operand: Any, indices: Any, *,
@@ -381,10 +376,9 @@ def _shift(dims: Sequence[int], *front: int) -> tuple[int, ...]:
     return (*front, *[d + 1 for d in dims])
 
 
-def _gather_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *,
-                 dimension_numbers: GatherDimensionNumbers, slice_sizes: tuple,
-                 unique_indices: bool, indices_are_sorted: bool, mode: GatherScatterMode,
-                 fill_value: Any) -> tuple:
+def _gather_vmap(axis: Any, args: Values, dims: Dims, *, dimension_numbers: GatherDimensionNumbers,
+                 slice_sizes: tuple, unique_indices: bool, indices_are_sorted: bool,
+                 mode: GatherScatterMode, fill_value: Any) -> tuple:
     operand, indices = [x if d is None else move_axis(x, d, 0) for x, d in zip(args, dims)]
     offset, collapsed, index_map, batching, index_batching = dimension_numbers
     if dims[1] is None:  # the whole new axis is part of each slice
@@ -405,8 +399,8 @@ def _gather_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *,
     return out, 0
 
 
-gather_p = Primitive("gather", shape=_gather_shape, jvp=_gather_jvp, transpose=_gather_transpose,
-                     vmap=_gather_vmap)
+gather_p = Primitive("gather", shape=_gather_shape, jvp=each_operand(_gather_term),
+                     transpose=_gather_transpose, vmap=_gather_vmap)
 
 
 # --- scatter: type, batching -------------------------------------------------------------------
@@ -468,9 +462,8 @@ def _check_updates(operand: ShapedArray, indices: ShapedArray, updates: ShapedAr
                   "give one window of updates for each index")
 
 
-def _scatter_vmap(primitive: Primitive, axis: Any, args: Sequence[Any],
-                  dims: Sequence[int | None], *, dimension_numbers: ScatterDimensionNumbers,
-                  **params: Any) -> tuple:
+def _scatter_vmap(primitive: Primitive, axis: Any, args: Values, dims: Dims, *,
+                  dimension_numbers: ScatterDimensionNumbers, **params: Any) -> tuple:
     operand, indices, updates = args
     window, inserted, index_map, batching, index_batching = dimension_numbers
     operand = materialize_output(operand, dims[0], axis)
@@ -485,12 +478,23 @@ def _scatter_vmap(primitive: Primitive, axis: Any, args: Sequence[Any],
     return primitive.bind(operand, indices, updates, dimension_numbers=dnums, **params), 0
 
 
-def _scatter(name: str, jvp: Callable, transpose: Callable | None = None) -> Primitive:
-    """A member of the scatter family; `jvp` and `transpose` take the primitive first."""
-    return Primitive(name, shape=_scatter_shape,
-                     jvp=Deferred(lambda p: partial(jvp, p)),
+def _scatter(name: str, jvp: Deferred, transpose: Callable | None = None) -> Primitive:
+    """A member of the scatter family; `transpose` takes the primitive first."""
+    return Primitive(name, shape=_scatter_shape, jvp=jvp,
                      transpose=transpose and Deferred(lambda p: partial(transpose, p)),
                      vmap=Deferred(lambda p: partial(_scatter_vmap, p)))
+
+
+def _with_tangents(jvp: Callable) -> Deferred:
+    """The rule `jvp`, which takes the primitive first, for when there is a tangent at all."""
+    def make(primitive: Primitive) -> Callable:
+        def rule(primals: Values, tangents: Values, **params: Any) -> tuple:
+            if type(tangents[0]) is type(tangents[2]) is Zero:
+                out = primitive.bind(*primals, **params)
+                return out, zero_tangent(out)
+            return jvp(primitive, primals, tangents, **params)
+        return rule
+    return Deferred(make)
 
 
 # --- scatter: derivatives ----------------------------------------------------------------------
@@ -526,26 +530,6 @@ def _writes_once(indices: Any, params: dict) -> bool:
     return math.prod([n for d, n in enumerate(shape[:-1]) if d not in batching]) <= 1
 
 
-def _split_primals(primitive: Primitive, primals: Sequence[Any], tangents: Sequence[Any],
-                   params: dict) -> tuple | None:
-    """The result with a zero tangent when there is nothing to differentiate."""
-    if type(tangents[0]) is Zero and type(tangents[2]) is Zero:
-        out = primitive.bind(*primals, **params)
-        return out, Zero(aval_of(out).to_tangent_aval())
-    return None
-
-
-def _sum_jvp(primitive: Primitive, primals: Sequence[Any], tangents: Sequence[Any],
-             **params: Any) -> tuple:
-    constant = _split_primals(primitive, primals, tangents, params)
-    if constant:
-        return constant
-    out = primitive.bind(*primals, **params)
-    tangent = primitive.bind(instantiate(tangents[0]), primals[1],
-                             instantiate(tangents[2]), **params)
-    return out, tangent
-
-
 def _sum_transpose(primitive: Primitive, ct: Any, operand: Any, indices: Any, updates: Any,
                    **params: Any) -> list:
     result = [ct if is_linear(operand) else None, None, None]
@@ -555,8 +539,8 @@ def _sum_transpose(primitive: Primitive, ct: Any, operand: Any, indices: Any, up
     return result
 
 
-scatter_add_p = _scatter("scatter-add", _sum_jvp, _sum_transpose)
-scatter_sub_p = _scatter("scatter-sub", _sum_jvp, _sum_transpose)
+scatter_add_p = _scatter("scatter-add", linear_in_values, _sum_transpose)
+scatter_sub_p = _scatter("scatter-sub", linear_in_values, _sum_transpose)
 
 
 def _add_like(operand: Any, indices: Any, updates: Any, params: dict) -> Any:
@@ -574,11 +558,8 @@ def _require_unique(indices: Any, params: dict) -> None:
             fix="pass unique_indices=True if no element is updated twice"))
 
 
-def _mul_jvp(primitive: Primitive, primals: Sequence[Any], tangents: Sequence[Any],
-             **params: Any) -> tuple:
-    constant = _split_primals(primitive, primals, tangents, params)
-    if constant:
-        return constant
+@_with_tangents
+def _mul_jvp(primitive: Primitive, primals: Values, tangents: Values, **params: Any) -> tuple:
     operand, indices, updates = primals
     out = primitive.bind(*primals, **params)
     tangent = None
@@ -603,12 +584,9 @@ def _mul_transpose(primitive: Primitive, ct: Any, operand: Any, indices: Any, up
 scatter_mul_p = _scatter("scatter-mul", _mul_jvp, _mul_transpose)
 
 
-def _extremum_jvp(primitive: Primitive, primals: Sequence[Any], tangents: Sequence[Any],
-                  **params: Any) -> tuple:
+@_with_tangents
+def _extremum_jvp(primitive: Primitive, primals: Values, tangents: Values, **params: Any) -> tuple:
     """Each element's tangent is the mean of the tangents of all that equal the extremum."""
-    constant = _split_primals(primitive, primals, tangents, params)
-    if constant:
-        return constant
     operand, indices, updates = primals
     out = primitive.bind(*primals, **params)
     kept = logic.eq(operand, out)
@@ -633,18 +611,13 @@ scatter_min_p = _scatter("scatter-min", _extremum_jvp)
 scatter_max_p = _scatter("scatter-max", _extremum_jvp)
 
 
-def _replace_jvp(primitive: Primitive, primals: Sequence[Any], tangents: Sequence[Any],
-                 **params: Any) -> tuple:
+@_with_tangents
+def _replace_jvp(primitive: Primitive, primals: Values, tangents: Values, **params: Any) -> tuple:
     if params["update_jaxpr"] is not None:
-        if _split_primals(primitive, primals, tangents, params):
-            return _split_primals(primitive, primals, tangents, params)
         raise NotImplementedError(errors.describe(
             "scatter_apply JVP not implemented", fix="gather, apply the function, and scatter"))
     if _writes_once(primals[1], params):
-        return _sum_jvp(primitive, primals, tangents, **params)
-    constant = _split_primals(primitive, primals, tangents, params)
-    if constant:
-        return constant
+        return linear_in_values.make(primitive)(primals, tangents, **params)
     # Which of several updates wins is up to the device. To differentiate the one that does, let
     # numbered updates compete, then add the winners to an operand with zeros in their places.
     operand, indices, updates = primals

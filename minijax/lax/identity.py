@@ -15,9 +15,9 @@ from typing import Any
 
 from minijax.base import tree
 from minijax.base.jaxlib import Array
-from minijax.core import (Effect, Primitive, ShapedArray, Tracer, Zero, checkpoint_effects,
-                          control_flow_effects, linear, lowerable_effects, nondifferentiable,
-                          pointwise)
+from minijax.core import (Dims, Effect, Primitive, ShapedArray, Tracer, Values, Zero,
+                          checkpoint_effects, control_flow_effects, linear, lowerable_effects,
+                          nondifferentiable, pointwise)
 from minijax.lax.rules import ArrayLike
 
 
@@ -93,11 +93,11 @@ def _barrier_nonzero(values: Sequence[Any]) -> list:
     return [v if type(v) is Zero else next(nonzero) for v in values]
 
 
-def _barrier_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple:
+def _barrier_jvp(primals: Values, tangents: Values) -> tuple:
     return optimization_barrier_p.bind(*primals), _barrier_nonzero(tangents)
 
 
-def _barrier_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None]) -> tuple:
+def _barrier_vmap(axis: Any, args: Values, dims: Dims) -> tuple:
     return optimization_barrier_p.bind(*args), dims
 
 

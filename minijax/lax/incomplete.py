@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minijax.base import errors
 from minijax.base.jaxlib import Array
 from minijax.core import Primitive, aval_of, convert_element_type, each_operand, pointwise
 from minijax.lax.casts import vary_as
@@ -25,8 +24,8 @@ from minijax.lax.control_flow.while_loop import while_loop
 from minijax.lax.elementwise import abs, add, div, exp, log, log1p, mul, neg, reciprocal, sub
 from minijax.lax.logic import bitwise_and, bitwise_not, bitwise_or, choose, eq, ge, gt, le, lt, ne
 from minijax.lax.reduction import reduce_or
-from minijax.lax.rules import (FLOATING, ArrayLike, binary, broadcast_to, broadcasting,
-                               joint_shape, scalar_like)
+from minijax.lax.rules import (FLOATING, ArrayLike, binary, broadcast_to, broadcasting, joint_shape,
+                               no_rule, scalar_like)
 from minijax.lax.special import digamma, lgamma
 
 
@@ -296,13 +295,6 @@ def _gamma_density(a: Any, x: Any) -> Any:
     return exp(sub(sub(power, x), lgamma(a)))
 
 
-def _no_second_slope(g: Any, out: Any, a: Any, x: Any) -> Any:
-    raise NotImplementedError(errors.describe(
-        "Differentiation rule for 'igamma_grad_a' not implemented",
-        because="the second derivative of igamma with respect to a has no closed form",
-        fix="lax.igamma_grad_a(lax.stop_gradient(a), x)"))
-
-
 igamma_p = binary("igamma", FLOATING, decompose=_in_single_precision(_igamma), jvp=each_operand(
     lambda g, out, a, x: mul(g, igamma_grad_a(a, x)),
     lambda g, out, a, x: mul(g, _gamma_density(a, x))))
@@ -311,7 +303,9 @@ igammac_p = binary("igammac", FLOATING, decompose=_in_single_precision(_igammac)
     lambda g, out, a, x: mul(g, neg(_gamma_density(a, x)))))
 igamma_grad_a_p = binary(
     "igamma_grad_a", FLOATING, decompose=_in_single_precision(_igamma_grad_a), jvp=each_operand(
-        _no_second_slope,
+        no_rule(NotImplementedError, "Differentiation rule for 'igamma_grad_a' not implemented",
+                "lax.igamma_grad_a(lax.stop_gradient(a), x)",
+                "the second derivative of igamma with respect to a has no closed form"),
         lambda g, out, a, x: mul(g, mul(_gamma_density(a, x), sub(log(x), digamma(a))))))
 random_gamma_grad_p = binary("random_gamma_grad", FLOATING,
                              decompose=_in_single_precision(_random_gamma_grad))
@@ -381,10 +375,8 @@ def _betainc(a: Any, b: Any, x: Any) -> Any:
     return choose(inside, out, math.nan, a)
 
 
-def _betainc_shape_term(g: Any, out: Any, a: Any, b: Any, x: Any) -> Any:
-    raise ValueError(errors.describe(
-        "Betainc gradient with respect to a and b not supported.",
-        fix="lax.betainc(lax.stop_gradient(a), lax.stop_gradient(b), x)"))
+_no_shape_term = no_rule(ValueError, "Betainc gradient with respect to a and b not supported.",
+                         "lax.betainc(lax.stop_gradient(a), lax.stop_gradient(b), x)")
 
 
 def _beta_density(a: Any, b: Any, x: Any) -> Any:
@@ -397,5 +389,5 @@ def _beta_density(a: Any, b: Any, x: Any) -> Any:
 regularized_incomplete_beta_p = Primitive(
     "regularized_incomplete_beta", vmap=pointwise, decompose=_in_single_precision(_betainc),
     shape=broadcasting("regularized_incomplete_beta", FLOATING, FLOATING, FLOATING),
-    jvp=each_operand(_betainc_shape_term, _betainc_shape_term,
+    jvp=each_operand(_no_shape_term, _no_shape_term,
                      lambda g, out, a, b, x: mul(g, _beta_density(a, b, x))))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minijax.base import errors, tree
-from minijax.core import Primitive, aval_of, linear
+from minijax.core import Primitive, Values, aval_of, linear
 from minijax.sharding.layout import Layout
 
 __all__ = ["layout_constraint_p", "with_layout_constraint"]
@@ -39,7 +39,7 @@ def _constrain(x: Any, layout: Layout) -> Any:
     return layout_constraint_p.bind(x, layout=layout)
 
 
-def _vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *, layout: Layout) -> tuple:
+def _vmap(axis: Any, args: Values, dims: Sequence[int], *, layout: Layout) -> tuple:
     """The mapped axis is the slowest."""
     dim = dims[0]
     order = (dim, *[i + (i >= dim) for i in layout.major_to_minor])

@@ -15,11 +15,10 @@ import numpy as np
 
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
-from minijax.core import (Primitive, ShapedArray, Zero, aval_of, broadcast_in_dim, each_operand,
-                          instantiate, is_linear, materialize_output, nondifferentiable,
-                          zeros)
+from minijax.core import (Dims, Primitive, ShapedArray, Values, aval_of, broadcast_in_dim,
+                          each_operand, is_linear, materialize_output, nondifferentiable, zeros)
 from minijax.lax.rules import (ANY, BITWISE, EVERY, FLOATING, INTEGER, ORDERED, ArrayLike, binary,
-                               broadcast_to, check_same_dtypes, fill_like, unary)
+                               broadcast_to, check_same_dtypes, fill_like, linear_in_values, unary)
 
 # --- Comparison --------------------------------------------------------------------------------
 
@@ -194,15 +193,6 @@ def _shapes(avals: Sequence[ShapedArray]) -> str:
     return ", ".join(str(a.shape) for a in avals)
 
 
-def _select_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple:
-    which, *cases = primals
-    out = select_n_p.bind(which, *cases)
-    tangents = tangents[1:]
-    if all(type(t) is Zero for t in tangents):
-        return out, Zero(aval_of(out).to_tangent_aval())
-    return out, select_n_p.bind(which, *[instantiate(t) for t in tangents])
-
-
 def _select_transpose(ct: Any, which: Any, *cases: Any) -> list:
     zero = zeros(aval_of(ct)) if len(cases) > 1 else ct
 
@@ -211,7 +201,7 @@ def _select_transpose(ct: Any, which: Any, *cases: Any) -> list:
     return [None, *[share(i) if is_linear(c) else None for i, c in enumerate(cases)]]
 
 
-def _select_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None]) -> tuple:
+def _select_vmap(axis: Any, args: Values, dims: Dims) -> tuple:
     which, *cases = args
     which_dim, *case_dims = dims
     scalar = aval_of(which).ndim == (which_dim is not None)
@@ -231,7 +221,7 @@ def _batched_choice(x: Any, x_dim: int | None, scalar: bool, axis: Any, like: An
     return broadcast_in_dim(x, aval_of(like).shape, (dim,))
 
 
-select_n_p = Primitive("select_n", shape=_select_shape, jvp=_select_jvp,
+select_n_p = Primitive("select_n", shape=_select_shape, jvp=linear_in_values,
                        transpose=_select_transpose, vmap=_select_vmap)
 
 
@@ -260,7 +250,7 @@ def _chosen(mask: Any, g: Any) -> Any:
     return choose(mask, g, 0, g)
 
 
-def _clamp_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None]) -> tuple:
+def _clamp_vmap(axis: Any, args: Values, dims: Dims) -> tuple:
     low, x, high = args
     dim = next(d for d in (dims[1], dims[0], dims[2]) if d is not None)
     scalars = [aval_of(b).ndim == (d is not None) for b, d in zip(args, dims)]

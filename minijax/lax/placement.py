@@ -10,11 +10,14 @@ from typing import Any
 
 from minijax.base import errors, tree
 from minijax.base.jaxlib import Array, NamedSharding, Sharding
-from minijax.core import Primitive, aval_of, conform, is_tracer, linear, state
+from minijax.base.util import trace_cache
+from minijax.core import (Jaxpr, Primitive, Values, aval_of, conform, eval_jaxpr, is_tracer, linear,
+                          state, trace_closed, with_memory)
 from minijax.sharding import PartitionSpec
 from minijax.sharding.context import NO_MESH, get_abstract_mesh, named
 from minijax.sharding.layout import Format
-from minijax.sharding.named import typed
+from minijax.sharding.mesh import mesh_context
+from minijax.sharding.named import check_fits, typed
 from minijax.sharding.single import SingleDeviceSharding
 from minijax.sharding.spec import axes_of
 
@@ -34,11 +37,33 @@ def with_sharding_constraint(x: Any, shardings: Any) -> Any:
     return treedef.unflatten(list(map(_constrain, leaves, given)))
 
 
+def _demanding(jaxpr: Jaxpr, ins: tuple, outs: tuple) -> Jaxpr:
+    """The program with demands, None for no demand, on its arguments and results."""
+    def body(*args: Any) -> list:
+        given = map(with_sharding_constraint, args, ins)
+        return list(map(with_sharding_constraint, eval_jaxpr(jaxpr, jaxpr.consts, *given), outs))
+
+    return trace_closed(body, jaxpr.in_avals, jaxpr.debug)
+
+
+_demanding = trace_cache(_demanding)
+
+
+def demanding(params: dict) -> dict:
+    """The parameters of a `jit` within another program, which demands its shardings itself."""
+    ins, outs = (tuple(
+        s if isinstance(s, NamedSharding) and not s.mesh.explicit_axes else None for s in params[key]
+    ) for key in ("in_shardings", "out_shardings"))
+    if any(ins) or any(outs):
+        return {**params, "jaxpr": _demanding(params["jaxpr"], ins, outs)}
+    return params
+
+
 def like(x: Any, other: Any) -> Any:
     """`x`, of the shape of `other`, split over devices as that array is, or as its type says."""
     if not isinstance(other, Array) or is_tracer(other):
         aval = aval_of(other)
-        return x if aval.placement is None else conform(x, aval)
+        return x if aval.placement is None else conform(x, with_memory(aval, None))
     sharding = getattr(other, "_sharding", None)
     if not isinstance(sharding, NamedSharding) or state.trace.staging or is_tracer(x):
         return x
@@ -60,13 +85,14 @@ def _constrain(x: Any, given: Any) -> Any:
     layout = None
     if isinstance(given, Format):
         given, layout = given.sharding, given.layout
-    sharding = named(given, "with_sharding_constraint")
+    sharding = named(given, "with_sharding_constraint shardings", mesh_context.value)
     if not isinstance(sharding, Sharding):
         raise TypeError(errors.describe(
             "with_sharding_constraint takes shardings, PartitionSpecs and trees of them; got "
             f"{given!r} of type {type(given)}", fix="NamedSharding(mesh, P(...))"))
     aval = aval_of(x)
     if isinstance(sharding, NamedSharding):
+        check_fits(sharding, aval.shape, "with_sharding_constraint arguments")
         if sharding.mesh.explicit_axes and _is_as_said(sharding, aval):
             return x
         _check_axis_types(sharding)
@@ -113,7 +139,7 @@ def _check_divisible(sharding: Any, aval: Any) -> None:
     sharding.update(spec=spec).shard_shape(aval.shape)
 
 
-def _vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *, sharding: Any, layout: Any,
+def _vmap(axis: Any, args: Values, dims: Sequence[int], *, sharding: Any, layout: Any,
           context_mesh: Any, unconstrained_dims: frozenset) -> tuple:
     (x,), (dim,) = args, dims
     if axis.spmd_name is not None and not isinstance(sharding, NamedSharding):

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from minijax.base import errors
 from minijax.core import (ManualAxisType, MixedAxes, ShardingTypeError, Where, bare,
-                          manual_type, sharding_of, with_manual, with_sharding)
+                          manual_type, sharding_of, with_manual, with_memory, with_sharding)
 from minijax.lax.casts import manual_casts
+from minijax.sharding.context import abstract_context, get_abstract_mesh
 from minijax.sharding.spec import axes_of
 
 _NONE: frozenset = frozenset()
@@ -24,12 +25,16 @@ def _infer(primitive: Any, avals: Sequence[Any], params: dict) -> tuple[tuple, f
     out, effects = primitive.shape(*map(bare, avals), **params), ()
     if primitive.effectful:
         out, effects = out
-    outs = list(out) if primitive.multiple_results else [out]
+    memory = _memory(primitive.name, avals)
+    outs = [with_memory(o, memory) if hasattr(o, "placement") else o
+            for o in (out if primitive.multiple_results else [out])]
     if primitive.place is not None:
         outs = primitive.place(avals, outs, **params)
     else:
         manual = _joined(primitive.name, avals)
         outs = [with_manual(o, manual) if hasattr(o, "placement") else o for o in outs]
+    if primitive.pointwise or primitive.split is not None:
+        _check_mesh(primitive, avals)
     if primitive.split is not None:
         outs = list(map(with_sharding, outs, primitive.split(avals, outs, **params)))
     elif any(map(sharding_of, avals)):
@@ -40,7 +45,48 @@ def _infer(primitive: Any, avals: Sequence[Any], params: dict) -> tuple[tuple, f
     return tuple(outs), frozenset(effects)
 
 
-Where.infer = staticmethod(_infer)
+Where.infer, Where.context = staticmethod(_infer), abstract_context
+
+
+_BETWEEN_MESHES = frozenset(("device_put", "mesh_cast", "reshard", "sharding_constraint"))
+
+
+def _check_mesh(primitive: Any, avals: Sequence[Any]) -> None:
+    """The operands are split over one mesh, which is that in context."""
+    meshes = list(dict.fromkeys(s.mesh for s in map(sharding_of, avals) if s is not None))
+    if not meshes or primitive.name in _BETWEEN_MESHES:
+        return
+    fix = "jax.device_put(x, sharding), or another mesh in jax.set_mesh"
+    if len(meshes) > 1:
+        raise ValueError(errors.describe(
+            f"Mesh for all inputs should be equal. Got one mesh: {meshes[0]} and another mesh: "
+            f"{meshes[1]}", fix=fix))
+    context = get_abstract_mesh()
+    if not context.empty and context != meshes[0]:
+        raise ValueError(errors.describe(
+            f"For primitive {primitive.name}, context mesh {context} should match the aval mesh "
+            f"{meshes[0]}", fix=fix))
+
+
+def _memory(name: str, avals: Sequence[Any]) -> Any:
+    """The kind of memory of all operands that are not scalars; ValueError if it is not one."""
+    if name == "device_put":  # moves each operand on its own
+        return None
+    if name in _UPDATES:
+        avals = avals[:1]
+    found = {a.placement and a.placement.memory: a for a in avals if getattr(a, "ndim", 0)}
+    if len(found) > 1:
+        one, other, *_ = found.values()
+        raise ValueError(errors.describe(
+            f"memory_space of all inputs passed to `{name}` must be the same. Got one operand with "
+            f"type: {one.str_short(False)} and another operand with type: "
+            f"{other.str_short(False)}",
+            fix="jax.device_put(x, jax.memory.Space.Device)"))
+    return next(iter(found), None)
+
+
+_UPDATES = frozenset(("dynamic_update_slice", "scatter", "scatter-add", "scatter-max",
+                      "scatter-min", "scatter-mul", "scatter-sub"))
 
 
 # --- Manual axes --------------------------------------------------------------------------------

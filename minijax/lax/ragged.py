@@ -22,12 +22,12 @@ import numpy as np
 
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
-from minijax.core import (Primitive, ShapedArray, aval_of, convert_element_type, each_operand,
-                          is_linear, materialize, move_axis)
+from minijax.core import (Dims, Primitive, ShapedArray, Values, aval_of, convert_element_type,
+                          each_operand, is_linear, materialize, move_axis)
 from minijax.lax import elementwise, logic, shapes
 from minijax.lax.cumulative import cumsum
 from minijax.lax.dot import (DotDimensionNumbers, PrecisionLike, canonicalize_precision,
-                             dot_general, dot_general_p)
+                             dot_general, dot_general_p, left_over)
 from minijax.lax.rules import fill_like
 
 
@@ -101,11 +101,6 @@ def _mode(numbers: RaggedDotDimensionNumbers) -> str:
     return _BATCH if ragged in batch else _CONTRACTED if ragged in contracting else _FREE
 
 
-def _free(ndim: int, *used: Sequence[int]) -> tuple[int, ...]:
-    taken = {d for dims in used for d in dims}
-    return tuple(d for d in range(ndim) if d not in taken)
-
-
 def _outer(numbers: RaggedDotDimensionNumbers, ndim: int) -> tuple[int, ...]:
     """The dimensions of the left operand for each of which there can be group sizes."""
     ragged = numbers.lhs_ragged_dimensions[0]
@@ -113,7 +108,7 @@ def _outer(numbers: RaggedDotDimensionNumbers, ndim: int) -> tuple[int, ...]:
     mode = _mode(numbers)
     if mode is _BATCH:
         return batch[:batch.index(ragged)]
-    listed = contracting if mode is _CONTRACTED else _free(ndim, contracting, batch)
+    listed = contracting if mode is _CONTRACTED else left_over(ndim, contracting, batch)
     return (*batch, *listed[:listed.index(ragged)])
 
 
@@ -174,8 +169,8 @@ def _ragged_dot_shape(x: ShapedArray, y: ShapedArray, sizes: ShapedArray, *,
         return out.update(shape=(sizes.shape[-1], *out.shape))
     if _mode(numbers) is _FREE:
         (xc, yc), (xb, yb) = numbers.dot_dimension_numbers
-        left = _free(x.ndim, xc, xb)
-        right = _free(y.ndim, yc, yb, numbers.rhs_group_dimensions)
+        left = left_over(x.ndim, xc, xb)
+        right = left_over(y.ndim, yc, yb, numbers.rhs_group_dimensions)
         shape = [x.shape[d] for d in (*xb, *left)] + [y.shape[d] for d in right]
         return out.update(shape=tuple(shape))
     return out
@@ -227,16 +222,11 @@ def _ragged_dot_decompose(x: Any, y: Any, sizes: Any, *,
 # --- Derivatives -------------------------------------------------------------------------------
 
 
-def _places(ndim: int, order: Sequence[int]) -> tuple[int, ...]:
-    """The permutation that puts dimension i of a result at place `order[i]`."""
-    return tuple(sorted(range(ndim), key=order.__getitem__))
-
-
 def _bind(x: Any, y: Any, sizes: Any, numbers: RaggedDotDimensionNumbers, aval: ShapedArray,
           order: Sequence[int], params: dict[str, Any]) -> Any:
     """A product as the cotangent of an operand, whose dimension `order[i]` is the product's i."""
     out = ragged_dot_general_p.bind(x, y, sizes, ragged_dot_dimension_numbers=numbers, **params)
-    out = shapes.transpose(out, _places(aval.ndim, order))
+    out = shapes.transpose(out, sorted(range(aval.ndim), key=order.__getitem__))
     return convert_element_type(out, aval.dtype) if aval_of(out).dtype != aval.dtype else out
 
 
@@ -246,8 +236,8 @@ def _transpose_free(ct: Any, x: Any, y: Any, sizes: Any, numbers: RaggedDotDimen
     (xc, yc), (xb, yb) = numbers.dot_dimension_numbers
     group, = numbers.rhs_group_dimensions
     batch = tuple(range(len(xb)))
-    left = _free(aval_of(x).ndim, xc, xb)
-    right = _free(aval_of(y).ndim, yc, yb, (group,))
+    left = left_over(aval_of(x).ndim, xc, xb)
+    right = left_over(aval_of(y).ndim, yc, yb, (group,))
     in_ct = tuple(range(len(batch), len(batch) + len(left)))
     ragged = left.index(numbers.lhs_ragged_dimensions[0])
     if is_linear(x):
@@ -267,8 +257,8 @@ def _transpose_contracted(ct: Any, x: Any, y: Any, sizes: Any,
     """ct[g, b, m, n] is the sum over the k of group g of x[b, m, k] y[b, k, n]."""
     (xc, yc), (xb, yb) = numbers.dot_dimension_numbers
     batch = tuple(range(1, len(xb) + 1))
-    left = _free(aval_of(x).ndim, xc, xb)
-    right = _free(aval_of(y).ndim, yc, yb)
+    left = left_over(aval_of(x).ndim, xc, xb)
+    right = left_over(aval_of(y).ndim, yc, yb)
     left_in_ct = tuple(range(len(batch) + 1, len(batch) + 1 + len(left)))
     right_in_ct = tuple(range(len(batch) + 1 + len(left), aval_of(ct).ndim))
     place = xc.index(numbers.lhs_ragged_dimensions[0])
@@ -308,7 +298,7 @@ def _ragged_dot_transpose(ct: Any, x: Any, y: Any, sizes: Any, *,
 # --- vmap --------------------------------------------------------------------------------------
 
 
-def _ragged_dot_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *,
+def _ragged_dot_vmap(axis: Any, args: Values, dims: Dims, *,
                      ragged_dot_dimension_numbers: RaggedDotDimensionNumbers,
                      **params: Any) -> tuple:
     """The mapped axis is one more batch dimension, the first."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
-from minijax.core import Primitive, ShapedArray, materialize
+from minijax.core import Primitive, ShapedArray, Values, materialize
 from minijax.lax.rules import ArrayLike
 from minijax.lax.shapes import concatenate
 from minijax.lax.slicing import index_in_dim, slice_in_dim
@@ -69,7 +69,7 @@ def _rng_bit_generator_shape(key: ShapedArray, *, shape: tuple, dtype: Any, algo
     return [key, ShapedArray(shape, np.dtype(dtype))]
 
 
-def _rng_bit_generator_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *, shape: tuple,
+def _rng_bit_generator_vmap(axis: Any, args: Values, dims: Sequence[int], *, shape: tuple,
                             **params: Any) -> tuple:
     """All bits from the first state; only that state moves on."""
     keys = materialize(args[0], dims[0], axis.size)

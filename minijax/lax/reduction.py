@@ -19,8 +19,8 @@ import numpy as np
 
 from minijax.base import dtypes, errors, tree
 from minijax.base.jaxlib import Array
-from minijax.core import (AxisData, Jaxpr, Primitive, ShapedArray, Zero, aval_of, batch,
-                          convert_element_type, each_operand, eval_jaxpr, is_tracer, jvp,
+from minijax.core import (AxisData, Dims, Jaxpr, Primitive, ShapedArray, Values, Zero, aval_of,
+                          batch, convert_element_type, each_operand, eval_jaxpr, is_tracer, jvp,
                           materialize, nondifferentiable, reduce_axes, reduce_sum_p, zero_tangent)
 from minijax.core.primitive import Deferred
 from minijax.lax import elementwise, logic, shapes
@@ -146,7 +146,7 @@ def _tree_product(x: Any, axes: tuple) -> Any:
     return shapes.squeeze(x, axes)
 
 
-def _prod_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, axes: tuple) -> tuple:
+def _prod_jvp(primals: Values, tangents: Values, *, axes: tuple) -> tuple:
     (out,), (tangent,) = jvp(lambda x: [_tree_product(x, axes)], primals, tangents)
     return out, tangent
 
@@ -190,7 +190,7 @@ def _argument_shape(x: ShapedArray, *, axes: tuple, index_dtype: Any) -> ShapedA
 
 
 def _argument_vmap(primitive: Primitive) -> Callable:
-    def vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *, axes: tuple,
+    def vmap(axis: Any, args: Values, dims: Sequence[int], *, axes: tuple,
              index_dtype: Any) -> tuple:
         d, a = dims[0], axes[0]
         a += a >= d
@@ -215,16 +215,7 @@ def reduce(operands: Any, init_values: Any, computation: Callable[[Any, Any], An
     structure, and `computation(accumulated, element)` takes and returns such trees. A known
     function with its identity as the initial value becomes the reduction of its name.
     """
-    flat, structure = tree.flatten(operands)
-    inits, init_structure = tree.flatten(init_values)
-    if structure != init_structure:
-        raise ValueError(errors.describe(
-            "Operands must have the same tree structure as init_values: "
-            f"{structure} vs. {init_structure}", fix="give one initial value per operand"))
-    if len(flat) != len(inits):
-        raise ValueError(errors.describe(
-            f"Must have same total number of operands as init_values: {len(flat)} vs. "
-            f"{len(inits)}", fix="give one initial value per operand"))
+    flat, inits, structure = flat_operands(operands, init_values)
     dimensions = tuple(map(operator.index, dimensions))
     if len(flat) == 1:
         primitive = monoid(computation, aval_of(flat[0]), inits[0])
@@ -238,7 +229,18 @@ def reduce(operands: Any, init_values: Any, computation: Callable[[Any, Any], An
     return tree.unflatten(structure, outs)
 
 
-def reducer_jaxpr(what: str, computation: Callable, structure: Any, operands: Sequence[Any],
+def flat_operands(operands: Any, init_values: Any) -> tuple[list, list, Any]:
+    """The leaves of both, and their structure, which must be one."""
+    flat, structure = tree.flatten(operands)
+    inits, init_structure = tree.flatten(init_values)
+    if structure != init_structure:
+        raise ValueError(errors.describe(
+            "Operands must have the same tree structure as init_values: "
+            f"{structure} vs. {init_structure}", fix="give one initial value per operand"))
+    return flat, inits, structure
+
+
+def reducer_jaxpr(what: str, computation: Callable, structure: Any, operands: Values,
                   inits: Sequence[Any]) -> Jaxpr:
     """The scalar jaxpr of `computation`: accumulated values, then elements, to new values."""
     def flat_computation(*args: Any) -> list:
@@ -261,9 +263,7 @@ def monoid(computation: Callable, aval: ShapedArray, init: Any) -> Primitive | N
         found = _MONOIDS.get(computation)
     except TypeError:  # not hashable
         return None
-    if found is None:
-        return None
-    if is_tracer(init):
+    if found is None or is_tracer(init):
         return None
     value = np.asarray(init)
     python = isinstance(init, (bool, int, float, complex))  # takes the operand's dtype
@@ -274,24 +274,20 @@ def monoid(computation: Callable, aval: ShapedArray, init: Any) -> Primitive | N
     return primitive if expected is not None and value == expected else None
 
 
-@lru_cache(maxsize=None)
-def lowest(dtype: Any) -> Any:
-    """The identity of maximum: -inf, the smallest integer, or False."""
-    if dtypes.issubdtype(dtype, np.floating):
-        return np.asarray(-np.inf, dtype)[()]
-    if dtypes.issubdtype(dtype, np.integer):
-        return np.asarray(dtypes.iinfo(dtype).min, dtype)[()]
-    return np.False_ if dtype == np.bool_ else None
+def _bound(infinity: float, end: str, truth: np.bool_) -> Callable[[Any], Any]:
+    """The first or last number of a dtype, as a function of that; None for complex numbers."""
+    @lru_cache(maxsize=None)
+    def bound(dtype: Any) -> Any:
+        if dtypes.issubdtype(dtype, np.floating):
+            return np.asarray(infinity, dtype)[()]
+        if dtypes.issubdtype(dtype, np.integer):
+            return np.asarray(getattr(dtypes.iinfo(dtype), end), dtype)[()]
+        return truth if dtype == np.bool_ else None
+    return bound
 
 
-@lru_cache(maxsize=None)
-def highest(dtype: Any) -> Any:
-    """The identity of minimum: inf, the largest integer, or True."""
-    if dtypes.issubdtype(dtype, np.floating):
-        return np.asarray(np.inf, dtype)[()]
-    if dtypes.issubdtype(dtype, np.integer):
-        return np.asarray(dtypes.iinfo(dtype).max, dtype)[()]
-    return np.True_ if dtype == np.bool_ else None
+lowest = _bound(-np.inf, "min", np.False_)  # the identity of maximum
+highest = _bound(np.inf, "max", np.True_)  # the identity of minimum
 
 
 def _all_bits(dtype: Any) -> Any:
@@ -353,8 +349,7 @@ def apply_elementwise(jaxpr: Jaxpr, *args: Any) -> list:
     return [shapes.reshape(materialize(x, d, size), shape) for x, d in zip(outs, dims)]
 
 
-def _tree_reduce(operands: Sequence[Any], inits: Sequence[Any], jaxpr: Jaxpr,
-                 dimensions: tuple) -> list:
+def _tree_reduce(operands: Values, inits: Sequence[Any], jaxpr: Jaxpr, dimensions: tuple) -> list:
     """`reduce` as a tree of elementwise steps, which can be differentiated and batched."""
     shape = aval_of(operands[0]).shape
     kept = [i for i in range(len(shape)) if i not in dimensions]
@@ -374,8 +369,8 @@ def _tree_reduce(operands: Sequence[Any], inits: Sequence[Any], jaxpr: Jaxpr,
     return apply_elementwise(jaxpr, *inits, *[shapes.squeeze(x, (0,)) for x in columns])
 
 
-def _reduce_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, computation: Callable,
-                jaxpr: Jaxpr, dimensions: tuple) -> tuple:
+def _reduce_jvp(primals: Values, tangents: Values, *, computation: Callable, jaxpr: Jaxpr,
+                dimensions: tuple) -> tuple:
     if all(type(t) is Zero for t in tangents):
         outs = reduce_p.bind(*primals, computation=computation, jaxpr=jaxpr,
                              dimensions=dimensions)
@@ -384,8 +379,8 @@ def _reduce_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, computation:
     return jvp(lambda *args: _tree_reduce(*_split(args), jaxpr, dimensions), primals, tangents)
 
 
-def _reduce_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *,
-                 computation: Callable, jaxpr: Jaxpr, dimensions: tuple) -> tuple:
+def _reduce_vmap(axis: Any, args: Values, dims: Dims, *, computation: Callable, jaxpr: Jaxpr,
+                 dimensions: tuple) -> tuple:
     operands, inits = _split(args)
     operand_dims, init_dims = _split(dims)
     if any(d is not None for d in init_dims):  # the operation takes scalars there

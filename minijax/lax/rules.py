@@ -18,8 +18,9 @@ import numpy as np
 
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
-from minijax.core import (Primitive, ShapedArray, Zero, aval_of, broadcast_in_dim, conform,
-                          pointwise, reduce_sum, reshape)
+from minijax.core import (Primitive, ShapedArray, Values, Zero, aval_of, broadcast_in_dim, conform,
+                          instantiate, pointwise, reduce_sum, reshape, zero_tangent)
+from minijax.core.primitive import Deferred
 
 ArrayLike = Array | np.ndarray | np.generic | bool | int | float | complex
 
@@ -106,20 +107,12 @@ def joint_shape(name: str, avals: Sequence[ShapedArray]) -> tuple[int, ...]:
     return result
 
 
-def same_type(name: str, kinds: Sequence[str]) -> Callable[..., ShapedArray]:
-    """The shape rule of a unary operation whose result has the operand's type."""
-    def shape(x: ShapedArray, **params: Any) -> ShapedArray:
-        check_dtype(name, x.dtype, kinds)
-        return x
-    return shape
-
-
 def same_shape(name: str, kinds: Sequence[str],
-               dtype: Callable[[Any], Any]) -> Callable[..., ShapedArray]:
-    """The shape rule of a unary operation whose result has the dtype `dtype(operand dtype)`."""
+               dtype: Callable[[Any], Any] | None = None) -> Callable[..., ShapedArray]:
+    """The shape rule of a unary operation; its result's dtype is `dtype(x.dtype)`, or that of x."""
     def shape(x: ShapedArray, **params: Any) -> ShapedArray:
         check_dtype(name, x.dtype, kinds)
-        return x.update(dtype=np.dtype(dtype(x.dtype)))
+        return x if dtype is None else x.update(dtype=np.dtype(dtype(x.dtype)))
     return shape
 
 
@@ -145,8 +138,7 @@ def like_any(avals: Sequence[ShapedArray], shape: tuple[int, ...], dtype: Any) -
 def unary(name: str, kinds: Sequence[str], jvp: Any, *, dtype: Callable[[Any], Any] | None = None,
           **rules: Any) -> Primitive:
     """An elementwise operation of one operand."""
-    shape = same_type(name, kinds) if dtype is None else same_shape(name, kinds, dtype)
-    return Primitive(name, shape=shape, jvp=jvp, vmap=pointwise, **rules)
+    return Primitive(name, shape=same_shape(name, kinds, dtype), jvp=jvp, vmap=pointwise, **rules)
 
 
 def binary(name: str, kinds: Sequence[str], *, jvp: Any = None, tip: str = "",
@@ -154,6 +146,29 @@ def binary(name: str, kinds: Sequence[str], *, jvp: Any = None, tip: str = "",
     """An elementwise operation of two operands of one dtype."""
     shape = broadcasting(name, kinds, kinds, tip=tip, dtype=dtype)
     return Primitive(name, shape=shape, jvp=jvp, vmap=pointwise, **rules)
+
+
+# --- Derivatives -------------------------------------------------------------------------------
+
+
+@Deferred
+def linear_in_values(primitive: Primitive) -> Callable:
+    """`linear` for operations with indices or predicates, operands without tangents: these stay."""
+    def jvp(primals: Values, tangents: Values, **params: Any) -> tuple:
+        out = primitive.bind(*primals, **params)
+        if all(type(t) is Zero for t in tangents):
+            return out, zero_tangent(out)
+        moved = [x if type(t) is Zero and t.aval.dtype == dtypes.float0 else instantiate(t)
+                 for x, t in zip(primals, tangents)]
+        return out, primitive.bind(*moved, **params)
+    return jvp
+
+
+def no_rule(error: type[Exception], text: str, fix: str, because: str | None = None) -> Callable:
+    """A rule, or one of its terms, that says why there is none."""
+    def refuse(*args: Any, **params: Any) -> Any:
+        raise error(errors.describe(text, because=because, fix=fix))
+    return refuse
 
 
 # --- Constants and broadcasting inside rules ---------------------------------------------------

@@ -16,7 +16,8 @@ import numpy as np
 
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
-from minijax.core import (Primitive, ShapedArray, aval_of, convert_element_type, materialize)
+from minijax.core import (Dims, Primitive, ShapedArray, Values, aval_of, convert_element_type,
+                          materialize)
 from minijax.lax import elementwise, shapes
 from minijax.lax.dot import DotDimensionNumbers, dot_general, dot_general_p
 
@@ -115,8 +116,8 @@ def _steps(x: Any, y: Any, x_scale: Any, y_scale: Any, *, dimension_numbers: Dot
                        preferred_element_type=preferred_element_type)
 
 
-def _vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *,
-          dimension_numbers: DotDimensionNumbers, preferred_element_type: Any) -> tuple:
+def _vmap(axis: Any, args: Values, dims: Dims, *, dimension_numbers: DotDimensionNumbers,
+          preferred_element_type: Any) -> tuple:
     """One more batch dimension, in front of all operands."""
     args = [materialize(x, d, axis.size) for x, d in zip(args, dims)]
     (xc, yc), (xb, yb) = [[tuple([d + 1 for d in dims]) for dims in pair]

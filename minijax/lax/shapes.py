@@ -20,7 +20,7 @@ import numpy as np
 from minijax.base import dims, dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axis
-from minijax.core import (Primitive, ShapedArray, Tracer, aval_of, broadcast_in_dim_p,
+from minijax.core import (Dims, Primitive, ShapedArray, Tracer, Values, aval_of, broadcast_in_dim_p,
                           convert_element_type_p, get_aval, instantiate_cotangent, is_linear,
                           is_valid, linear, materialize, materialize_output, nondifferentiable,
                           reduce_sum, reshape_p, structural, transpose_p, zeros)
@@ -30,6 +30,7 @@ from minijax.lax.logic import select_n
 from minijax.lax.rules import (NUMBER, ArrayLike, check_dtype, check_same_dtypes,
                                remembered)
 from minijax.lax.types import check_conversion
+from minijax.sharding.named import check_fits
 
 Shape = Sequence[int]
 
@@ -233,6 +234,19 @@ def collapse(operand: Array, start_dimension: int, stop_dimension: int | None = 
     return reshape(operand, (*shape[:start], math.prod(shape[start:stop]), *shape[stop:]))
 
 
+def merge_axes(x: Any, at: int, count: int = 2) -> Any:
+    """`x` with the `count` axes from `at` on made one."""
+    shape = aval_of(x).shape
+    return reshape(x, (*shape[:at], math.prod(shape[at:at + count]), *shape[at + count:]))
+
+
+def split_axis(x: Any, at: int, *outer: int) -> Any:
+    """`x` with the axis `at` made several, of the sizes `outer` and what remains."""
+    shape = aval_of(x).shape
+    parts = math.prod(outer)
+    return reshape(x, (*shape[:at], *outer, shape[at] // parts if parts else 0, *shape[at + 1:]))
+
+
 def transpose(operand: ArrayLike, permutation: Sequence[int] | np.ndarray) -> Array:
     """`operand` with axis `permutation[i]` at place i."""
     permutation = tuple([operator.index(i) for i in permutation])
@@ -275,8 +289,7 @@ def _without(shape: tuple[int, ...], axes: Sequence[int]) -> tuple[int, ...]:
     return tuple([n for i, n in enumerate(shape) if i not in axes])
 
 
-def _squeeze_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *,
-                  dimensions: tuple) -> tuple:
+def _squeeze_vmap(axis: Any, args: Values, dims: Sequence[int], *, dimensions: tuple) -> tuple:
     dim = dims[0]
     shifted = tuple([a + (a >= dim) for a in dimensions])
     out = squeeze_p.bind(args[0], dimensions=shifted)
@@ -308,7 +321,7 @@ def _rev_shape(x: ShapedArray, *, dimensions: tuple) -> ShapedArray:
     return x
 
 
-def _rev_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *, dimensions: tuple) -> tuple:
+def _rev_vmap(axis: Any, args: Values, dims: Sequence[int], *, dimensions: tuple) -> tuple:
     shifted = tuple([d + (d >= dims[0]) for d in dimensions])
     return rev_p.bind(args[0], dimensions=shifted), dims[0]
 
@@ -338,7 +351,7 @@ def _tile_transpose(ct: Any, x: Any, *, reps: tuple) -> Any:
     return reduce_sum(structural.reshape(ct, tuple(blocks)), tuple(range(0, len(blocks), 2)))
 
 
-def _tile_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *, reps: tuple) -> tuple:
+def _tile_vmap(axis: Any, args: Values, dims: Sequence[int], *, reps: tuple) -> tuple:
     dim = dims[0]
     return tile_p.bind(args[0], reps=(*reps[:dim], 1, *reps[dim:])), dim
 
@@ -387,14 +400,13 @@ def _concatenate_transpose(ct: Any, *operands: Any, dimension: int) -> list:
     return [p if is_linear(x) else None for p, x in zip(pieces, operands)]
 
 
-def _all_batched(axis: Any, args: Sequence[Any], dims: Sequence[int | None]) -> tuple[list, int]:
+def _all_batched(axis: Any, args: Values, dims: Dims) -> tuple[list, int]:
     """All operands with the batch axis at one place."""
     dim = next(d for d in dims if d is not None)
     return [materialize_output(x, d, axis, dim) for x, d in zip(args, dims)], dim
 
 
-def _concatenate_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *,
-                      dimension: int) -> tuple:
+def _concatenate_vmap(axis: Any, args: Values, dims: Dims, *, dimension: int) -> tuple:
     args, dim = _all_batched(axis, args, dims)
     return concatenate_p.bind(*args, dimension=dimension + (dimension >= dim)), dim
 
@@ -421,12 +433,12 @@ def _split_shape(x: ShapedArray, *, sizes: tuple, axis: int) -> list:
     return [x.update(shape=(*x.shape[:axis], n, *x.shape[axis + 1:])) for n in sizes]
 
 
-def _split_transpose(cts: Sequence[Any], x: Any, *, sizes: tuple, axis: int) -> Any:
+def _split_transpose(cts: Values, x: Any, *, sizes: tuple, axis: int) -> Any:
     return concatenate([instantiate_cotangent(ct) for ct in cts], axis)
 
 
 # The mapped axis is called `mapped` where a parameter of the primitive is called `axis`.
-def _split_vmap(mapped: Any, args: Sequence[Any], dims: Sequence[int], *, sizes: tuple,
+def _split_vmap(mapped: Any, args: Values, dims: Sequence[int], *, sizes: tuple,
                 axis: int) -> tuple:
     outs = split_p.bind(args[0], sizes=sizes, axis=axis + (axis >= dims[0]))
     return outs, [dims[0]] * len(outs)
@@ -460,8 +472,7 @@ def _stack_transpose(ct: Any, *operands: Any, axis: int) -> list:
     return [c if is_linear(x) else None for c, x in zip(unstack(ct, axis), operands)]
 
 
-def _stack_vmap(mapped: Any, args: Sequence[Any], dims: Sequence[int | None], *,
-                axis: int) -> tuple:
+def _stack_vmap(mapped: Any, args: Values, dims: Dims, *, axis: int) -> tuple:
     args, dim = _all_batched(mapped, args, dims)
     return stack_p.bind(*args, axis=axis + (axis > dim)), dim + (axis <= dim)
 
@@ -479,11 +490,11 @@ def _unstack_shape(x: ShapedArray, *, axis: int) -> list:
     return [x.update(shape=_without(x.shape, (axis,)))] * x.shape[axis]
 
 
-def _unstack_transpose(cts: Sequence[Any], x: Any, *, axis: int) -> Any:
+def _unstack_transpose(cts: Values, x: Any, *, axis: int) -> Any:
     return stack([instantiate_cotangent(ct) for ct in cts], axis)
 
 
-def _unstack_vmap(mapped: Any, args: Sequence[Any], dims: Sequence[int], *, axis: int) -> tuple:
+def _unstack_vmap(mapped: Any, args: Values, dims: Sequence[int], *, axis: int) -> tuple:
     dim = dims[0]
     axis = axis + (axis >= dim)
     outs = unstack_p.bind(args[0], axis=axis)
@@ -565,8 +576,7 @@ def _pad_transpose(ct: Any, x: Any, value: Any, *, padding_config: tuple) -> lis
     return [inner if is_linear(x) else None, rest]
 
 
-def _pad_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *,
-              padding_config: tuple) -> tuple:
+def _pad_vmap(axis: Any, args: Values, dims: Dims, *, padding_config: tuple) -> tuple:
     x, value = args
     if dims[1] is None:
         config = list(padding_config)
@@ -597,7 +607,9 @@ def full(shape: Shape, fill_value: ArrayLike, dtype: Any = None, *, sharding: An
         value = fill_value
     else:
         value = _converted(fill_value, dtypes.check_user_dtype(dtype, "full"), False)
-    if not shape:
+    if sharding is not None:
+        check_fits(sharding, shape, "full results")
+    elif not shape:
         return stage(value)
     return broadcast_in_dim_p.bind(value, shape=shape, broadcast_dimensions=(), sharding=sharding)
 

@@ -39,6 +39,31 @@ def axes_in(spec: Any) -> tuple:
     return () if spec is None else tuple(a for axes in axes_of_dims(spec) for a in axes)
 
 
+def of_manual_axes(spec: PartitionSpec, manual: frozenset) -> PartitionSpec:
+    """The spec as far as it is about these axes."""
+    return PartitionSpec(*[tuple(a for a in axes if a in manual) or None
+                           for axes in axes_of_dims(spec.partitions)],
+                         unreduced=spec.unreduced & manual, reduced=spec.reduced & manual)
+
+
+def check_explicit(mesh: Any, manual: frozenset, aval: Any, spec: PartitionSpec) -> None:
+    """Explicit axes split an argument as its type says: in_specs cannot move data."""
+    sharding = sharding_of(aval)
+    if sharding is None or not (
+            manual == frozenset(sharding.mesh.explicit_axes) == frozenset(mesh.axis_names)):
+        return
+    have = of_manual_axes(sharding.spec, manual)
+    wanted = axes_of_dims(spec.partitions) + [()] * (aval.ndim - len(spec.partitions))
+    if (axes_of_dims(have.partitions), have.unreduced, have.reduced) != (
+            wanted, spec.unreduced, spec.reduced) and len(wanted) == aval.ndim:
+        raise ValueError(errors.describe(
+            f"in_specs passed to shard_map: {spec} does not match the specs of the input: "
+            f"{sharding.spec} for arg: {aval}. `in_specs` is an optional argument so you can omit "
+            "specifying it and shard_map will infer the in_specs from the arguments. If you want "
+            "to reshard your inputs, you can use `jax.reshard` on the arguments and then pass "
+            "those args to shard_map.", fix="leave out in_specs"))
+
+
 def local_aval(mesh: Any, spec: Any, aval: Any, manual: frozenset, check_vma: bool) -> Any:
     """The type of one device's part; ValueError that ends a sentence about the argument."""
     if len(spec) > aval.ndim:

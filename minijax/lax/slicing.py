@@ -19,12 +19,12 @@ import numpy as np
 from minijax.base import dims, dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axis
-from minijax.core import (Primitive, ShapedArray, Zero, aval_of, cotangent_aval, instantiate,
-                          is_linear, is_tracer, linear, materialize_output, move_axis, zeros)
+from minijax.core import (Dims, Primitive, ShapedArray, Values, aval_of, cotangent_aval, is_linear,
+                          is_tracer, linear, materialize_output, move_axis, zeros)
 from minijax.lax import elementwise, logic, shapes
 from minijax.lax.gather import (GatherDimensionNumbers, GatherScatterMode,
                                 ScatterDimensionNumbers, gather_p, scatter_p)
-from minijax.lax.rules import ArrayLike, check_same_dtypes, scalar_like
+from minijax.lax.rules import ArrayLike, check_same_dtypes, linear_in_values, scalar_like
 
 _CLIP = GatherScatterMode.CLIP
 
@@ -138,7 +138,7 @@ def _slice_transpose(ct: Any, x: Any, *, start_indices: tuple, limit_indices: tu
     return shapes.pad(ct, scalar_like(ct, 0), tuple(config))
 
 
-def _slice_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *, start_indices: tuple,
+def _slice_vmap(axis: Any, args: Values, dims: Sequence[int], *, start_indices: tuple,
                 limit_indices: tuple, strides: tuple | None) -> tuple:
     d = dims[0]
 
@@ -205,19 +205,11 @@ def _unstack(vector: Any) -> list:
                                         strides=(1,)), (0,)) for i in range(count)]
 
 
-def _stack_starts(starts: Sequence[Any], dims: Sequence[int | None],
-                  axis: Any) -> tuple[Any, bool]:
-    """The starts as index vectors, along the last axis; batched (in front) if any start is."""
-    batched = any(d is not None for d in dims)
-    columns = []
-    for start, d in zip(starts, dims):
-        if batched and d is None:
-            start = materialize_output(start, None, axis)
-        ndim = int(batched)
-        columns.append(shapes.expand_dims(start, (ndim,)))
-    if not columns:
-        return np.zeros((0,), np.int32), False
-    return shapes.concatenate(columns, int(batched)), batched
+def _stack_starts(starts: Values, dims: Dims, axis: Any) -> Any:
+    """The starts, some of them batched, as index vectors along the last axis."""
+    columns = [shapes.expand_dims(start if d is not None else materialize_output(start, None, axis),
+                                  (1,)) for start, d in zip(starts, dims)]
+    return shapes.concatenate(columns, 1)
 
 
 # --- dynamic_slice -----------------------------------------------------------------------------
@@ -296,22 +288,12 @@ def _dynamic_slice_shape(x: ShapedArray, *starts: ShapedArray, slice_sizes: tupl
     return ShapedArray(slice_sizes, x.dtype, x.weak_type)
 
 
-def _dynamic_slice_jvp(primals: Sequence[Any], tangents: Sequence[Any], *,
-                       slice_sizes: tuple) -> tuple:
-    operand, *starts = primals
-    out = dynamic_slice_p.bind(operand, *starts, slice_sizes=slice_sizes)
-    if type(tangents[0]) is Zero:
-        return out, Zero(aval_of(out).to_tangent_aval())
-    return out, dynamic_slice_p.bind(tangents[0], *starts, slice_sizes=slice_sizes)
-
-
 def _dynamic_slice_transpose(ct: Any, operand: Any, *starts: Any, slice_sizes: tuple) -> list:
     empty = zeros(cotangent_aval(operand.aval))
     return [dynamic_update_slice_p.bind(empty, ct, *starts), *[None] * len(starts)]
 
 
-def _dynamic_slice_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *,
-                        slice_sizes: tuple) -> tuple:
+def _dynamic_slice_vmap(axis: Any, args: Values, dims: Dims, *, slice_sizes: tuple) -> tuple:
     operand, *starts = args
     d, *start_dims = dims
     if all(s is None for s in start_dims):  # the same piece of each: still a dynamic slice
@@ -319,7 +301,7 @@ def _dynamic_slice_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | Non
         starts = [*starts[:d], zero, *starts[d:]]
         sizes = (*slice_sizes[:d], axis.size, *slice_sizes[d:])
         return dynamic_slice_p.bind(operand, *starts, slice_sizes=sizes), d
-    indices, _ = _stack_starts(starts, start_dims, axis)
+    indices = _stack_starts(starts, start_dims, axis)
     rank = len(slice_sizes)
     if d is None:
         dnums = GatherDimensionNumbers(tuple(range(1, rank + 1)), (), tuple(range(rank)))
@@ -334,7 +316,7 @@ def _dynamic_slice_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | Non
     return out, 0
 
 
-dynamic_slice_p = Primitive("dynamic_slice", shape=_dynamic_slice_shape, jvp=_dynamic_slice_jvp,
+dynamic_slice_p = Primitive("dynamic_slice", shape=_dynamic_slice_shape, jvp=linear_in_values,
                             transpose=_dynamic_slice_transpose, vmap=_dynamic_slice_vmap)
 
 
@@ -390,16 +372,6 @@ def _dynamic_update_slice_shape(x: ShapedArray, update: ShapedArray,
     return ShapedArray(x.shape, x.dtype)
 
 
-def _dynamic_update_slice_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple:
-    operand, update, *starts = primals
-    out = dynamic_update_slice_p.bind(operand, update, *starts)
-    if type(tangents[0]) is Zero and type(tangents[1]) is Zero:
-        return out, Zero(aval_of(out).to_tangent_aval())
-    tangent = dynamic_update_slice_p.bind(instantiate(tangents[0]), instantiate(tangents[1]),
-                                          *starts)
-    return out, tangent
-
-
 def _dynamic_update_slice_transpose(ct: Any, operand: Any, update: Any, *starts: Any) -> list:
     result: list = [None] * (2 + len(starts))
     aval = update.aval if is_linear(update) else aval_of(update)
@@ -411,8 +383,7 @@ def _dynamic_update_slice_transpose(ct: Any, operand: Any, update: Any, *starts:
     return result
 
 
-def _dynamic_update_slice_vmap(axis: Any, args: Sequence[Any],
-                               dims: Sequence[int | None]) -> tuple:
+def _dynamic_update_slice_vmap(axis: Any, args: Values, dims: Dims) -> tuple:
     operand, update, *starts = args
     d, update_dim, *start_dims = dims
     if all(s is None for s in start_dims):
@@ -423,7 +394,7 @@ def _dynamic_update_slice_vmap(axis: Any, args: Sequence[Any],
         return dynamic_update_slice_p.bind(operand, update, *starts[:at], zero, *starts[at:]), at
     operand = materialize_output(operand, d, axis)
     update = materialize_output(update, update_dim, axis)
-    indices, _ = _stack_starts(starts, start_dims, axis)
+    indices = _stack_starts(starts, start_dims, axis)
     inner = tuple(range(1, aval_of(operand).ndim))
     out = scatter_p.bind(
         operand, indices, update, update_jaxpr=None, update_consts=(),
@@ -433,5 +404,5 @@ def _dynamic_update_slice_vmap(axis: Any, args: Sequence[Any],
 
 
 dynamic_update_slice_p = Primitive(
-    "dynamic_update_slice", shape=_dynamic_update_slice_shape, jvp=_dynamic_update_slice_jvp,
+    "dynamic_update_slice", shape=_dynamic_update_slice_shape, jvp=linear_in_values,
     transpose=_dynamic_update_slice_transpose, vmap=_dynamic_update_slice_vmap)

@@ -18,8 +18,8 @@ from minijax.base import dtypes, errors
 from minijax.base.dims import is_symbolic_dim
 from minijax.base.jaxlib import Array, _jax
 from minijax.base.util import canonicalize_axis
-from minijax.core import (Primitive, ShapedArray, Zero, aval_of, materialize, zero_tangent,
-                          zeros)
+from minijax.core import (Dims, Primitive, ShapedArray, Values, Zero, aval_of, materialize,
+                          zero_tangent, zeros)
 from minijax.lax import shapes
 from minijax.lax.gather import GatherDimensionNumbers, GatherScatterMode, gather_p
 from minijax.lax.rules import ArrayLike
@@ -128,8 +128,8 @@ def _sort_shape(*avals: ShapedArray, dimension: int, is_stable: bool,
     return [ShapedArray(a.shape, a.dtype, a.weak_type) for a in avals]
 
 
-def _sort_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, dimension: int,
-              is_stable: bool, num_keys: int) -> tuple:
+def _sort_jvp(primals: Values, tangents: Values, *, dimension: int, is_stable: bool,
+              num_keys: int) -> tuple:
     params = dict(dimension=dimension, is_stable=is_stable, num_keys=num_keys)
     if all(type(t) is Zero for t in tangents):
         outs = sort_p.bind(*primals, **params)
@@ -143,8 +143,8 @@ def _sort_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, dimension: int
     return outs, moved
 
 
-def _sort_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *, dimension: int,
-               is_stable: bool, num_keys: int) -> tuple:
+def _sort_vmap(axis: Any, args: Values, dims: Dims, *, dimension: int, is_stable: bool,
+               num_keys: int) -> tuple:
     at = next(d for d in dims if d is not None)
     operands = [materialize(x, d, axis.size, at) for x, d in zip(args, dims)]
     outs = sort_p.bind(*operands, dimension=dimension + (dimension >= at), is_stable=is_stable,
@@ -177,7 +177,7 @@ def _top_k_shape(x: ShapedArray, *, k: int, axis: int) -> list[ShapedArray]:
             ShapedArray(shape, np.dtype(np.int32), x.weak_type)]
 
 
-def _top_k_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, k: int, axis: int) -> tuple:
+def _top_k_jvp(primals: Values, tangents: Values, *, k: int, axis: int) -> tuple:
     values, indices = top_k_p.bind(*primals, k=k, axis=axis)
     if type(tangents[0]) is Zero:
         return [values, indices], [zero_tangent(values), zero_tangent(indices)]
@@ -185,8 +185,7 @@ def _top_k_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, k: int, axis:
     return [values, indices], [moved, zero_tangent(indices)]
 
 
-def _top_k_vmap(mapped: Any, args: Sequence[Any], dims: Sequence[int], *, k: int,
-                axis: int) -> tuple:
+def _top_k_vmap(mapped: Any, args: Values, dims: Sequence[int], *, k: int, axis: int) -> tuple:
     d = dims[0]
     return top_k_p.bind(args[0], k=k, axis=axis + (axis >= d)), [d, d]
 
@@ -217,7 +216,7 @@ def _approx_top_k_shape(x: ShapedArray, *, k: int, reduction_dimension: int, rec
     return [ShapedArray(shape, x.dtype, x.weak_type), ShapedArray(shape, np.dtype(np.int32))]
 
 
-def _approx_top_k_jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple:
+def _approx_top_k_jvp(primals: Values, tangents: Values, **params: Any) -> tuple:
     values, indices = approx_top_k_p.bind(*primals, **params)
     zero = zero_tangent(indices)
     if type(tangents[0]) is Zero:
@@ -227,8 +226,8 @@ def _approx_top_k_jvp(primals: Sequence[Any], tangents: Sequence[Any], **params:
     return [values, indices], [_take_along(tangents[0], indices, axis, False), zero]
 
 
-def _approx_top_k_vmap(mapped: Any, args: Sequence[Any], dims: Sequence[int], *,
-                       reduction_dimension: int, **params: Any) -> tuple:
+def _approx_top_k_vmap(mapped: Any, args: Values, dims: Sequence[int], *, reduction_dimension: int,
+                       **params: Any) -> tuple:
     d = dims[0]
     axis = canonicalize_axis(reduction_dimension, aval_of(args[0]).ndim - 1)
     out = approx_top_k_p.bind(args[0], reduction_dimension=axis + (axis >= d), **params)

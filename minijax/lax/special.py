@@ -15,13 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from minijax.base import errors
 from minijax.base.jaxlib import Array
 from minijax.core import aval_of, convert_element_type, each_operand
 from minijax.lax.elementwise import (abs, add, div, exp, mul, neg, reciprocal, rsqrt, sign,
                                      square, sub)
 from minijax.lax.logic import choose, gt, le
-from minijax.lax.rules import FLOATING, ArrayLike, binary, scalar_like, unary
+from minijax.lax.rules import FLOATING, ArrayLike, binary, no_rule, scalar_like, unary
 
 # --- Error functions ---------------------------------------------------------------------------
 
@@ -73,26 +72,17 @@ def zeta(x: ArrayLike, q: ArrayLike) -> Array:
     return zeta_p.bind(x, q)
 
 
-def _polygamma_order_term(g: Any, out: Any, m: Any, x: Any) -> Any:
-    raise ValueError(errors.describe("polygamma gradient with respect to m is not supported",
-                                     fix="lax.polygamma(lax.stop_gradient(m), x)"))
-
-
-def _zeta_exponent_term(g: Any, out: Any, x: Any, q: Any) -> Any:
-    raise NotImplementedError(errors.describe(
-        "Differentiation rule for 'zeta' not implemented",
-        because="only the derivative with respect to q is known in closed form",
-        fix="lax.zeta(lax.stop_gradient(x), q)"))
-
-
 lgamma_p = unary("lgamma", FLOATING, each_operand(lambda g, out, x: mul(g, digamma(x))))
 digamma_p = unary("digamma", FLOATING, each_operand(
     lambda g, out, x: mul(g, polygamma(scalar_like(x, 1), x))))
 polygamma_p = binary("polygamma", FLOATING, jvp=each_operand(
-    _polygamma_order_term,
+    no_rule(ValueError, "polygamma gradient with respect to m is not supported",
+            "lax.polygamma(lax.stop_gradient(m), x)"),
     lambda g, out, m, x: mul(g, polygamma(add(m, scalar_like(m, 1)), x))))
 zeta_p = binary("zeta", FLOATING, jvp=each_operand(
-    _zeta_exponent_term,
+    no_rule(NotImplementedError, "Differentiation rule for 'zeta' not implemented",
+            "lax.zeta(lax.stop_gradient(x), q)",
+            "only the derivative with respect to q is known in closed form"),
     lambda g, out, x, q: mul(g, mul(neg(x), zeta(add(x, scalar_like(x, 1)), q)))))
 
 # --- Bessel functions --------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def _asked(avals: Sequence[Any], outs: Sequence[Any], sharding: Any) -> list | N
     """The sharding that the user asked for by a parameter, if any."""
     if sharding is None:
         return None
-    found = named(sharding, "out_sharding")
+    found = named(sharding)
     if isinstance(found, NamedSharding):
         if found.mesh.manual_axes:
             return None

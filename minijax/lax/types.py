@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Any
 
@@ -18,8 +19,8 @@ import numpy as np
 
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
-from minijax.core import (Primitive, ShapedArray, Tracer, convert_element_type_p, get_aval, linear,
-                          move_axis, nondifferentiable, pointwise)
+from minijax.core import (Primitive, ShapedArray, Tracer, Values, convert_element_type_p, get_aval,
+                          linear, move_axis, nondifferentiable, pointwise)
 from minijax.lax.identity import stage
 from minijax.lax.rules import FLOATING, ArrayLike, check_dtype
 
@@ -38,34 +39,21 @@ class AccuracyMode(Enum):
     DEFAULT = 2
 
 
+@dataclass(frozen=True)
 class Tolerance:
     """The largest error that the result of an elementary function may have.
 
     `atol` is absolute, `rtol` relative, `ulps` counts units in the last place.
     """
 
-    __slots__ = ("atol", "rtol", "ulps")
+    atol: float = 0.0
+    rtol: float = 0.0
+    ulps: int = 0
 
-    def __init__(self, atol: float = 0.0, rtol: float = 0.0, ulps: int = 0):
-        if atol < 0.0 or rtol < 0.0 or ulps < 0:
+    def __post_init__(self) -> None:
+        if min(self.atol, self.rtol, self.ulps) < 0:
             raise ValueError(errors.describe("Tolerances must be non-negative.",
-                                             because=f"got {atol=}, {rtol=}, {ulps=}",
-                                             fix="lax.Tolerance(rtol=1e-6)"))
-        self.atol = atol
-        self.rtol = rtol
-        self.ulps = ulps
-
-    def _key(self) -> tuple:
-        return self.atol, self.rtol, self.ulps
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is Tolerance and self._key() == other._key()
-
-    def __hash__(self) -> int:
-        return hash(self._key())
-
-    def __repr__(self) -> str:
-        return f"Tolerance(atol={self.atol}, rtol={self.rtol}, ulps={self.ulps})"
+                                             because=f"got {self}", fix="lax.Tolerance(rtol=1e-6)"))
 
 
 def dtype(x: Any) -> Any:
@@ -153,7 +141,7 @@ def _bitcast_shape(x: ShapedArray, *, new_dtype: Any) -> ShapedArray:
     return ShapedArray(shape, new_dtype, False, x.placement)
 
 
-def _bitcast_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *, new_dtype: Any) -> tuple:
+def _bitcast_vmap(axis: Any, args: Values, dims: Sequence[int], *, new_dtype: Any) -> tuple:
     x = move_axis(args[0], dims[0], 0)  # the last axis is taken by the bits
     return bitcast_convert_type_p.bind(x, new_dtype=new_dtype), 0
 

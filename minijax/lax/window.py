@@ -19,8 +19,8 @@ import numpy as np
 
 from minijax.base import errors, tree
 from minijax.base.dims import index, indices, max_dim
-from minijax.core import (Jaxpr, Primitive, ShapedArray, Zero, aval_of, batch, jvp, linear,
-                          materialize, zero_tangent)
+from minijax.core import (Dims, Jaxpr, Primitive, ShapedArray, Values, Zero, aval_of, batch,
+                          each_operand, jvp, linear, materialize, zero_tangent)
 from minijax.core.primitive import Deferred
 from minijax.lax import elementwise, logic, reduction, shapes
 from minijax.lax.reduction import (apply_elementwise, highest, lowest, monoid, reduce_max_p,
@@ -116,12 +116,7 @@ def reduce_window(operand: Any, init_value: Any, computation: Callable,
     `operand` may be a tree of arrays of one shape, with `init_value` a tree of scalars of the same
     structure. `lax.add`, `lax.max` and `lax.min` with their identities are recognised.
     """
-    flat, structure = tree.flatten(operand)
-    inits, init_structure = tree.flatten(init_value)
-    if structure != init_structure:
-        raise ValueError(errors.describe(
-            "Operands must have the same tree structure as init_values: "
-            f"{structure} vs. {init_structure}", fix="give one initial value per operand"))
+    flat, inits, structure = reduction.flat_operands(operand, init_value)
     if not flat:
         raise ValueError(errors.describe("reduce_window must have at least one operand.",
                                          fix="pass an array"))
@@ -185,7 +180,7 @@ def _one_more(window: Window, at: int) -> dict[str, tuple]:
 
 
 def _windowed_vmap(primitive: Primitive) -> Callable:
-    def vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], **params: Any) -> tuple:
+    def vmap(axis: Any, args: Values, dims: Sequence[int], **params: Any) -> tuple:
         d = dims[0]
         return primitive.bind(args[0], **_one_more(Window(**params), d)), d
     return vmap
@@ -227,7 +222,7 @@ reduce_window_sum_p = Primitive(
 
 def _extremum_jvp(primitive: Primitive) -> Callable:
     """The tangent of the first element of each window that attains the extremum."""
-    def rule(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple:
+    def rule(primals: Values, tangents: Values, **params: Any) -> tuple:
         x, t = primals[0], tangents[0]
         window = Window(**params)
         if _plain(window) and all(
@@ -366,15 +361,6 @@ def _select_and_gather_add_shape(tangents: ShapedArray, operand: ShapedArray, *,
     return ShapedArray(window.out_shape(operand.shape), tangents.dtype, tangents.weak_type)
 
 
-def _select_and_gather_add_jvp(primals: Sequence[Any], tangents: Sequence[Any],
-                               **params: Any) -> tuple:
-    """Linear in the tangents; which element is selected does not change with the operand."""
-    out = select_and_gather_add_p.bind(*primals, **params)
-    if type(tangents[0]) is Zero:
-        return out, Zero(aval_of(out).to_tangent_aval())
-    return out, select_and_gather_add_p.bind(tangents[0], primals[1], **params)
-
-
 def _select_and_gather_add_transpose(ct: Any, tangents: Any, operand: Any, *,
                                      select_prim: Primitive, window_dimensions: tuple,
                                      window_strides: tuple, padding: tuple, base_dilation: tuple,
@@ -389,8 +375,8 @@ def _select_and_gather_add_transpose(ct: Any, tangents: Any, operand: Any, *,
     return [out, None]
 
 
-def _select_and_gather_add_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *,
-                                select_prim: Primitive, **params: Any) -> tuple:
+def _select_and_gather_add_vmap(axis: Any, args: Values, dims: Dims, *, select_prim: Primitive,
+                                **params: Any) -> tuple:
     at = dims[0] if dims[0] is not None else dims[1]
     tangents, operand = [materialize(x, d, axis.size, at) for x, d in zip(args, dims)]
     out = select_and_gather_add_p.bind(tangents, operand, select_prim=select_prim,
@@ -403,8 +389,11 @@ def _named_selection(params: dict[str, Any]) -> dict[str, Any]:
     return dict(sorted({**params, "select_prim": params["select_prim"].name}.items()))
 
 
+# Linear in the tangents; which element is selected does not change with the operand.
 select_and_gather_add_p = Primitive(
-    "select_and_gather_add", shape=_select_and_gather_add_shape, jvp=_select_and_gather_add_jvp,
+    "select_and_gather_add", shape=_select_and_gather_add_shape,
+    jvp=each_operand(lambda g, out, tangents, operand, **params: select_and_gather_add_p.bind(
+        g, operand, **params)),
     transpose=_select_and_gather_add_transpose, vmap=_select_and_gather_add_vmap,
     show=_named_selection)
 
@@ -412,23 +401,21 @@ select_and_gather_add_p = Primitive(
 def _select_and_scatter_add_shape(source: ShapedArray, operand: ShapedArray, *,
                                   select_prim: Primitive, window_dimensions: tuple,
                                   window_strides: tuple, padding: tuple) -> ShapedArray:
-    ones = (1,) * len(window_dimensions)
-    window = Window(window_dimensions, window_strides, padding, ones, ones)
-    _check_window("select_and_scatter_add", operand.shape, window)
-    if source.shape != window.out_shape(operand.shape):
-        raise TypeError(errors.describe(
-            f"select_and_scatter_add source must have the shape of the windows, got "
-            f"{source.shape} for {window.out_shape(operand.shape)}.",
-            fix="give one value for each window"))
+    _check_source("select_and_scatter_add", operand, source, window_dimensions, window_strides,
+                  padding)
     return ShapedArray(operand.shape, source.dtype, source.weak_type)
 
 
-def _select_and_scatter_add_jvp(primals: Sequence[Any], tangents: Sequence[Any],
-                                **params: Any) -> tuple:
-    out = select_and_scatter_add_p.bind(*primals, **params)
-    if type(tangents[0]) is Zero:
-        return out, Zero(aval_of(out).to_tangent_aval())
-    return out, select_and_scatter_add_p.bind(tangents[0], primals[1], **params)
+def _check_source(name: str, operand: ShapedArray, source: ShapedArray, dimensions: tuple,
+                  strides: tuple, padding: tuple) -> None:
+    """TypeError unless `source` has one element for each window of `operand`."""
+    ones = (1,) * len(dimensions)
+    window = Window(dimensions, strides, padding, ones, ones)
+    _check_window(name, operand.shape, window)
+    if source.shape != window.out_shape(operand.shape):
+        raise TypeError(errors.describe(
+            f"{name} source must have the shape of the windows, got {source.shape} for "
+            f"{window.out_shape(operand.shape)}.", fix="give one value for each window"))
 
 
 def _select_and_scatter_add_transpose(ct: Any, source: Any, operand: Any,
@@ -439,9 +426,9 @@ def _select_and_scatter_add_transpose(ct: Any, source: Any, operand: Any,
     return [out, None]
 
 
-def _select_and_scatter_add_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *,
-                                 select_prim: Primitive, window_dimensions: tuple,
-                                 window_strides: tuple, padding: tuple) -> tuple:
+def _select_and_scatter_add_vmap(axis: Any, args: Values, dims: Dims, *, select_prim: Primitive,
+                                 window_dimensions: tuple, window_strides: tuple,
+                                 padding: tuple) -> tuple:
     source, operand = [materialize(x, d, axis.size) for x, d in zip(args, dims)]
     out = select_and_scatter_add_p.bind(
         source, operand, select_prim=select_prim, window_dimensions=(1, *window_dimensions),
@@ -451,8 +438,10 @@ def _select_and_scatter_add_vmap(axis: Any, args: Sequence[Any], dims: Sequence[
 
 select_and_scatter_add_p = Primitive(
     "select_and_scatter_add", shape=_select_and_scatter_add_shape,
-    jvp=_select_and_scatter_add_jvp, transpose=_select_and_scatter_add_transpose,
-    vmap=_select_and_scatter_add_vmap, show=_named_selection)
+    jvp=each_operand(lambda g, out, source, operand, **params: select_and_scatter_add_p.bind(
+        g, operand, **params)),
+    transpose=_select_and_scatter_add_transpose, vmap=_select_and_scatter_add_vmap,
+    show=_named_selection)
 
 
 # --- reduce_window with any computation --------------------------------------------------------
@@ -482,7 +471,7 @@ def _reduce_window_shape(*avals: ShapedArray, jaxpr: Jaxpr, consts: tuple,
     return [ShapedArray(shape, x.dtype) for x in operands]
 
 
-def _fold_windows(args: Sequence[Any], jaxpr: Jaxpr, window: Window) -> list:
+def _fold_windows(args: Values, jaxpr: Jaxpr, window: Window) -> list:
     """The reduction as one elementwise step for each place in the window.
 
     Places in the padding do not count: the initial value, if it is not neutral, counts once.
@@ -502,16 +491,16 @@ def _fold_windows(args: Sequence[Any], jaxpr: Jaxpr, window: Window) -> list:
     return totals
 
 
-def _reduce_window_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr,
-                       consts: tuple, **params: Any) -> tuple:
+def _reduce_window_jvp(primals: Values, tangents: Values, *, jaxpr: Jaxpr, consts: tuple,
+                       **params: Any) -> tuple:
     if all(type(t) is Zero for t in tangents):
         outs = reduce_window_p.bind(*primals, jaxpr=jaxpr, consts=consts, **params)
         return outs, [zero_tangent(x) for x in outs]
     return jvp(lambda *args: _fold_windows(args, jaxpr, Window(**params)), primals, tangents)
 
 
-def _reduce_window_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *,
-                        jaxpr: Jaxpr, consts: tuple, **params: Any) -> tuple:
+def _reduce_window_vmap(axis: Any, args: Values, dims: Dims, *, jaxpr: Jaxpr, consts: tuple,
+                        **params: Any) -> tuple:
     half = len(args) // 2
     if any(d is not None for d in dims[half:]):  # the operation takes scalars there
         return batch(lambda *xs: _fold_windows(xs, jaxpr, Window(**params)), axis, args, dims)
@@ -531,19 +520,13 @@ reduce_window_p = Primitive("reduce_window", shape=_reduce_window_shape, multipl
 def _select_and_scatter_shape(operand: ShapedArray, source: ShapedArray, start: ShapedArray, *,
                               window_dimensions: tuple, window_strides: tuple, padding: tuple,
                               **_: Any) -> ShapedArray:
-    ones = (1,) * len(window_dimensions)
-    window = Window(window_dimensions, window_strides, padding, ones, ones)
-    _check_window("select_and_scatter", operand.shape, window)
-    if source.shape != window.out_shape(operand.shape):
-        raise TypeError(errors.describe(
-            f"select_and_scatter source must have the shape of the windows, got {source.shape} "
-            f"for {window.out_shape(operand.shape)}.", fix="give one value for each window"))
-    return ShapedArray(operand.shape, operand.dtype, operand.weak_type)
+    _check_source("select_and_scatter", operand, source, window_dimensions, window_strides,
+                  padding)
+    return operand
 
 
-def _select_and_scatter_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *,
-                             window_dimensions: tuple, window_strides: tuple, padding: tuple,
-                             **params: Any) -> tuple:
+def _select_and_scatter_vmap(axis: Any, args: Values, dims: Dims, *, window_dimensions: tuple,
+                             window_strides: tuple, padding: tuple, **params: Any) -> tuple:
     operand, source = [materialize(x, d, axis.size) for x, d in zip(args, dims[:2])]
     if dims[2] is not None:
         raise NotImplementedError(errors.describe(

@@ -34,7 +34,7 @@ _SELU_SCALE = 1.0507009873554804934193349852946
 
 
 def _operand(name: str, x: Any) -> Any:
-    return promotion.as_array(promotion.operand(name, x))
+    return promotion.array_operand(name, x)
 
 
 def _inexact(name: str, x: Any) -> Any:

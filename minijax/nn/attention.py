@@ -92,7 +92,7 @@ def _attention(q: Any, k: Any, v: Any, bias: Any, mask: Any, q_lengths: Any, k_l
 
 
 def _with_batch(x: Any, rank: int) -> Any:
-    return promotion.to_rank(promotion.as_array(promotion.operand("dot_product_attention", x)),
+    return promotion.to_rank(promotion.array_operand("dot_product_attention", x),
                              rank)
 
 

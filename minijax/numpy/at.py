@@ -9,8 +9,6 @@ update, with repeated positions applied one after the other and positions outsid
     x.at[x < 0].set(0)                    # a mask: also under jit
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -75,7 +73,7 @@ def _updater(op: str, doc: str) -> Callable[..., Any]:
 
         if out_sharding is None:
             return run(self.array, self.index, values)
-        return left_to_compiler(run, out_sharding, f"at[...].{op}", self.array, self.index, values)
+        return left_to_compiler(run, out_sharding, self.array, self.index, values)
 
     update.__name__ = op
     update.__qualname__ = f"_IndexUpdateRef.{op}"
@@ -114,7 +112,7 @@ class _IndexUpdateRef:
 
         if out_sharding is None:
             return run(self.array, self.index)
-        return left_to_compiler(run, out_sharding, "at[...].get", self.array, self.index)
+        return left_to_compiler(run, out_sharding, self.array, self.index)
 
     set = _updater("set", "A copy with `x[index] = values`.")
     add = _updater("add", "A copy with `x[index] += values`, once for every naming of a position.")

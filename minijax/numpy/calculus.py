@@ -4,8 +4,6 @@
     interp(x, xp, fp, left="extrapolate", right=0.0)
 """
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -19,10 +17,6 @@ from minijax.core import structural
 from minijax.lax.rules import ArrayLike
 from minijax.numpy import arithmetic, promotion, reductions, sorting, ufuncs
 from minijax.runtime.call import fused
-
-
-def _array(name: str, x: Any, position: int = 0) -> Any:
-    return promotion.as_array(promotion.operand(name, x, position))
 
 
 def _part(x: Any, axis: int, start: int | None, stop: int | None) -> Any:
@@ -43,7 +37,7 @@ def diff(a: ArrayLike, n: int = 1, axis: int = -1, prepend: ArrayLike | None = N
 
 @fused(static_argnums=(3, 4))
 def _diff(a: Any, prepend: Any, append: Any, n: int, axis: int) -> Any:
-    a = _array("diff", a)
+    a = promotion.array_operand("diff", a)
     if n == 0:
         return a
     if not a.ndim:
@@ -54,32 +48,35 @@ def _diff(a: Any, prepend: Any, append: Any, n: int, axis: int) -> Any:
     for given, first in ((prepend, True), (append, False)):
         if given is None:
             continue
-        given = _array("diff", given)
+        given = promotion.array_operand("diff", given)
         if not given.ndim:
             shape = tuple(1 if i == axis else size for i, size in enumerate(a.shape))
             given = promotion.broadcast(given, shape)
         parts = [given, *parts] if first else [*parts, given]
     if len(parts) > 1:
-        a = lax.concatenate([promotion.as_array(x) for x in promotion.promote(*parts)], axis)
+        a = lax.concatenate(promotion.promoted("diff", *parts), axis)
     minus = ufuncs.not_equal if a.dtype == np.bool_ else ufuncs.subtract
     for _ in range(n):
-        last = max(a.shape[axis] - 1, 0)
-        a = minus(_part(a, axis, min(1, a.shape[axis]), None), _part(a, axis, 0, last))
+        a = minus(*_neighbours(a, axis))
     return a
+
+
+def _neighbours(x: Any, axis: int) -> tuple[Any, Any]:
+    """All elements along the axis but the first, and all but the last."""
+    size = x.shape[axis]
+    return _part(x, axis, min(1, size), None), _part(x, axis, 0, max(size - 1, 0))
 
 
 @fused
 def ediff1d(ary: ArrayLike, to_end: ArrayLike | None = None,
             to_begin: ArrayLike | None = None) -> Any:
     """The differences of neighbours of the flat array, between `to_begin` and `to_end`."""
-    x = _array("ediff1d", ary)
-    x = structural.reshape(x, (x.size,))
-    out = [ufuncs.subtract(_part(x, 0, min(1, x.size), None), _part(x, 0, 0, max(x.size - 1, 0)))]
+    x, _ = promotion.along("ediff1d", ary, None)
+    out = [ufuncs.subtract(*_neighbours(x, 0))]
     for given, first in ((to_begin, True), (to_end, False)):
         if given is None:
             continue
-        given = _array("ediff1d", promotion.convert(given, x.dtype), 1)
-        given = structural.reshape(given, (given.size,))
+        given, _ = promotion.along("ediff1d", promotion.convert(given, x.dtype), None)
         out = [given, *out] if first else [*out, given]
     return out[0] if len(out) == 1 else lax.concatenate(out, 0)
 
@@ -114,8 +111,7 @@ def _gradient(f: Any, spacing: Any, axis: int) -> Any:
     if spacing is None:
         f, spacing = promotion.as_array(promotion.inexact_operand("gradient", f)), 1.0
     else:
-        f, spacing = promotion.promote_inexact(_array("gradient", f),
-                                               promotion.operand("gradient", spacing, 1))
+        f, spacing = promotion.promoted_inexact("gradient", f, spacing)
     size = f.shape[axis]
     left, inner, right = _part(f, axis, 0, -2), _part(f, axis, 1, -1), _part(f, axis, 2, None)
     first = _part(f, axis, 1, 2) - _part(f, axis, 0, 1)
@@ -127,10 +123,8 @@ def _gradient(f: Any, spacing: Any, axis: int) -> Any:
         raise ValueError(errors.describe(
             f"Spacing arguments must be scalars or vectors of the size of their axis, {size}; "
             f"got shape {np.shape(spacing)}", fix="one coordinate for each element"))
-    steps = promotion.as_array(spacing)
-    steps = _part(steps, 0, 1, None) - _part(steps, 0, 0, size - 1)
-    steps = structural.broadcast_in_dim(
-        steps, tuple(size - 1 if i == axis else 1 for i in range(f.ndim)), (axis,))
+    steps = _part(spacing, 0, 1, None) - _part(spacing, 0, 0, size - 1)
+    steps = promotion.keep_axes(steps, [i for i in range(f.ndim) if i != axis], f.ndim)
     before, after = _part(steps, axis, 0, size - 2), _part(steps, axis, 1, None)
     middle = (-after / (before * (before + after)) * left
               + (after - before) / (before * after) * inner
@@ -144,13 +138,11 @@ def trapezoid(y: ArrayLike, x: ArrayLike | None = None, dx: ArrayLike = 1.0,
               axis: int = -1) -> Any:
     """The integral by the trapezoidal rule, at coordinates `x` or with spacing `dx`."""
     if x is None:
-        y, dx = promotion.promote_inexact(*promotion.promote_inexact(_array("trapezoid", y)), dx)
+        y, = promotion.promoted_inexact("trapezoid", y)
+        y, dx = promotion.promote_inexact(y, dx)
     else:
-        y, x = promotion.promote_inexact(_array("trapezoid", y), _array("trapezoid", x, 1))
-        if x.ndim == 1:
-            dx = diff(x)
-        else:
-            dx = structural.move_axis(diff(x, axis=axis), axis, -1)
+        y, x = promotion.promoted_inexact("trapezoid", y, x)
+        dx = diff(x) if x.ndim == 1 else structural.move_axis(diff(x, axis=axis), axis, -1)
     y = structural.move_axis(y, canonicalize_axis(axis, y.ndim), -1)
     last = y.ndim - 1
     return 0.5 * reductions.sum(dx * (_part(y, last, 1, None) + _part(y, last, 0, -1)), axis=-1)
@@ -184,10 +176,8 @@ def interp(x: ArrayLike, xp: ArrayLike, fp: ArrayLike, left: ArrayLike | str | N
 @fused(static_argnums=6)
 def _interp(x: Any, xp: Any, fp: Any, left: Any, right: Any, period: Any,
             extrapolate: tuple[bool, bool]) -> Any:
-    x, xp = promotion.promote_inexact(promotion.operand("interp", x),
-                                      promotion.operand("interp", xp, 1))
-    fp, = promotion.promote_inexact(promotion.operand("interp", fp, 2))
-    x, xp, fp = map(promotion.as_array, (x, xp, fp))
+    x, xp = promotion.promoted_inexact("interp", x, xp)
+    fp, = promotion.promoted_inexact("interp", fp)
     if x.dtype in promotion.COMPLEX:
         raise ValueError(errors.describe("jnp.interp: complex x values not supported.",
                                          fix="interpolate at real coordinates"))
@@ -225,7 +215,7 @@ def _periodic(x: Any, xp: Any, fp: Any, period: Any) -> tuple[Any, Any, Any]:
 def unwrap(p: ArrayLike, discont: ArrayLike | None = None, axis: int = -1,
            period: ArrayLike = 2 * np.pi) -> Any:
     """Phases with jumps of more than half a period (or `discont`) removed along `axis`."""
-    p = _array("unwrap", p)
+    p = promotion.array_operand("unwrap", p)
     if p.dtype in promotion.COMPLEX:
         raise ValueError(errors.describe("jnp.unwrap does not support complex inputs.",
                                          fix="jnp.unwrap(jnp.angle(z))"))
@@ -234,8 +224,7 @@ def unwrap(p: ArrayLike, discont: ArrayLike | None = None, axis: int = -1,
     axis = canonicalize_axis(axis, p.ndim)
     dtype = promotion.common_dtype(p, period)[0]
     half, odd = divmod(period, 2) if dtype in promotion.INTEGER else (period / 2, 0)
-    if discont is None:
-        discont = half
+    discont = half if discont is None else discont
     jump = diff(p, axis=axis)
     whole = promotion.convert(jump, dtype)
     reduced = arithmetic.remainder(whole + half, period) - half

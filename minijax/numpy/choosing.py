@@ -18,7 +18,7 @@ from minijax.base.jaxlib import Array
 from minijax.core import structural
 from minijax.lax.rules import ArrayLike
 from minijax.numpy.promotion import (
-    as_array, broadcast, common_dtype, convert, is_array_like, operand, shape_of)
+    array_operand, as_array, broadcast, common_dtype, convert, is_array_like, operand, shape_of)
 from minijax.numpy.selection import nonzero
 from minijax.numpy.ufuncs import pick, truth
 from minijax.runtime.call import fused
@@ -73,7 +73,7 @@ def piecewise(x: ArrayLike, condlist: Array | Sequence[ArrayLike],
     One function more than there are conditions is the default, which is otherwise 0.  Functions
     are applied to the whole of x, and must work element by element.
     """
-    x = as_array(operand("piecewise", x))
+    x = array_operand("piecewise", x)
     if is_array_like(condlist):
         condlist = [condlist] if np.ndim(condlist) == x.ndim else list(condlist)
     conditions = [operand("piecewise", c) for c in condlist]

@@ -9,8 +9,9 @@ so that they need not be stored with it.
     full((2, 3), 7, dtype="int8")
 """
 
+import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from minijax.core import ShapedArray, Tracer, get_aval, is_tracer, state, struct
 from minijax.lax.placement import like
 from minijax.lax.rules import ArrayLike
 from minijax.numpy.promotion import (
-    COMPLEX, as_array, broadcast, check_array_like, convert, operand, shape_of)
+    COMPLEX, array_operand, as_array, broadcast, check_array_like, convert, operand, shape_of)
 from minijax.runtime import place
 from minijax.runtime.call import fused
 from minijax.sharding import PartitionSpec
@@ -230,7 +231,7 @@ def _stacked(values: Any, dtype: Any) -> Any:
         if not values:
             return full((0,), 0, dtype)
         return lax.stack([_stacked.body(x, dtype) for x in values], 0)
-    x = as_array(operand("array", values))
+    x = array_operand("array", values)
     return structural.convert_element_type(convert(x, dtype), dtype)
 
 
@@ -262,32 +263,29 @@ def _astype(x: ArrayLike, dtype: Any) -> Array:
 def zeros(shape: Any, dtype: DTypeLike | None = None, *, device: Place = None,
           out_sharding: Sharding | None = None) -> Array:
     """An array of zeros, by default of the default float dtype."""
-    dtype = _checked_dtype("zeros", shape, dtype)
-    return _filled(shape, 0, dtype, False, out_sharding if device is None else device)
+    return _constant("zeros", shape, 0, dtype, out_sharding if device is None else device)
 
 
 def ones(shape: Any, dtype: DTypeLike | None = None, *, device: Place = None,
          out_sharding: Sharding | None = None) -> Array:
     """An array of ones, by default of the default float dtype."""
-    dtype = _checked_dtype("ones", shape, dtype)
-    return _filled(shape, 1, dtype, False, out_sharding if device is None else device)
+    return _constant("ones", shape, 1, dtype, out_sharding if device is None else device)
 
 
 def empty(shape: Any, dtype: DTypeLike | None = None, *, device: Place = None,
           out_sharding: Sharding | None = None) -> Array:
     """An array of zeros: there are no uninitialised arrays."""
-    dtype = _checked_dtype("empty", shape, dtype)
-    return _filled(shape, 0, dtype, False, out_sharding if device is None else device)
+    return _constant("empty", shape, 0, dtype, out_sharding if device is None else device)
 
 
-def _checked_dtype(name: str, shape: Any, dtype: Any) -> Any:
+def _constant(name: str, shape: Any, value: int, dtype: Any, device: Place) -> Array:
     if isinstance(dtype, int) and isinstance(shape, int):
         raise TypeError(errors.describe(
             f"Did you accidentally write `jax.numpy.{name}({shape}, {dtype})` "
             f"when you meant `jax.numpy.{name}(({shape}, {dtype}))`?",
-            because=f"the second argument of {name} is a dtype", fix=f"jnp.{name}(({shape}, "
-            f"{dtype}))"))
-    return dtypes.check_user_dtype(dtype, name)
+            because=f"the second argument of {name} is a dtype",
+            fix=f"jnp.{name}(({shape}, {dtype}))"))
+    return _filled(shape, value, dtypes.check_user_dtype(dtype, name), False, device)
 
 
 def full(shape: Any, fill_value: ArrayLike, dtype: DTypeLike | None = None, *,
@@ -323,16 +321,15 @@ def full_like(a: Any, fill_value: ArrayLike, dtype: DTypeLike | None = None, sha
               device: Place = None, out_sharding: Sharding | None = None) -> Array:
     """An array with fill_value in it and the shape and dtype of a, unless others are given."""
     device = out_sharding if device is None else device
-    device, typed = _like_device(a, shape, device), is_tracer(a) and shape is None
-    shape, dtype, weak = _like("full_like", a, dtype, shape)
-    out = _full("full_like", shape, fill_value, dtype, weak, device)
-    return like(out, a) if typed and device is None else out
+    return _filled_like("full_like", a, fill_value, dtype, shape, device,
+                        functools.partial(_full, "full_like"))
 
 
-def _filled_like(name: str, a: Any, value: int, dtype: Any, shape: Any, device: Place) -> Array:
+def _filled_like(name: str, a: Any, value: Any, dtype: Any, shape: Any, device: Place,
+                 fill: Callable | None = None) -> Array:
     device, typed = _like_device(a, shape, device), is_tracer(a) and shape is None
     shape, dtype, weak = _like(name, a, dtype, shape)
-    out = _filled(shape, value, dtype, weak, device)
+    out = (fill or _filled)(shape, value, dtype, weak, device)
     return like(out, a) if typed and device is None else out
 
 
@@ -408,7 +405,8 @@ def _staged_full(value: Any, aval: ShapedArray) -> Any:
 
 
 def _full(name: str, shape: Any, value: Any, dtype: Any, weak: bool, device: Place) -> Array:
-    check_array_like(name, value) if not isinstance(value, (list, tuple)) else None
+    if not isinstance(value, (list, tuple)):
+        check_array_like(name, value)
     shape = shape_tuple(shape)
     if dtype == dtypes.float0:
         return np.zeros(shape, dtype)
@@ -430,7 +428,7 @@ def _full(name: str, shape: Any, value: Any, dtype: Any, weak: bool, device: Pla
 
 @fused(static_argnums=(1, 2, 3))
 def _broadcast_fill(value: Any, shape: tuple[int, ...], dtype: Any, weak: bool) -> Array:
-    value = as_array(operand("full", value))
+    value = array_operand("full", value)
     if dtype is not None:
         value = structural.convert_element_type(convert(value, dtype), dtype, weak)
     lax.broadcast_shapes(shape_of(value), shape)

@@ -20,7 +20,7 @@ from minijax.base.util import canonicalize_axis
 from minijax.core import ShapedArray, Tracer, state, structural
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.creation import Place, _put, shape_tuple
-from minijax.numpy.promotion import as_array, broadcast, operand, strong
+from minijax.numpy.promotion import array_operand, as_array, broadcast, shape_error, strong
 from minijax.numpy.ufuncs import pick
 from minijax.runtime.call import fused
 
@@ -75,10 +75,9 @@ def _lower_mask(shape: tuple[int, ...], k: Any) -> Any:
 
 
 def _triangle(name: str, m: Any, k: int, lower: bool) -> Any:
-    m = as_array(operand(name, m))
+    m = array_operand(name, m)
     if m.ndim < 2:
-        raise ValueError(errors.describe(f"Argument to jax.numpy.{name} must be at least 2D",
-                                         because=f"its shape is {m.shape}", fix="x[None, :]"))
+        raise shape_error(f"Argument to jax.numpy.{name} must be at least 2D", m, "x[None, :]")
     mask = _lower_mask(m.shape[-2:], k if lower else k - 1)
     zeros = lax.full_like(m, 0)
     first, second = (m, zeros) if lower else (zeros, m)
@@ -100,10 +99,9 @@ def triu(m: ArrayLike, k: int = 0) -> Array:
 @fused(static_argnames=("offset", "axis1", "axis2"))
 def diagonal(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
     """The elements of a on a diagonal of two axes, as the last axis of the result."""
-    a = as_array(operand("diagonal", a))
+    a = array_operand("diagonal", a)
     if a.ndim < 2:
-        raise ValueError(errors.describe("diagonal requires an array of at least two dimensions.",
-                                         because=f"its shape is {a.shape}", fix="x[None, :]"))
+        raise shape_error("diagonal requires an array of at least two dimensions.", a, "x[None, :]")
     return _diagonal(a, offset, axis1, axis2)
 
 
@@ -128,14 +126,13 @@ def _diagonal(a: Any, offset: int, axis1: int, axis2: int) -> Any:
 
 @fused(static_argnums=(1, 2))
 def _diag(v: ArrayLike, k: int, name: str) -> Array:
-    v = as_array(operand(name, v))
+    v = array_operand(name, v)
     if name == "diagflat":
         v = structural.reshape(strong(v), (v.size,))
     if v.ndim == 2:
         return _diagonal(v, k, 0, 1)
     if v.ndim != 1:
-        raise ValueError(errors.describe("diag input must be 1d or 2d",
-                                         because=f"its shape is {v.shape}", fix="jnp.diagonal(x)"))
+        raise shape_error("diag input must be 1d or 2d", v, "jnp.diagonal(x)")
     size = v.size + abs(k)
     # Row i holds v[i], or v[i + k] where the first rows are empty.
     v = lax.pad(v, scalar_like(v, 0), [(max(-k, 0), max(k, 0), 0)])

@@ -22,8 +22,8 @@ from minijax.core import Tracer, structural
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.creation import shape_tuple
 from minijax.numpy.joining import _concatenated, _operands
-from minijax.numpy.manipulation import _along, _moveaxis, _sizes, take_rows
-from minijax.numpy.promotion import as_array, broadcast, convert, operand, to_rank
+from minijax.numpy.manipulation import _moveaxis, _sizes, gather_rows, take_rows
+from minijax.numpy.promotion import along, as_array, broadcast, convert, operand, to_rank
 from minijax.runtime.call import fused
 
 
@@ -68,27 +68,21 @@ def _pick_rows(arr: Any, index: np.ndarray, axis: int | None) -> Any:
     """The slices at these rising positions; at most two runs of them are cut out, not gathered."""
     breaks = np.flatnonzero(np.diff(index) != 1) + 1
     if len(breaks) > 1:
-        return _gather_rows(arr, index.astype(np.int32), axis)
+        return gather_rows(arr, index.astype(np.int32), axis)
     runs = tuple((int(run[0]), int(run[-1]) + 1) for run in np.split(index, breaks) if len(run))
     return _cut_rows(arr, runs, axis)
 
 
-@fused(static_argnums=(2,))
-def _gather_rows(arr: ArrayLike, index: ArrayLike, axis: int | None) -> Array:
-    x, axis = _along("take", arr, axis)
-    return take_rows(x, as_array(index), axis)
-
-
 @fused(static_argnums=(1, 2))
 def _cut_rows(arr: ArrayLike, runs: tuple, axis: int | None) -> Array:
-    x, axis = _along("delete", arr, axis)
+    x, axis = along("delete", arr, axis)
     parts = [lax.slice_in_dim(x, start, stop, axis=axis) for start, stop in runs or ((0, 0),)]
     return _concatenated(parts, axis)
 
 
 @fused(static_argnums=(2,))
 def _delete_traced(arr: ArrayLike, obj: ArrayLike, axis: int | None) -> Array:
-    x, axis = _along("delete", arr, axis)
+    x, axis = along("delete", arr, axis)
     size = x.shape[axis]
     gone = lax.sort(_wrapped_positions(structural.reshape(obj, (obj.size,)), size))
     kept = lax.iota(gone.dtype, size - gone.size)
@@ -126,7 +120,7 @@ def insert(arr: ArrayLike, obj: ArrayLike | slice, values: ArrayLike,
 
 @fused(static_argnums=(3,))
 def _insert(arr: ArrayLike, obj: ArrayLike, values: ArrayLike, axis: int | None) -> Array:
-    x, axis = _along("insert", arr, axis)
+    x, axis = along("insert", arr, axis)
     obj, values = as_array(obj), as_array(convert(as_array(values), x.dtype))
     size = x.shape[axis]
     index = _wrapped_positions(structural.reshape(obj, (obj.size,)), size)
@@ -152,7 +146,7 @@ def resize(a: ArrayLike, new_shape: int | Sequence[int]) -> Array:
 
 @fused(static_argnums=(1,))
 def _resize(a: ArrayLike, new_shape: tuple[int, ...]) -> Array:
-    x, _ = _along("resize", a, None)
+    x, _ = along("resize", a, None)
     total = math.prod(new_shape)
     if not x.size or not total:
         return lax.full(new_shape, 0, x.dtype)

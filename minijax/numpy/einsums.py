@@ -8,8 +8,6 @@ remembered.  The invariant is that an axis no later step needs is summed as earl
     einsum(q, [0, 1], k, [1, 2], [0, 2])
 """
 
-from __future__ import annotations
-
 import functools
 import importlib
 from collections.abc import Callable, Sequence
@@ -20,6 +18,7 @@ import numpy as np
 from minijax import lax
 from minijax.base import errors
 from minijax.core import structural
+from minijax.lax.explicit import split_as
 from minijax.numpy import promotion
 from minijax.numpy.products import Contraction, Dot, Label, contract, contraction, factors
 from minijax.runtime.call import fused
@@ -192,14 +191,21 @@ class _Program(NamedTuple):
 def _run(program: _Program, arrays: Sequence[Any], dot: Dot) -> Any:
     values = [x if prepare is None else _prepared(x, prepare)
               for x, prepare in zip(arrays, program.prepare)]
+    inner = dot
+    if dot.out_sharding is not None:  # of the result, not of what leads to it
+        dot = dot if program.permutation is None else dot.before(program.permutation)
+        inner = dot._replace(out_sharding=None)
     for first, first_summed, second, second_summed, how in program.steps:
         a, b = values[first], values[second]
         a = _sum(a, first_summed) if first_summed else a
         b = _sum(b, second_summed) if second_summed else b
-        values.append(contract(a, b, how, dot))
+        is_last = len(values) == program.last and not program.summed
+        values.append(contract(a, b, how, dot if is_last else inner))
     out = values[program.last]
     if program.summed:
-        out = _sum(out, program.summed)
+        out = _sum(out, program.summed, dot.out_sharding)
+    elif not program.steps and dot.out_sharding is not None:
+        out = split_as(out, dot.out_sharding)
     if program.permutation is not None:
         out = structural.transpose(out, program.permutation)
     return structural.convert_element_type(promotion.convert(out, dot.dtype, dot.weak), dot.dtype,
@@ -226,9 +232,12 @@ def _diagonal(x: Any, axes: Sequence[int]) -> Any:
     return _sum(lax.select(mask, x, zeros), tuple(axes[:-1]))
 
 
-def _sum(x: Any, axes: tuple[int, ...]) -> Any:
+def _sum(x: Any, axes: tuple[int, ...], out_sharding: Any = None) -> Any:
     if x.dtype == np.bool_:
-        return lax.reduce_or(x, axes)
+        out = lax.reduce_or(x, axes)
+        return out if out_sharding is None else split_as(out, out_sharding)
+    if out_sharding is not None:
+        return lax.reduce_sum(x, axes, out_sharding=out_sharding)
     return structural.reduce_sum(x, axes)
 
 

@@ -80,7 +80,7 @@ def _impure(name: str, consumed: str) -> Callable:
     def refuse(*args: Any, **kwargs: Any) -> Array:
         raise NotImplementedError(errors.describe(
             f"jnp.{name}() is not implemented because it may be non-pure and thus unsafe for use "
-            f"with JIT and other JAX transformations.",
+            "with JIT and other JAX transformations.",
             because=f"it would consume {consumed} while the function is traced, not when it runs",
             fix=f"jnp.asarray(np.{name}(...))"))
 

@@ -8,8 +8,6 @@ domain; only the last axis of a real transform has another size, n // 2 + 1, on 
     irfft(spectrum, n=samples.size)         # samples again, also where their number is odd
 """
 
-from __future__ import annotations
-
 import math
 import operator
 from collections.abc import Sequence
@@ -22,11 +20,11 @@ from minijax.base import dtypes, errors
 from minijax.base.dtypes import DTypeLike
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axes
-from minijax.core import structural
 from minijax.lax import FftType
 from minijax.lax.rules import ArrayLike
 from minijax.numpy import creation, manipulation, promotion, ufuncs
 from minijax.numpy.creation import Place
+from minijax.numpy.manipulation import _permuted
 from minijax.runtime.call import fused
 
 __all__ = ["fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "ifft", "ifft2", "ifftn",
@@ -45,7 +43,7 @@ _MOST_AXES = 3  # of one operation of XLA
 @fused(static_argnums=(0, 2, 3, 4, 5))
 def _transform(name: str, a: ArrayLike, kind: FftType, s: tuple | None, axes: tuple | None,
                norm: Norm) -> Array:
-    x = promotion.as_array(promotion.operand(f"fft.{name}", a))
+    x = promotion.array_operand(f"fft.{name}", a)
     if norm not in _NORMS:
         raise ValueError(errors.describe(
             f'Invalid norm value {norm}; should be "backward","ortho" or "forward".',
@@ -66,7 +64,11 @@ def _transform(name: str, a: ArrayLike, kind: FftType, s: tuple | None, axes: tu
         sizes = (*s[:-1], s[-1] // 2 + 1) if kind is FftType.IRFFT and s else s
         x = _resized(x, sizes)
     x = _scaled(_in_parts(x, kind, s), kind in _INVERSE, math.prod(s), norm)
-    return _permuted(x, np.argsort(order))
+    return _permuted(x, _inverse(order))
+
+
+def _inverse(order: Sequence[int]) -> tuple[int, ...]:
+    return tuple(np.argsort(order).tolist())
 
 
 def _axes(name: str, x: Any, s: tuple | None, axes: tuple | None) -> tuple[int, ...]:
@@ -82,11 +84,6 @@ def _axes(name: str, x: Any, s: tuple | None, axes: tuple | None) -> tuple[int, 
                                          because=f"jax.numpy.fft.{name} got s={s}, axes={axes}",
                                          fix="one length for each axis"))
     return canonicalize_axes(axes, x.ndim)
-
-
-def _permuted(x: Any, order: Sequence[int]) -> Any:
-    order = tuple(map(int, order))
-    return x if order == tuple(range(x.ndim)) else structural.transpose(x, order)
 
 
 def _resized(x: Any, sizes: tuple) -> Any:
@@ -113,7 +110,7 @@ def _of_outer(x: Any, kind: FftType, s: tuple) -> Any:
     """The transform of the axes in front of the last three."""
     first, inner = x.ndim - _MOST_AXES - len(s), x.ndim - _MOST_AXES
     order = (*range(first), *range(inner, x.ndim), *range(first, inner))
-    return _permuted(_in_parts(_permuted(x, order), kind, s), np.argsort(order))
+    return _permuted(_in_parts(_permuted(x, order), kind, s), _inverse(order))
 
 
 def _scaled(x: Any, inverse: bool, size: int, norm: Norm) -> Any:

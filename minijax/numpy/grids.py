@@ -25,7 +25,7 @@ from minijax.lax.rules import ArrayLike
 from minijax.numpy.creation import Place, Shape, _put, arange, array, shape_tuple
 from minijax.numpy.manipulation import moveaxis
 from minijax.numpy.promotion import (
-    INTEGER, arguments, as_array, broadcast, common_dtype, inexact_dtype, operand,
+    INTEGER, arguments, array_operand, as_array, broadcast, common_dtype, inexact_dtype, operand,
     scalar, shape_of, strong)
 from minijax.runtime.call import fused
 
@@ -99,14 +99,20 @@ def _new_axis_to(values: Any, axis: int) -> Any:
     return moveaxis(values, 0, axis) if canonicalize_axis(axis, values.ndim) else values
 
 
-def _linspace_body(name: str, start: Any, stop: Any, num: int, endpoint: bool,
-                   dtype: Any) -> tuple[Any, Any]:
-    start, stop = operand(name, start), operand(name, stop, 1)
-    real = inexact_dtype(common_dtype(start, stop)[0])
+def _ends(name: str, start: Any, stop: Any, dtype: Any) -> list:
+    """Both ends at the dtype of the computation and at their joint shape."""
+    ends = arguments(name, start, stop)
+    real = inexact_dtype(common_dtype(*ends)[0])
     if dtype is not None and dtype not in INTEGER and dtype.kind != "b":
         real = dtypes.promote_types(real, dtype)
-    shape = lax.broadcast_shapes(shape_of(start), shape_of(stop))
-    start, stop = [broadcast(strong(x, real), shape) for x in (start, stop)]
+    shape = lax.broadcast_shapes(*map(shape_of, ends))
+    return [broadcast(strong(x, real), shape) for x in ends]
+
+
+def _linspace_body(name: str, start: Any, stop: Any, num: int, endpoint: bool,
+                   dtype: Any) -> tuple[Any, Any]:
+    start, stop = _ends(name, start, stop, dtype)
+    shape, real = start.shape, start.dtype
     parts = num - 1 if endpoint else num
     if parts <= 0:
         values = broadcast(structural.reshape(start, (1, *shape)), (num, *shape))
@@ -149,23 +155,18 @@ def geomspace(start: ArrayLike, stop: ArrayLike, num: int = 50, endpoint: bool =
 @fused(static_argnums=(2, 3, 4, 5))
 def _geomspace(start: ArrayLike, stop: ArrayLike, num: int, endpoint: bool, dtype: Any,
                axis: int) -> Array:
-    start, stop = operand("geomspace", start), operand("geomspace", stop, 1)
-    real = inexact_dtype(common_dtype(start, stop)[0])
-    if dtype is not None and dtype not in INTEGER:
-        real = dtypes.promote_types(real, dtype)
-    shape = lax.broadcast_shapes(shape_of(start), shape_of(stop))
-    start, stop = [broadcast(strong(x, real), shape) for x in (start, stop)]
+    start, stop = _ends("geomspace", start, stop, dtype)
     # With a sign (or direction, for complex numbers) taken out, both logarithms are defined.
     sign = lax.sign(start)
     logs = [lax.log(lax.div(x, sign)) for x in (start, stop)]
     values, _ = _linspace_body("geomspace", *logs, num, endpoint, None)
     values = lax.mul(broadcast(sign, values.shape), lax.exp(values))
     if num > 0:
-        values = lax.concatenate([structural.reshape(start, (1, *shape)),
+        values = lax.concatenate([lax.expand_dims(start, (0,)),
                                   lax.slice_in_dim(values, 1, num)], 0)
     if endpoint and num > 1:
         values = lax.concatenate([lax.slice_in_dim(values, 0, num - 1),
-                                  structural.reshape(stop, (1, *shape))], 0)
+                                  lax.expand_dims(stop, (0,))], 0)
     values = values if dtype is None else structural.convert_element_type(values, dtype)
     return _new_axis_to(values, axis)
 
@@ -190,7 +191,7 @@ def meshgrid(*xi: ArrayLike, copy: bool = True, sparse: bool = False,
 
 @fused(static_argnums=(1, 2))
 def _meshgrid(vectors: tuple, sparse: bool, indexing: str) -> list[Array]:
-    xs = [as_array(operand("meshgrid", x, i)) for i, x in enumerate(vectors)]
+    xs = [array_operand("meshgrid", x, i) for i, x in enumerate(vectors)]
     if any(x.ndim != 1 for x in xs):
         raise ValueError(errors.describe(
             f"Arguments to jax.numpy.meshgrid must be 1D, got shapes {[x.shape for x in xs]}",
@@ -201,11 +202,13 @@ def _meshgrid(vectors: tuple, sparse: bool, indexing: str) -> list[Array]:
     full = [0] * len(xs)
     for axis, x in zip(axes, xs):
         full[axis] = x.size
-    out = []
-    for axis, x in zip(axes, xs):
-        shape = tuple(n if i == axis else 1 for i, n in enumerate(full)) if sparse else tuple(full)
-        out.append(structural.broadcast_in_dim(x, shape, (axis,)))
-    return out
+    return [_along_axis(x, axis, tuple(full), sparse) for axis, x in zip(axes, xs)]
+
+
+def _along_axis(x: Any, axis: int, shape: tuple[int, ...], sparse: bool) -> Any:
+    """The vector along an axis of the grid, repeated along the others unless sparse."""
+    shape = tuple(n if i == axis else 1 for i, n in enumerate(shape)) if sparse else shape
+    return structural.broadcast_in_dim(x, shape, (axis,))
 
 
 def indices(dimensions: Sequence[int], dtype: DTypeLike | None = None,
@@ -218,10 +221,7 @@ def indices(dimensions: Sequence[int], dtype: DTypeLike | None = None,
         if sparse:
             return tuple(array(x.astype(dtype)) for x in host)
         return _put(host.astype(dtype), ShapedArray(host.shape, dtype), None, True)
-    out = []
-    for axis, size in enumerate(sizes):
-        shape = tuple(n if i == axis else 1 for i, n in enumerate(sizes)) if sparse else sizes
-        out.append(structural.broadcast_in_dim(lax.iota(dtype, size), shape, (axis,)))
+    out = [_along_axis(lax.iota(dtype, n), i, sizes, sparse) for i, n in enumerate(sizes)]
     if sparse:
         return tuple(out)
     return lax.stack(out, 0) if out else lax.full((0,), 0, dtype)

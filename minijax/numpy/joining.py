@@ -7,7 +7,7 @@ of n arrays costs one operation, not n.
 """
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,14 +21,15 @@ from minijax.core import Tracer, structural
 from minijax.lax.rules import ArrayLike
 from minijax.numpy.manipulation import _at_least
 from minijax.numpy.promotion import (
-    as_array, convert, indexed_axes, is_array_like, operand, promote, refuse_out, shape_of)
+    array_operand, as_array, convert, indexed_axes, is_array_like, operand, promote, refuse_out,
+    shape_of, to_rank)
 from minijax.runtime.call import fused
 
 Arrays = Array | np.ndarray | Sequence[ArrayLike]
 
 
 def _parts(name: str, array: Any) -> list:
-    array = as_array(operand(name, array))
+    array = array_operand(name, array)
     if not array.ndim:
         raise TypeError(errors.describe(f"{name} needs a sequence of arrays, got a single number",
                                         fix=f"jnp.{name}([x, y])"))
@@ -92,51 +93,42 @@ def stack(arrays: Arrays, axis: int = 0, out: None = None,
     return lax.stack(xs, axis)
 
 
-def _raised(name: str, rank: int, axis: Callable[[list], int]) -> Callable:
-    """The body of vstack and its kin: raise ranks, then concatenate."""
-    def body(tup: Any, dtype: Any) -> Any:
-        if not isinstance(tup, (list, tuple)):
-            tup = _parts(name, tup)
-        xs = [_at_least(name, x, rank) for x in tup]
-        xs = _operands(name, xs, dtype)
-        return _concatenated(xs, axis(xs))
-
-    return body
-
-
-_vstack = _raised("vstack", 2, lambda xs: 0)
-_hstack = _raised("hstack", 1, lambda xs: 0 if xs[0].ndim == 1 else 1)
-_dstack = _raised("dstack", 3, lambda xs: 2)
+def _raised(name: str, tup: Any, dtype: Any, rank: int, axis: int) -> Any:
+    """The arrays, brought to a rank, along the axis, or along the only axis of vectors."""
+    if not isinstance(tup, (list, tuple)):
+        tup = _parts(name, tup)
+    xs = _operands(name, [_at_least(name, x, rank) for x in tup], dtype)
+    return _concatenated(xs, min(axis, xs[0].ndim - 1))
 
 
 @fused(static_argnames=("dtype",))
 def vstack(tup: Arrays, dtype: DTypeLike | None = None) -> Array:
     """The arrays, vectors as rows, along the first axis."""
-    return _vstack(tup, dtype)
+    return _raised("vstack", tup, dtype, 2, 0)
 
 
 @fused(static_argnames=("dtype",))
 def hstack(tup: Arrays, dtype: DTypeLike | None = None) -> Array:
     """The arrays along the second axis, vectors along their only one."""
-    return _hstack(tup, dtype)
+    return _raised("hstack", tup, dtype, 1, 1)
 
 
 @fused(static_argnames=("dtype",))
 def dstack(tup: Arrays, dtype: DTypeLike | None = None) -> Array:
     """The arrays along the third axis."""
-    return _dstack(tup, dtype)
+    return _raised("dstack", tup, dtype, 3, 2)
 
 
 @fused
 def column_stack(tup: Arrays) -> Array:
     """Matrices side by side, vectors as columns."""
     if not isinstance(tup, (list, tuple)):
-        tup = lax.unstack(as_array(operand("column_stack", tup)), 0)
+        tup = _parts("column_stack", tup)
     return _concatenated(_operands("column_stack", [_as_column(x) for x in tup], None), 1)
 
 
 def _as_column(x: Any) -> Any:
-    x = as_array(operand("column_stack", x))
+    x = array_operand("column_stack", x)
     return structural.reshape(x, (x.size, 1)) if x.ndim < 2 else x
 
 
@@ -146,14 +138,13 @@ def _as_column(x: Any) -> Any:
 @fused
 def block(arrays: ArrayLike | list[ArrayLike]) -> Array:
     """An array put together from nested lists of blocks: inner lists along the last axis."""
-    out, _ = _block(arrays)
-    return out
+    return _block(arrays)[0]
 
 
 def _block(arrays: Any) -> tuple[Any, int]:
     """(array, depth of the lists that it is made of)."""
     if is_array_like(arrays):
-        return as_array(operand("block", arrays)), 0
+        return array_operand("block", arrays), 0
     if not isinstance(arrays, list):
         raise TypeError(errors.describe(
             f"{arrays} is a tuple. Only lists can be used to arrange blocks, and np.block does not "
@@ -168,15 +159,8 @@ def _block(arrays: Any) -> tuple[Any, int]:
                                          fix="nest all lists equally deep"))
     depth = parts[0][1] + 1
     rank = max(depth, *[x.ndim for x, _ in parts])
-    xs = [_at_rank(x, rank) for x, _ in parts]
+    xs = [to_rank(x, rank) for x, _ in parts]
     return _concatenated(_operands("block", xs, None), -depth), depth
-
-
-def _at_rank(x: Any, rank: int) -> Any:
-    missing = rank - x.ndim
-    if not missing:
-        return x
-    return structural.broadcast_in_dim(x, (1,) * missing + x.shape, tuple(range(missing, rank)))
 
 
 # --- Taking apart ------------------------------------------------------------------------------
@@ -244,6 +228,6 @@ def _split_sizes(ary: ArrayLike, sizes: tuple[int, ...], axis: int) -> list[Arra
 @fused(static_argnames=("axis",))
 def unstack(x: ArrayLike, /, *, axis: int = 0) -> tuple[Array, ...]:
     """The slices of x along an axis, as a tuple."""
-    x = as_array(operand("unstack", x))
+    x = array_operand("unstack", x)
     axis = canonicalize_axis(axis, x.ndim)
     return tuple(lax.unstack(x, axis)) if x.shape[axis] else ()

@@ -23,7 +23,8 @@ from minijax.core import Tracer, structural
 from minijax.lax.explicit import check_same_sums, left_to_compiler, split_as
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.creation import shape_tuple
-from minijax.numpy.promotion import as_array, broadcast, indexed_axes, operand
+from minijax.numpy.promotion import (
+    along, array_operand, as_array, broadcast, indexed_axes, keep_axes, operand)
 from minijax.numpy.reductions import static_axis
 from minijax.runtime.call import fused
 from minijax.sharding.context import NO_MESH, named
@@ -46,13 +47,13 @@ def reshape(a: ArrayLike, shape: Any, order: str = "C", *, copy: bool | None = N
     if out_sharding is None:
         return _reshape(a, _sizes(shape), order, bool(copy))
     check_same_sums(a, out_sharding, "reshape")
-    asked = named(out_sharding, "reshape")
+    asked = named(out_sharding)
     if order == "C" and getattr(asked, "mesh", NO_MESH).explicit_axes:
-        a = as_array(operand("reshape", a))
+        a = array_operand("reshape", a)
         sizes = _known_sizes(a.shape, _sizes(shape))
         return structural.reshape_p.bind(a, new_sizes=sizes, dimensions=None,
                                          sharding=padded(asked, len(sizes)))
-    return split_as(_reshape(a, _sizes(shape), order, bool(copy)), asked, "reshape")
+    return split_as(_reshape(a, _sizes(shape), order, bool(copy)), asked)
 
 
 def _sizes(shape: Any) -> tuple[int, ...]:
@@ -70,7 +71,7 @@ def _sizes(shape: Any) -> tuple[int, ...]:
 
 @fused(static_argnums=(1, 2, 3))
 def _reshape(a: ArrayLike, shape: tuple[int, ...], order: str = "C", copy: bool = False) -> Array:
-    a = as_array(operand("reshape", a))
+    a = array_operand("reshape", a)
     sizes = _known_sizes(a.shape, shape)
     if order == "F":
         axes = tuple(range(a.ndim))[::-1]
@@ -121,7 +122,7 @@ def _known_sizes(have: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ..
 
 @fused(static_argnums=(1,))
 def _ravel(a: ArrayLike, order: str = "C") -> Array:
-    a = as_array(operand("ravel", a))
+    a = array_operand("ravel", a)
     if order == "F":
         return lax.reshape(a, (a.size,), tuple(range(a.ndim))[::-1])
     if order != "C":
@@ -140,7 +141,7 @@ def ravel(a: ArrayLike, order: str = "C", *, out_sharding: Any = None) -> Array:
 
 @fused(static_argnums=(1,))
 def _transpose(a: ArrayLike, axes: Any = None) -> Array:
-    a = as_array(operand("transpose", a))
+    a = array_operand("transpose", a)
     if axes is None:
         axes = tuple(range(a.ndim))[::-1]
     else:
@@ -165,7 +166,7 @@ def permute_dims(a: ArrayLike, /, axes: tuple[int, ...]) -> Array:
 @fused
 def matrix_transpose(x: ArrayLike, /) -> Array:
     """x with its last two axes exchanged; ValueError below rank 2."""
-    x = as_array(operand("matrix_transpose", x))
+    x = array_operand("matrix_transpose", x)
     ndim = x.ndim
     if ndim < 2:
         raise ValueError(errors.describe(
@@ -177,7 +178,7 @@ def matrix_transpose(x: ArrayLike, /) -> Array:
 @fused(static_argnums=(1, 2))
 def swapaxes(a: ArrayLike, axis1: int, axis2: int) -> Array:
     """a with two axes exchanged."""
-    a = as_array(operand("swapaxes", a))
+    a = array_operand("swapaxes", a)
     axes = list(range(a.ndim))
     (i,), (j,) = indexed_axes(axis1, a.ndim), indexed_axes(axis2, a.ndim)
     axes[i], axes[j] = j, i
@@ -186,7 +187,7 @@ def swapaxes(a: ArrayLike, axis1: int, axis2: int) -> Array:
 
 @fused(static_argnums=(1, 2))
 def _moveaxis(a: ArrayLike, source: Any, destination: Any) -> Array:
-    a = as_array(operand("moveaxis", a))
+    a = array_operand("moveaxis", a)
     source = _axis_tuple(source, a.ndim)
     destination = _axis_tuple(destination, a.ndim)
     if len(source) != len(destination):
@@ -212,7 +213,7 @@ def moveaxis(a: ArrayLike, source: Axes, destination: Axes) -> Array:
 @fused(static_argnums=(1, 2))
 def rollaxis(a: ArrayLike, axis: int, start: int = 0) -> Array:
     """a with the axis moved in front of what is now axis `start`."""
-    a = as_array(operand("rollaxis", a))
+    a = array_operand("rollaxis", a)
     start = a.ndim if start == a.ndim else canonicalize_axis(start, a.ndim)
     axis = canonicalize_axis(axis, a.ndim)
     return _moveaxis.body(a, axis, start - 1 if axis < start else start)
@@ -223,7 +224,7 @@ def rollaxis(a: ArrayLike, axis: int, start: int = 0) -> Array:
 
 @fused(static_argnums=(1,))
 def _squeeze(a: ArrayLike, axis: Any = None) -> Array:
-    a = as_array(operand("squeeze", a))
+    a = array_operand("squeeze", a)
     if axis is None:
         axis = tuple(i for i, size in enumerate(a.shape) if size == 1)
     axes = canonicalize_axes(axis, a.ndim)
@@ -237,20 +238,14 @@ def squeeze(a: ArrayLike, axis: Axes | None = None) -> Array:
 
 @fused(static_argnums=(1,))
 def _expand_dims(a: ArrayLike, axis: Any) -> Array:
-    a = as_array(operand("expand_dims", a))
+    a = array_operand("expand_dims", a)
     given = (axis,) if type(axis) is int else axis
     ndim = a.ndim + len(given)
     new = [canonicalize_axis(i, ndim) for i in given]
     if len(set(new)) != len(new):
         raise ValueError(errors.describe(f"repeated axis in lax.expand_dims: {tuple(given)}",
                                          fix="name each new axis once"))
-    if not new:
-        return a
-    kept = tuple(i for i in range(ndim) if i not in new)
-    shape = [1] * ndim
-    for i, size in zip(kept, a.shape):
-        shape[i] = size
-    return structural.broadcast_in_dim(a, tuple(shape), kept)
+    return keep_axes(a, new, ndim)
 
 
 def expand_dims(a: ArrayLike, axis: Axes) -> Array:
@@ -259,7 +254,7 @@ def expand_dims(a: ArrayLike, axis: Axes) -> Array:
 
 
 def _at_least(name: str, x: Any, rank: int) -> Any:
-    x = as_array(operand(name, x))
+    x = array_operand(name, x)
     ndim = x.ndim
     if ndim >= rank:
         return x
@@ -302,7 +297,7 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
 
 @fused(static_argnums=(1,))
 def _broadcast_to(array: ArrayLike, shape: tuple[int, ...]) -> Array:
-    x = as_array(operand("broadcast_to", array))
+    x = array_operand("broadcast_to", array)
     shape = shape_tuple(shape)
     if x.ndim > len(shape):
         raise ValueError(errors.describe(
@@ -321,12 +316,12 @@ def broadcast_to(array: ArrayLike, shape: Any, *, out_sharding: Any = None) -> A
     """The array repeated to the shape; ValueError when it does not broadcast to it."""
     if out_sharding is None:
         return _broadcast_to(array, _sizes(shape))
-    return left_to_compiler(_broadcast_to, out_sharding, "broadcast_to", array, _sizes(shape))
+    return left_to_compiler(_broadcast_to, out_sharding, array, _sizes(shape))
 
 
 @fused
 def _broadcast_arrays(*args: ArrayLike) -> list[Array]:
-    xs = [as_array(operand("broadcast_arrays", x, i)) for i, x in enumerate(args)]
+    xs = [array_operand("broadcast_arrays", x, i) for i, x in enumerate(args)]
     shape = lax.broadcast_shapes(*[x.shape for x in xs])
     return [broadcast(x, shape) for x in xs]
 
@@ -341,7 +336,7 @@ def broadcast_arrays(*args: ArrayLike) -> list[Array]:
 
 @fused(static_argnums=(1, 2))
 def _flip(m: ArrayLike, axis: Any = None, name: str = "flip") -> Array:
-    m = as_array(operand(name, m))
+    m = array_operand(name, m)
     axes = canonicalize_axes(axis, m.ndim)
     return lax.rev(m, axes) if axes else m
 
@@ -364,7 +359,7 @@ def flipud(m: ArrayLike) -> Array:
 @fused(static_argnums=(1, 2))
 def rot90(m: ArrayLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
     """m rotated k times by 90 degrees in the plane of two axes, from the first to the second."""
-    m = as_array(operand("rot90", m))
+    m = array_operand("rot90", m)
     if m.ndim < 2:
         raise ValueError(errors.describe(
             "rot90 requires its first argument to have ndim at least two, but got first argument "
@@ -399,7 +394,7 @@ def roll(a: ArrayLike, shift: ArrayLike | Sequence[int], axis: Axes | None = Non
 
 @fused(static_argnums=(1, 2))
 def _roll_static(a: ArrayLike, shift: Any, axis: Any) -> Array:
-    x = as_array(operand("roll", a))
+    x = array_operand("roll", a)
     if axis is None:
         total = sum(shift) if isinstance(shift, tuple) else shift
         flat = structural.reshape(x, (x.size,))
@@ -433,7 +428,7 @@ def _rolled(x: Any, shift: int, axis: int) -> Any:
 
 @fused(static_argnums=(2,))
 def _roll_dynamic(a: ArrayLike, shift: ArrayLike, axis: Any) -> Array:
-    x, shift = as_array(operand("roll", a)), as_array(operand("roll", shift, 1))
+    x, shift = array_operand("roll", a), array_operand("roll", shift, 1)
     shape = x.shape
     if axis is None:
         x, axis = structural.reshape(x, (x.size,)), 0
@@ -470,7 +465,7 @@ def tile(A: ArrayLike, reps: Any) -> Array:
 
 @fused(static_argnums=(1,))
 def _tile(A: ArrayLike, reps: tuple[int, ...]) -> Array:
-    x = as_array(operand("tile", A))
+    x = array_operand("tile", A)
     reps = (1,) * (x.ndim - len(reps)) + reps
     x = broadcast(x, (1,) * (len(reps) - x.ndim) + x.shape)
     return lax.tile(x, reps) if reps else x
@@ -503,12 +498,12 @@ def repeat(a: ArrayLike, repeats: ArrayLike, axis: int | None = None, *,
     if total_repeat_length is not None:
         length = operator.index(total_repeat_length)
         index = np.concatenate([index, np.full(max(length - len(index), 0), size - 1)])[:length]
-    return _take(a, index.astype(np.int32), axis)
+    return gather_rows(a, index.astype(np.int32), axis)
 
 
 @fused(static_argnums=(1, 2))
 def _repeat_each(a: ArrayLike, count: int, axis: int | None) -> Array:
-    x, axis = _along("repeat", a, axis)
+    x, axis = along("repeat", a, axis)
     shape_tuple((count,))
     spread = (*x.shape[:axis + 1], count, *x.shape[axis + 1:])
     kept = tuple(i for i in range(x.ndim + 1) if i != axis + 1)
@@ -516,16 +511,10 @@ def _repeat_each(a: ArrayLike, count: int, axis: int | None) -> Array:
     return structural.reshape(structural.broadcast_in_dim(x, spread, kept), merged)
 
 
-def _along(name: str, a: Any, axis: int | None) -> tuple[Any, int]:
-    x = as_array(operand(name, a))
-    if axis is None:
-        return structural.reshape(x, (x.size,)), 0
-    return x, canonicalize_axis(axis, x.ndim)
-
-
 @fused(static_argnums=(2,))
-def _take(a: ArrayLike, index: ArrayLike, axis: int | None) -> Array:
-    x, axis = _along("take", a, axis)
+def gather_rows(a: ArrayLike, index: ArrayLike, axis: int | None) -> Array:
+    """`take_rows` of the array, or of the flat array."""
+    x, axis = along("take", a, axis)
     return take_rows(x, as_array(index), axis)
 
 
@@ -543,9 +532,9 @@ def take_rows(x: Any, index: Any, axis: int) -> Any:
 
 @fused(static_argnums=(2, 3))
 def _repeat_traced(a: ArrayLike, repeats: ArrayLike, axis: int | None, length: int) -> Array:
-    x, axis = _along("repeat", a, axis)
+    x, axis = along("repeat", a, axis)
     size = x.shape[axis]
-    repeats = broadcast(as_array(operand("repeat", repeats, 1)), (size,))
+    repeats = broadcast(array_operand("repeat", repeats, 1), (size,))
     # Each element begins where the ones before it end: mark these places and count the marks.
     ends = lax.slice_in_dim(lax.cumsum(repeats, 0), 0, max(size - 1, 0))
     marks = lax.full((length,), 0, np.int32)

@@ -4,8 +4,6 @@
     apply_along_axis(f, 0, x)
 """
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +15,7 @@ from minijax.api.custom_jvp import custom_jvp
 from minijax.api.vmap import vmap
 from minijax.base import dtypes, errors
 from minijax.base.util import canonicalize_axis
-from minijax.core import get_aval, structural
+from minijax.core import structural
 from minijax.lax.rules import ArrayLike
 from minijax.numpy import host, promotion, ufuncs
 from minijax.runtime.call import fused
@@ -43,13 +41,12 @@ def correlate(a: ArrayLike, v: ArrayLike, mode: str = "valid", *, precision: Any
 @fused(static_argnums=2)
 def _convolve(a: Any, v: Any, options: tuple) -> Any:
     name, mode, precision, preferred = options
-    promote = promotion.promote if preferred else promotion.promote_inexact
-    a, v = promote(promotion.operand(name, a), promotion.operand(name, v, 1))
-    if np.ndim(a) != 1 or np.ndim(v) != 1:
+    promoted = promotion.promoted if preferred else promotion.promoted_inexact
+    a, v = promoted(name, a, v)
+    if a.ndim != 1 or v.ndim != 1:
         raise ValueError(errors.describe(f"{name}() only support 1-dimensional inputs.",
-                                         because=f"shapes {np.shape(a)} and {np.shape(v)}",
+                                         because=f"shapes {a.shape} and {v.shape}",
                                          fix="x.ravel(), or jax.lax.conv_general_dilated"))
-    a, v = promotion.as_array(a), promotion.as_array(v)
     if not a.size or not v.size:
         raise ValueError(errors.describe(
             f"{name}: inputs cannot be empty, got shapes {tuple(a.shape)} and {tuple(v.shape)}.",
@@ -81,33 +78,30 @@ def _slide(a: Any, v: Any, mode: str, precision: Any, preferred: Any) -> Any:
 # --- Bits --------------------------------------------------------------------------------------
 
 
-def _check_order(bitorder: str) -> None:
+def _bit_numbers(bitorder: str, rank: int) -> np.ndarray:
+    """The numbers of a byte's bits in the order asked for, along the last of rank + 1 axes."""
     if bitorder not in ("big", "little"):
         raise ValueError(errors.describe("'order' must be either 'little' or 'big'",
                                          because=f"bitorder={bitorder!r}", fix="bitorder='big'"))
+    numbers = np.arange(8, dtype=np.uint8)
+    return (numbers[::-1] if bitorder == "big" else numbers).reshape((1,) * rank + (8,))
 
 
 @fused(static_argnames=("axis", "bitorder"))
 def packbits(a: ArrayLike, axis: int | None = None, bitorder: str = "big") -> Any:
     """Eight elements each along `axis` (None: of the flat array) as the bits of a uint8."""
-    _check_order(bitorder)
-    x = promotion.as_array(promotion.operand("packbits", a))
+    x, axis = promotion.along("packbits", a, axis)
     if x.dtype != np.bool_ and not dtypes.issubdtype(x.dtype, np.integer):
         raise TypeError(errors.describe(
             "Expected an input array of integer or boolean data type",
             because=f"the dtype is {x.dtype}", fix="packbits(x != 0)"))
-    if axis is None:
-        x, axis = structural.reshape(x, (x.size,)), 0
-    axis = canonicalize_axis(axis, x.ndim)
     bits = structural.move_axis(promotion.convert(ufuncs.truth(x), np.dtype(np.uint8)), axis, -1)
     last, size = x.ndim - 1, x.shape[axis]
     if size % 8:
         config = [(0, 0, 0)] * last + [(0, -size % 8, 0)]
         bits = lax.pad(bits, np.uint8(0), config)
     bits = structural.reshape(bits, (*bits.shape[:-1], bits.shape[-1] // 8, 8))
-    weights = 1 << np.arange(8, dtype=np.uint32)
-    weights = (weights[::-1] if bitorder == "big" else weights)
-    weights = weights.reshape((1,) * last + (1, 8))
+    weights = np.uint32(1) << _bit_numbers(bitorder, x.ndim)
     wide = ufuncs.multiply(promotion.convert(bits, np.dtype(np.uint32)), weights)
     packed = promotion.convert(structural.reduce_sum(wide, (last + 1,)), np.dtype(np.uint8))
     return structural.move_axis(packed, -1, axis)
@@ -117,26 +111,18 @@ def packbits(a: ArrayLike, axis: int | None = None, bitorder: str = "big") -> An
 def unpackbits(a: ArrayLike, axis: int | None = None, count: int | None = None,
                bitorder: str = "big") -> Any:
     """The bits of a uint8 array along `axis`; `count` cuts them, or pads with zeros."""
-    _check_order(bitorder)
-    x = promotion.as_array(promotion.operand("unpackbits", a))
+    x, axis = promotion.along("unpackbits", a, axis)
     if x.dtype != np.uint8:
         raise TypeError(errors.describe("Expected an input array of unsigned byte data type",
                                         because=f"the dtype is {x.dtype}",
                                         fix="x.astype('uint8')"))
-    if axis is None:
-        x, axis = structural.reshape(x, (x.size,)), 0
-    axis = canonicalize_axis(axis, x.ndim)
     x = structural.move_axis(x, axis, -1)
-    shifts = np.arange(8, dtype=np.uint8)
-    shifts = shifts[::-1] if bitorder == "big" else shifts
-    plane = (*x.shape, 8)
-    wide = structural.broadcast_in_dim(x, plane, tuple(range(x.ndim)))
-    shifts = shifts.reshape((1,) * x.ndim + (8,))
-    bits = ufuncs.bitwise_and(ufuncs.right_shift(wide, shifts), np.uint8(1))
+    wide = structural.broadcast_in_dim(x, (*x.shape, 8), tuple(range(x.ndim)))
+    shifted = ufuncs.right_shift(wide, _bit_numbers(bitorder, x.ndim))
+    bits = ufuncs.bitwise_and(shifted, np.uint8(1))
     bits = structural.reshape(bits, (*x.shape[:-1], x.shape[-1] * 8))
     if count is not None:
-        size = bits.shape[-1]
-        extra = count - size if count >= 0 else count
+        extra = count - bits.shape[-1] if count >= 0 else count
         config = [(0, 0, 0)] * (x.ndim - 1) + [(0, extra, 0)]
         bits = lax.pad(bits, np.uint8(0), config)
     return structural.move_axis(bits, -1, axis)
@@ -148,24 +134,22 @@ def unpackbits(a: ArrayLike, axis: int | None = None, count: int | None = None,
 def apply_along_axis(func1d: Callable, axis: int, arr: ArrayLike, *args: Any,
                      **kwargs: Any) -> Any:
     """`func1d` of every vector along `axis`; its result's axes take the place of that axis."""
-    arr = promotion.operand("apply_along_axis", arr)
-    rank = np.ndim(arr)
-    axis = canonicalize_axis(axis, rank)
+    arr = promotion.array_operand("apply_along_axis", arr)
+    axis = canonicalize_axis(axis, arr.ndim)
 
     def fun(x: Any) -> Any:
         return func1d(x, *args, **kwargs)
 
-    for i in range(1, rank - axis):
+    for i in range(1, arr.ndim - axis):
         fun = vmap(fun, in_axes=i, out_axes=-1)
-    for i in range(axis):
-        fun = vmap(fun, in_axes=0, out_axes=0)
-    return fun(promotion.as_array(arr))
+    for _ in range(axis):
+        fun = vmap(fun)
+    return fun(arr)
 
 
 def apply_over_axes(func: Callable[[Any, int], Any], a: ArrayLike, axes: Sequence[int]) -> Any:
     """`func(x, axis)` for one axis after the other; lost axes come back with size 1."""
-    a = promotion.operand("apply_over_axes", a)
-    x = promotion.as_array(a)
+    x = promotion.array_operand("apply_over_axes", a)
     for axis in axes:
         out = func(x, axis)
         if out.ndim == x.ndim - 1:
@@ -186,8 +170,7 @@ def vander(x: ArrayLike, N: int | None = None, increasing: bool = False) -> Any:
     """The matrix whose columns are powers of the vector x, the highest first."""
     x = promotion.operand("vander", x)
     if np.ndim(x) != 1:
-        raise ValueError(errors.describe("x must be a one-dimensional array",
-                                         because=f"its shape is {np.shape(x)}", fix="x.ravel()"))
+        raise promotion.shape_error("x must be a one-dimensional array", x, "x.ravel()")
     count = np.shape(x)[0] if N is None else operator.index(N)
     if count < 0:
         raise ValueError(errors.describe("N must be nonnegative", because=f"N={count}",
@@ -251,11 +234,10 @@ def _kaiser(size: int, beta: Any) -> Any:
 @fused
 def i0(x: ArrayLike) -> Any:
     """The modified Bessel function of the first kind and order 0."""
-    x, = promotion.promote_inexact(promotion.operand("i0", x))
-    if get_aval(x).dtype in promotion.COMPLEX:
-        raise ValueError(errors.describe("Unsupported input type to jax.numpy.i0: "
-                                         f"{get_aval(x).dtype}", fix="real numbers"))
-    x = promotion.as_array(x)
+    x, = promotion.promoted_inexact("i0", x)
+    if x.dtype in promotion.COMPLEX:
+        raise ValueError(errors.describe(f"Unsupported input type to jax.numpy.i0: {x.dtype}",
+                                         fix="real numbers"))
     return _i0(x)
 
 

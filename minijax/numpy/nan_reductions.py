@@ -8,6 +8,7 @@ function, which makes the axis hashable and refuses `out`.
     nanmean(jnp.array([1.0, jnp.nan, 3.0]))      # 2.0
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,14 +19,14 @@ from minijax.base.dtypes import DTypeLike
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
 from minijax.numpy import reductions
-from minijax.numpy.promotion import INEXACT, as_array, operand, refuse_out, scalar
+from minijax.numpy.promotion import INEXACT, array_operand, refuse_out, scalar
 from minijax.numpy.reductions import Axis, check_where, static_axis
 from minijax.numpy.ufuncs import declare, pick
 
 
 def _split_nans(name: str, a: Any) -> tuple[Any, Any]:
     """(array, mask of its nans), the mask None for dtypes that have none."""
-    a = as_array(operand(name, a))
+    a = array_operand(name, a)
     return a, (lax.ne(a, a) if a.dtype in INEXACT else None)
 
 
@@ -112,8 +113,10 @@ def _spread(name: str, finish: Callable, doc: str) -> Callable:
     return _public(spread, name, doc)
 
 
-def _argument(name: str, plain: Callable, worst: Callable, doc: str) -> Callable:
+def _argument(name: str, worst: Callable, doc: str) -> Callable:
     """The position of an extreme."""
+    plain = functools.partial(reductions._argument.body, name.removeprefix("nan"))
+
     def body(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
         a, nans = _split_nans(name, a)
         if nans is None:
@@ -161,9 +164,9 @@ nanvar = _spread("nanvar", lambda variance: variance,
                  "Variance over the axes of the elements that are not nan, with divisor n - ddof.")
 nanstd = _spread("nanstd", lax.sqrt,
                  "Standard deviation over the axes of the elements that are not nan.")
-nanargmax = _argument("nanargmax", reductions._argmax.body, reductions.lowest,
+nanargmax = _argument("nanargmax", reductions.lowest,
                       "Position of the first largest element that is not nan; -1 if there is none.")
-nanargmin = _argument("nanargmin", reductions._argmin.body, reductions.highest,
+nanargmin = _argument("nanargmin", reductions.highest,
                       "Position of the first smallest element that is not nan; -1 if none is.")
 nancumsum = _cumulative("nancumsum", reductions._cumsum.body, 0,
                         "Sums of the elements so far along the axis, nans counting as 0.")

@@ -21,7 +21,8 @@ from minijax.core import Tracer, structural
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy import reductions
 from minijax.numpy.manipulation import moveaxis
-from minijax.numpy.promotion import INTEGER, as_array, broadcast, convert, operand, scalar
+from minijax.numpy.promotion import (
+    INTEGER, array_operand, as_array, broadcast, convert, operand, scalar)
 from minijax.runtime.call import fused
 
 
@@ -75,7 +76,8 @@ def pad(array: ArrayLike, pad_width: Any, mode: str | Callable[..., Any] = "cons
             fix=f"mode '{mode}' takes {', '.join(options) or 'no options'}"))
     value = {**options, **kwargs}.get(next(iter(options), ""))
     if mode in ("constant", "linear_ramp"):
-        return _pad_with_values(array, widths, mode, value)
+        value = value if isinstance(value, (Array, Tracer)) else _value_pairs(value, len(widths))
+        return _pad_values(array, value, widths, mode)
     if mode in _STATISTICS and value is not None:
         value = _pairs("stat_length", value, np.ndim(array), integral=True)
         if any(n < 1 for pair in value for n in pair):
@@ -105,13 +107,6 @@ def _pairs(name: str, value: Any, ndim: int, integral: bool) -> tuple[tuple[int,
 # --- Values on the border ----------------------------------------------------------------------
 
 
-def _pad_with_values(array: Any, widths: tuple, mode: str, values: Any) -> Any:
-    """constant and linear_ramp: the values may be arrays, so they are not static."""
-    if not isinstance(values, (Array, Tracer)):
-        values = _value_pairs(values, len(widths))
-    return _pad_values(array, values, widths, mode)
-
-
 def _value_pairs(values: Any, ndim: int) -> Any:
     """One value, or a tuple of pairs of values."""
     if np.ndim(values) == 0:
@@ -131,18 +126,15 @@ def _value_pairs(values: Any, ndim: int) -> Any:
 
 @fused(static_argnums=(2, 3))
 def _pad_values(array: ArrayLike, values: Any, widths: tuple, mode: str) -> Array:
+    """constant and linear_ramp: the values may be arrays, so they are not static."""
     x = as_array(array)
     if isinstance(values, tuple):
         pairs = [[operand("pad", v) for v in pair] for pair in values]
     else:
-        values = as_array(operand("pad", values))
+        values = array_operand("pad", values)
         if mode == "constant" and not values.ndim:
-            config = [(before, after, 0) for before, after in widths]
-            return lax.pad(x, convert(values, x.dtype), config)
-        spread = broadcast(values, (x.ndim, 2)) if values.ndim != 1 else broadcast(
-            structural.reshape(values, (1, values.size)), (x.ndim, 2))
-        rows = [lax.unstack(row, 0) for row in lax.unstack(spread, 0)]
-        pairs = [list(row) for row in rows]
+            return lax.pad(x, convert(values, x.dtype), [(*width, 0) for width in widths])
+        pairs = [lax.unstack(row, 0) for row in lax.unstack(broadcast(values, (x.ndim, 2)), 0)]
     for axis, width in enumerate(widths):
         x = _bordered(x, axis, width, pairs[axis], mode)
     return x
@@ -150,10 +142,9 @@ def _pad_values(array: ArrayLike, values: Any, widths: tuple, mode: str) -> Arra
 
 def _bordered(x: Any, axis: int, width: tuple[int, int], values: list, mode: str) -> Any:
     if mode == "constant":
-        for side in (0, 1):
-            config = [(0, 0, 0)] * x.ndim
-            config[axis] = (width[0], 0, 0) if side == 0 else (0, width[1], 0)
-            x = lax.pad(x, convert(values[side], x.dtype), config)
+        for value, ends in zip(values, ((width[0], 0, 0), (0, width[1], 0))):
+            config = [ends if i == axis else (0, 0, 0) for i in range(x.ndim)]
+            x = lax.pad(x, convert(value, x.dtype), config)
         return x
     _refuse_empty(x, axis, mode)
     first, last = _end(x, axis, 0), _end(x, axis, 1)
@@ -198,31 +189,21 @@ def _pad(array: ArrayLike, widths: tuple, mode: str, option: Any) -> Array:
         if width == (0, 0):
             continue
         if mode == "empty":
-            left, right = (_empty(x, axis, n) for n in width)
-            x = lax.concatenate([left, x, right], axis)
+            x = lax.pad(x, scalar_like(x, 0), [(*width, 0) if i == axis else (0, 0, 0)
+                                               for i in range(x.ndim)])
             continue
         _refuse_empty(x, axis, mode)
-        if mode == "edge":
-            x = _joined(x, axis, [_spread(_end(x, axis, side), axis, width[side])
-                                  for side in (0, 1)])
-        elif mode == "wrap":
+        if mode == "wrap":
             x = _wrapped(x, axis, width)
-        elif mode in _STATISTICS:
-            lengths = (None, None) if option is None else option[axis]
-            x = _joined(x, axis, [
-                _spread(_statistic(x, axis, side, mode, lengths[side]), axis, width[side])
-                for side in (0, 1)])
-        else:
+        elif mode in ("reflect", "symmetric"):
             x = _mirrored(x, axis, width, int(mode == "reflect"), option)
+        else:
+            lengths = (None, None) if option is None else option[axis]
+            ends = [_end(x, axis, side) if mode == "edge" else
+                    _statistic(x, axis, side, mode, lengths[side]) for side in (0, 1)]
+            left, right = [_spread(end, axis, size) for end, size in zip(ends, width)]
+            x = lax.concatenate([left, x, right], axis)
     return x
-
-
-def _empty(x: Any, axis: int, size: int) -> Any:
-    return lax.full(tuple(size if i == axis else n for i, n in enumerate(x.shape)), 0, x.dtype)
-
-
-def _joined(x: Any, axis: int, sides: list) -> Any:
-    return lax.concatenate([sides[0], x, sides[1]], axis)
 
 
 def _spread(x: Any, axis: int, size: int) -> Any:
@@ -280,9 +261,8 @@ def _mirrored(x: Any, axis: int, width: tuple[int, int], skip: int, kind: str) -
 
 
 def _pad_by(array: Any, widths: tuple, function: Callable, kwargs: dict) -> Any:
-    config = [(before, after, 0) for before, after in widths]
     x = as_array(array)
-    x = lax.pad(x, scalar_like(x, 0), config)
+    x = lax.pad(x, scalar_like(x, 0), [(*width, 0) for width in widths])
     for axis, width in enumerate(widths):
         def one(vector: Any, axis: int = axis, width: tuple = width) -> Any:
             result = function(vector, width, axis, kwargs)

@@ -3,8 +3,6 @@
     polyval(jnp.array([1.0, 2.0, 3.0]), x)      # x**2 + 2 * x + 3
 """
 
-from __future__ import annotations
-
 import operator
 from typing import Any
 
@@ -20,16 +18,14 @@ from minijax.numpy import (
 from minijax.runtime.call import fused
 
 
-def _vector(name: str, x: Any, position: int = 0) -> Any:
-    x = promotion.as_array(promotion.operand(name, x, position))
+def _vector(x: Any) -> Any:
     return x if x.ndim else structural.reshape(x, (1,))
 
 
 @fused(static_argnames="unroll")
 def polyval(p: ArrayLike, x: ArrayLike, *, unroll: int = 16) -> Any:
     """The polynomial with coefficients `p` at x, by Horner's rule."""
-    p, x = promotion.promote(promotion.operand("polyval", p), promotion.operand("polyval", x, 1))
-    p, x = promotion.as_array(p), promotion.as_array(x)
+    p, x = promotion.promoted("polyval", p, x)
     shape = lax.broadcast_shapes(p.shape[1:], x.shape)
     start = structural.broadcast_in_dim(np.zeros((), p.dtype)[()], shape, ())
 
@@ -44,8 +40,7 @@ def _padded(x: Any, size: int) -> Any:
 
 
 def _combined(name: str, op: Any, a: Any, b: Any) -> Any:
-    a, b = promotion.promote(promotion.operand(name, a), promotion.operand(name, b, 1))
-    a, b = _vector(name, a), _vector(name, b)
+    a, b = map(_vector, promotion.promoted(name, a, b))
     size = max(a.shape[0], b.shape[0])
     return op(_padded(a, size), _padded(b, size))
 
@@ -64,9 +59,7 @@ def polysub(a1: ArrayLike, a2: ArrayLike) -> Any:
 
 def polymul(a1: ArrayLike, a2: ArrayLike, *, trim_leading_zeros: bool = False) -> Any:
     """The product of two polynomials; trimming needs known values."""
-    a1, a2 = map(promotion.as_array, promotion.arguments("polymul", a1, a2))
-    a, b = promotion.promote_inexact(a1, a2)
-    a, b = _vector("polymul", a), _vector("polymul", b)
+    a, b = map(_vector, promotion.promoted_inexact("polymul", a1, a2))
     if trim_leading_zeros and (a.shape[0] > 1 or b.shape[0] > 1):
         a, b = editing.trim_zeros(a, "f"), editing.trim_zeros(b, "f")
     if not a.shape[0]:
@@ -86,9 +79,7 @@ def polydiv(u: ArrayLike, v: ArrayLike, *, trim_leading_zeros: bool = False) -> 
 
 @fused
 def _polydiv(u: Any, v: Any) -> tuple[Any, Any]:
-    u, v = promotion.promote_inexact(promotion.operand("polydiv", u),
-                                     promotion.operand("polydiv", v, 1))
-    u, v = _vector("polydiv", u), _vector("polydiv", v)
+    u, v = map(_vector, promotion.promoted_inexact("polydiv", u, v))
     m, n = u.shape[0] - 1, v.shape[0] - 1
     quotient = []
     for k in range(max(0, m - n + 1)):
@@ -111,8 +102,7 @@ def polyder(p: ArrayLike, m: int = 1) -> Any:
 
 @fused(static_argnums=1)
 def _polyder(p: Any, m: int) -> Any:
-    p, = promotion.promote_inexact(promotion.operand("polyder", p))
-    p = promotion.as_array(p)
+    p, = promotion.promoted_inexact("polyder", p)
     if m == 0:
         return p
     degree = p.shape[0] - 1
@@ -135,9 +125,8 @@ def polyint(p: ArrayLike, m: int = 1, k: Any = None) -> Any:
 
 @fused(static_argnums=2)
 def _polyint(p: Any, k: Any, m: int) -> Any:
-    p, k = promotion.promote_inexact(promotion.operand("polyint", p),
-                                     promotion.operand("polyint", k, 1))
-    p, k = promotion.as_array(p), _vector("polyint", k)
+    p, k = promotion.promoted_inexact("polyint", p, k)
+    k = _vector(k)
     if k.shape[0] == 1:
         k = promotion.broadcast(k, (m,))
     if k.shape != (m,):
@@ -162,14 +151,12 @@ def poly(seq_of_zeros: ArrayLike) -> Any:
 
     Of a square matrix, its characteristic polynomial.
     """
-    zeros, = promotion.promote_inexact(promotion.operand("poly", seq_of_zeros))
-    zeros = _vector("poly", zeros)
+    zeros, = map(_vector, promotion.promoted_inexact("poly", seq_of_zeros))
     if zeros.ndim == 2 and zeros.shape[0] == zeros.shape[1] and zeros.size:
         zeros = linalg.eigvals.body(zeros)
     if zeros.ndim != 1:
-        raise ValueError(errors.describe("input must be 1d or non-empty square 2d array.",
-                                         because=f"its shape is {tuple(zeros.shape)}",
-                                         fix="a vector of zeros"))
+        raise promotion.shape_error("input must be 1d or non-empty square 2d array.", zeros,
+                                    "a vector of zeros")
     one = promotion.scalar(1, zeros.dtype)
     if not zeros.size:
         return promotion.as_array(one)
@@ -187,12 +174,9 @@ def roots(p: ArrayLike, *, strip_zeros: bool = True) -> Any:
     Leading zeros of `p` must be known, for they lower the number of roots; with
     `strip_zeros=False` they may be traced, and the roots that are missing are nan.
     """
-    p = promotion.operand("roots", p)
-    p, = promotion.promote_inexact(p)
-    p = _vector("roots", p)
+    p, = map(_vector, promotion.promoted_inexact("roots", p))
     if p.ndim != 1:
-        raise ValueError(errors.describe("Input must be a rank-1 array.", fix="p.ravel()",
-                                         because=f"its shape is {tuple(p.shape)}"))
+        raise promotion.shape_error("Input must be a rank-1 array.", p, "p.ravel()")
     dtype = dtypes.to_complex(p.dtype)
     if p.shape[0] < 2:
         return host.array(np.zeros(0, dtype), p)
@@ -253,17 +237,13 @@ def polyfit(x: ArrayLike, y: ArrayLike, deg: int, rcond: float | None = None, fu
 
 
 def _check_samples(x: tuple, y: tuple, deg: int) -> None:
-    fail = None
     if deg < 0:
         raise ValueError(errors.describe("expected deg >= 0", because=f"deg={deg}", fix="deg=1"))
-    if len(x) != 1:
-        fail = "expected 1D vector for x"
-    elif not x[0]:
-        fail = "expected non-empty vector for x"
-    elif len(y) not in (1, 2):
-        fail = "expected 1D or 2D array for y"
-    elif x[0] != y[0]:
-        fail = "expected x and y to have same length"
+    problems = {"expected 1D vector for x": len(x) != 1,
+                "expected non-empty vector for x": x[:1] == (0,),
+                "expected 1D or 2D array for y": len(y) not in (1, 2),
+                "expected x and y to have same length": x[:1] != y[:1]}
+    fail = next(filter(problems.get, problems), None)
     if fail:
         raise TypeError(errors.describe(fail, because=f"jnp.polyfit got x of shape {x} and y of "
                                         f"shape {y}", fix="one row of y for each number in x"))

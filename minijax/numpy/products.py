@@ -7,8 +7,6 @@ Every contraction is described by labels on the axes of both operands and become
     contract(a, b, contraction(tuple("ik"), tuple("kj"), tuple("ij")), Dot(dtype))
 """
 
-from __future__ import annotations
-
 import functools
 import operator
 from collections.abc import Callable, Hashable, Sequence
@@ -40,6 +38,15 @@ class Dot(NamedTuple):
         out = self.dot_general(a, b, (contracting, batch), precision=self.precision,
                                preferred_element_type=self.dtype, **self.extra())
         return structural.convert_element_type(out, self.dtype, self.weak)
+
+    def before(self, permutation: tuple[int, ...]) -> "Dot":
+        """The same for a result that is transposed afterwards, and only then split as asked."""
+        asked = self.out_sharding
+        spec = getattr(asked, "spec", asked)
+        entries = [*spec.partitions, *[None] * (len(permutation) - len(spec.partitions))]
+        spec = spec.update(tuple(entries[permutation.index(i)] for i in range(len(permutation))))
+        return self._replace(
+            out_sharding=asked.update(spec=spec) if hasattr(asked, "spec") else spec)
 
     def extra(self) -> dict[str, Any]:
         return {} if self.out_sharding is None else {"out_sharding": self.out_sharding}
@@ -102,6 +109,8 @@ def contract(a: Any, b: Any, how: Contraction, dot: Dot) -> Any:
     """The contraction of two arrays."""
     if how.swapped:
         a, b = b, a
+    if dot.out_sharding is not None and how.permutation is not None:
+        dot = dot.before(how.permutation)
     out = dot(a, b, how.contracting, how.batch)
     return out if how.permutation is None else structural.transpose(out, how.permutation)
 
@@ -239,8 +248,7 @@ def inner(a: ArrayLike, b: ArrayLike, *, precision: Any = None,
 def outer(a: ArrayLike, b: ArrayLike, out: None = None) -> Any:
     """All products of an element of `a` and one of `b`, both flattened."""
     promotion.refuse_out("outer", out)
-    a, b = promotion.promote(promotion.operand("outer", a), promotion.operand("outer", b, 1))
-    a, b = _ravel(promotion.as_array(a)), _ravel(promotion.as_array(b))
+    a, b = map(_ravel, promotion.promoted("outer", a, b))
     return ufuncs.multiply(structural.broadcast_in_dim(a, (a.size, 1), (0,)),
                            structural.broadcast_in_dim(b, (1, b.size), (1,)))
 
@@ -294,10 +302,9 @@ def _tensordot_axes(a: Any, b: Any, axes: Any) -> tuple[tuple[int, ...], tuple[i
 @fused
 def kron(a: ArrayLike, b: ArrayLike) -> Any:
     """Kronecker product: every element of `a` times a copy of `b`."""
-    a, b = promotion.promote(promotion.operand("kron", a), promotion.operand("kron", b, 1))
-    rank = max(np.ndim(a), np.ndim(b))
-    a = promotion.to_rank(promotion.as_array(a), rank)
-    b = promotion.to_rank(promotion.as_array(b), rank)
+    a, b = promotion.promoted("kron", a, b)
+    rank = max(a.ndim, b.ndim)
+    a, b = promotion.to_rank(a, rank), promotion.to_rank(b, rank)
     a_shape = tuple(n for size in a.shape for n in (size, 1))
     b_shape = tuple(n for size in b.shape for n in (1, size))
     wide = ufuncs.multiply(
@@ -312,30 +319,24 @@ def cross(a: ArrayLike, b: ArrayLike, axisa: int = -1, axisb: int = -1, axisc: i
     """Cross products of vectors of length 3, or 2 (then the z component alone)."""
     if axis is not None:
         axisa = axisb = axisc = axis
-    a, b = promotion.promote(promotion.operand("cross", a), promotion.operand("cross", b, 1))
-    a, b = [structural.move_axis(x, canonicalize_axis(place, x.ndim), -1) for x, place in (
-        (promotion.as_array(a), axisa), (promotion.as_array(b), axisb))]
+    a, b = [structural.move_axis(x, canonicalize_axis(place, x.ndim), -1)
+            for x, place in zip(promotion.promoted("cross", a, b), (axisa, axisb))]
     if a.shape[-1] not in (2, 3) or b.shape[-1] not in (2, 3):
         raise ValueError(errors.describe(
             "Dimension must be either 2 or 3 for cross product",
             because=f"shapes {tuple(a.shape)} and {tuple(b.shape)}",
             fix="choose the axes of the vectors with axisa and axisb"))
     times, minus = ufuncs.multiply, ufuncs.subtract
-    x, y = _components(a), _components(b)
+    x, y = lax.unstack(a, a.ndim - 1), lax.unstack(b, b.ndim - 1)
     z_part = minus(times(x[0], y[1]), times(x[1], y[0]))
     if len(x) == len(y) == 2:
         return z_part
     shape = lax.broadcast_shapes(a.shape[:-1], b.shape[:-1])
     parts = (_difference(x, y, 1, 2), _difference(x, y, 2, 0), z_part)
     rank = len(shape)
-    columns = [structural.broadcast_in_dim(_full_rank(p, shape), (*shape, 1), tuple(range(rank)))
-               for p in parts]
+    columns = [lax.expand_dims(promotion.broadcast(p, shape), (rank,)) for p in parts]
     return structural.move_axis(lax.concatenate(columns, rank), -1,
                                 canonicalize_axis(axisc, rank + 1))
-
-
-def _components(x: Any) -> list:
-    return [lax.index_in_dim(x, i, x.ndim - 1, keepdims=False) for i in range(x.shape[-1])]
 
 
 def _difference(x: Sequence[Any], y: Sequence[Any], i: int, j: int) -> Any:
@@ -347,17 +348,12 @@ def _difference(x: Sequence[Any], y: Sequence[Any], i: int, j: int) -> Any:
     return ufuncs.negative(right) if left is None else ufuncs.subtract(left, right)
 
 
-def _full_rank(x: Any, shape: tuple[int, ...]) -> Any:
-    first = len(shape) - x.ndim
-    return structural.broadcast_in_dim(x, shape, tuple(range(first, len(shape))))
-
-
 @fused(static_argnames=("axis1", "axis2", "dtype", "out"))
 def trace(a: ArrayLike, offset: ArrayLike = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None,
           out: None = None) -> Any:
     """The sum along a diagonal; `offset` may be traced."""
     promotion.refuse_out("trace", out)
-    a = promotion.as_array(promotion.operand("trace", a))
+    a = promotion.array_operand("trace", a)
     first, second = canonicalize_axis(axis1, a.ndim), canonicalize_axis(axis2, a.ndim)
     if first == second:
         raise ValueError(errors.describe(

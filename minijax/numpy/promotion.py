@@ -11,7 +11,7 @@ returned as it is, a Python scalar becomes a literal of that dtype, and rank 0 s
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ml_dtypes
@@ -21,7 +21,7 @@ from minijax import lax
 from minijax.base import config, dtypes, errors
 from minijax.base.dims import is_symbolic_dim
 from minijax.base.jaxlib import Array
-from minijax.base.util import canonicalize_axes
+from minijax.base.util import canonicalize_axes, canonicalize_axis
 from minijax.core import Tracer, get_aval, state, structural
 from minijax.lax.rules import scalar_like
 from minijax.runtime import place
@@ -58,7 +58,12 @@ def check_array_like(name: str, *args: Any) -> None:
             continue
         raise TypeError(errors.describe(
             f"{name} requires ndarray or scalar arguments, got {type(arg)} at position {position}.",
-            fix=f"jnp.{name}(jnp.asarray(x), ...)"))
+            fix="pass jnp.asarray(x)"))
+
+
+def shape_error(what: str, x: Any, fix: str) -> ValueError:
+    """A ValueError that says `what`, because of the shape of x."""
+    return ValueError(errors.describe(what, because=f"its shape is {shape_of(x)}", fix=fix))
 
 
 def refuse_out(name: str, out: Any) -> None:
@@ -77,7 +82,7 @@ def operand(name: str, x: Any, position: int = 0) -> Any:
         return x.__jax_array__()
     raise TypeError(errors.describe(
         f"{name} requires ndarray or scalar arguments, got {type(x)} at position {position}.",
-        fix=f"jnp.{name}(jnp.asarray(x), ...)"))
+        fix="pass jnp.asarray(x)"))
 
 
 def arguments(name: str, *args: Any) -> list:
@@ -95,6 +100,19 @@ def as_array(x: Any) -> Any:
     if lift is None or getattr(x, "ndim", 0):
         return place.from_value(x)
     return lift(x if type(x) in _NUMBERS else np.asarray(x, get_aval(x).dtype)[()])
+
+
+def array_operand(name: str, x: Any, position: int = 0) -> Any:
+    """The argument as an array or tracer; TypeError as `operand` has it."""
+    return x if isinstance(x, (Tracer, Array)) else as_array(operand(name, x, position))
+
+
+def along(name: str, x: Any, axis: int | None) -> tuple[Any, int]:
+    """The argument as an array, flat if the axis is None, and the axis counted from the front."""
+    x = array_operand(name, x)
+    if axis is None:
+        return structural.reshape(x, (x.size,)), 0
+    return x, canonicalize_axis(axis, x.ndim)
 
 
 def strong(x: Any, dtype: Any = None) -> Any:
@@ -132,6 +150,16 @@ def promote_inexact(*args: Any) -> list:
     dtype, weak = common_dtype(*args)
     dtype = inexact_dtype(dtype)
     return [convert(arg, dtype, weak) for arg in args]
+
+
+def promoted(name: str, *args: Any) -> list:
+    """The arguments of a function as arrays of their common dtype."""
+    return [as_array(x) for x in promote(*arguments(name, *args))]
+
+
+def promoted_inexact(name: str, *args: Any) -> list:
+    """The arguments of a function as arrays of their common dtype, or of the default float."""
+    return [as_array(x) for x in promote_inexact(*arguments(name, *args))]
 
 
 def promote_numeric(*args: Any) -> list:
@@ -240,6 +268,17 @@ def to_rank(x: Any, rank: int) -> Any:
     if not missing:
         return x
     return structural.broadcast_in_dim(x, (1,) * missing + shape, tuple(range(missing, rank)))
+
+
+def keep_axes(x: Any, axes: Sequence[int], ndim: int) -> Any:
+    """The array with axes of size 1 at these places of its new rank, as where it was reduced."""
+    if not axes:
+        return x
+    kept = tuple(i for i in range(ndim) if i not in axes)
+    shape = [1] * ndim
+    for i, size in zip(kept, x.shape):
+        shape[i] = size
+    return structural.broadcast_in_dim(x, tuple(shape), kept)
 
 
 def indexed_axes(axis: Any, ndim: int) -> tuple[int, ...]:

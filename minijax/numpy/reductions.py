@@ -25,9 +25,9 @@ from minijax.core import structural
 from minijax.lax.explicit import whole
 from minijax.lax.rules import ArrayLike
 from minijax.numpy.promotion import (
-    BOOL, COMPLEX, FLOATING, INEXACT, SIGNED, UNSIGNED, as_array, broadcast, convert, dtype_of,
-    indexed_axes, inexact_dtype, number, operand, promote_inexact, refuse_out, scalar, shape_of,
-    strong)
+    BOOL, COMPLEX, FLOATING, INEXACT, SIGNED, UNSIGNED, array_operand, as_array, broadcast, convert,
+    dtype_of, indexed_axes, inexact_dtype, keep_axes, number, operand, promoted_inexact, refuse_out,
+    scalar, shape_of, strong)
 from minijax.numpy.ufuncs import pick, truth
 from minijax.runtime.call import fused
 
@@ -43,17 +43,12 @@ def static_axis(axis: Axis) -> Any:
     """The axis argument as something hashable: None, an int or a tuple of ints."""
     if axis is None or type(axis) is int:
         return axis
-    if isinstance(axis, (str, tuple)) and all_static(axis):
+    if isinstance(axis, (str, tuple)) and builtins.all(type(i) is int for i in axis):
         return axis
     try:
         return operator.index(axis)
     except TypeError:
         return tuple(i if isinstance(i, str) else operator.index(i) for i in axis)
-
-
-def all_static(axes: Any) -> bool:
-    """Whether all members of a tuple of axes are ints already."""
-    return builtins.all(type(i) is int for i in axes)
 
 
 def check_where(name: str, where: Any) -> Any:
@@ -77,17 +72,6 @@ def _initial(name: str, initial: Any, dtype: Any) -> Any:
     return convert(initial, dtype)
 
 
-def keep_axes(x: Any, axes: tuple[int, ...], ndim: int) -> Any:
-    """The reduced array with axes of size 1 where the reduced axes were."""
-    if not axes:
-        return x
-    kept = tuple(i for i in range(ndim) if i not in axes)
-    shape = [1] * ndim
-    for i, size in zip(kept, x.shape):
-        shape[i] = size
-    return structural.broadcast_in_dim(x, tuple(shape), kept)
-
-
 # --- Sums, products, extremes ------------------------------------------------------------------
 
 
@@ -106,7 +90,7 @@ def _total(name: str, op: Callable, bool_op: Callable, combine: Callable, unit: 
            axis: Any, dtype: Any, keepdims: bool, initial: Any, where: Any,
            promote_integers: bool) -> Any:
     """Sum or product, whose neutral element is `unit`."""
-    a = as_array(operand(name, a))
+    a = array_operand(name, a)
     where = check_where(name, where)
     axes = canonicalize_axes(axis, a.ndim)
     if not isinstance(a.dtype, np.dtype):
@@ -178,7 +162,7 @@ def prod(a: ArrayLike, axis: Axis = None, dtype: DTypeLike | None = None, out: N
 def _extreme(name: str, a: Any, axis: Any, keepdims: bool, initial: Any, where: Any) -> Any:
     op, combine, worst = {
         "max": (lax.reduce_max, lax.max, lowest), "min": (lax.reduce_min, lax.min, highest)}[name]
-    a = as_array(operand(name, a))
+    a = array_operand(name, a)
     where = check_where(name, where)
     axes = canonicalize_axes(axis, a.ndim)
     if initial is None:
@@ -204,22 +188,21 @@ def _extreme(name: str, a: Any, axis: Any, keepdims: bool, initial: Any, where: 
 
 def lowest(dtype: Any) -> Any:
     """A scalar of the dtype that no other is below: -inf, the smallest integer, False."""
-    if dtype in FLOATING:
-        info = dtypes.finfo(dtype)
-        return scalar(-np.inf if dtypes.supports_inf(dtype) else info.min, dtype)
-    if dtype in COMPLEX:
-        return scalar(-np.inf, dtype)
-    return scalar(False if dtype is BOOL else dtypes.iinfo(dtype).min, dtype)
+    return _limit(dtype, -np.inf)
 
 
 def highest(dtype: Any) -> Any:
     """A scalar of the dtype that no other is above: inf, the largest integer, True."""
-    if dtype in FLOATING:
-        info = dtypes.finfo(dtype)
-        return scalar(np.inf if dtypes.supports_inf(dtype) else info.max, dtype)
-    if dtype in COMPLEX:
-        return scalar(np.inf, dtype)
-    return scalar(True if dtype is BOOL else dtypes.iinfo(dtype).max, dtype)
+    return _limit(dtype, np.inf)
+
+
+def _limit(dtype: Any, infinity: float) -> Any:
+    if dtype is BOOL:
+        return scalar(infinity > 0, dtype)
+    if dtype in COMPLEX or dtype in FLOATING and dtypes.supports_inf(dtype):
+        return scalar(infinity, dtype)
+    info = dtypes.finfo(dtype) if dtype in FLOATING else dtypes.iinfo(dtype)
+    return scalar(info.max if infinity > 0 else info.min, dtype)
 
 
 @fused(static_argnums=(1, 2))
@@ -284,7 +267,7 @@ def ptp(a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = Fals
 
 def _truths(name: str, op: Callable, neutral: bool, a: Any, axis: Any, keepdims: bool,
             where: Any) -> Any:
-    a = as_array(truth(as_array(operand(name, a))))
+    a = as_array(truth(array_operand(name, a)))
     where = check_where(name, where)
     axes = canonicalize_axes(axis, a.ndim)
     if where is not None:
@@ -350,7 +333,7 @@ def _mean_over(a: Any, axes: tuple[int, ...], keepdims: bool, where: Any) -> Any
 @fused(static_argnums=(1, 2, 3))
 def _mean(a: ArrayLike, axis: Any = None, dtype: Any = None, keepdims: bool = False,
           where: Any = None) -> Array:
-    a = as_array(operand("mean", a))
+    a = array_operand("mean", a)
     where = check_where("mean", where)
     axes = indexed_axes(axis, a.ndim)
     if dtype is None:
@@ -370,7 +353,7 @@ def mean(a: ArrayLike, axis: Axis = None, dtype: DTypeLike | None = None, out: N
 
 def _variance(name: str, a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: bool, where: Any,
               mean: Any) -> Any:
-    a = as_array(operand(name, a))
+    a = array_operand(name, a)
     where = check_where(name, where)
     axes = indexed_axes(axis, a.ndim)
     result = inexact_dtype(a.dtype) if dtype is None else dtypes.check_user_dtype(dtype, name)
@@ -455,13 +438,12 @@ def std(a: ArrayLike, axis: Axis = None, dtype: DTypeLike | None = None, out: No
 @fused(static_argnums=(1, 3, 4))
 def _average(a: ArrayLike, axis: Any, weights: Any, returned: bool, keepdims: bool) -> Any:
     if weights is None:
-        a = as_array(operand("average", a))
+        a = array_operand("average", a)
         axes = canonicalize_axes(axis, a.ndim)
         out = _mean.body(a, axes, None, keepdims)
         total = _count(a, axes, None, out.dtype, keepdims)
     else:
-        a, weights = operand("average", a), operand("average", weights, 1)
-        a, weights = map(as_array, promote_inexact(a, weights))
+        a, weights = promoted_inexact("average", a, weights)
         axes = canonicalize_axes(axis, a.ndim)
         weights = _spread_weights(a, weights, axis, axes)
         total = _sum.body(weights, axes, None, keepdims)
@@ -482,12 +464,9 @@ def _spread_weights(a: Any, weights: Any, axis: Any, axes: tuple[int, ...]) -> A
             because=f"the shapes are {a.shape} and {weights.shape}, the axes {axes}",
             fix="give one weight for each element along the axes"))
     order = sorted(range(len(axes)), key=axes.__getitem__)
-    weights = structural.transpose(weights, tuple(order)) if order != list(range(len(axes))) \
-        else weights
-    shape = [1] * a.ndim
-    for i in axes:
-        shape[i] = a.shape[i]
-    return structural.broadcast_in_dim(weights, tuple(shape), tuple(sorted(axes)))
+    if order != list(range(len(axes))):
+        weights = structural.transpose(weights, tuple(order))
+    return keep_axes(weights, [i for i in range(a.ndim) if i not in axes], a.ndim)
 
 
 def average(a: ArrayLike, axis: Axis = None, weights: ArrayLike | None = None,
@@ -499,8 +478,9 @@ def average(a: ArrayLike, axis: Axis = None, weights: ArrayLike | None = None,
 # --- Where the extremes are --------------------------------------------------------------------
 
 
-def _argument(name: str, op: Callable, a: Any, axis: Any, keepdims: bool) -> Any:
-    a = as_array(operand(name, a))
+@fused(static_argnums=(0, 2, 3))
+def _argument(name: str, a: ArrayLike, axis: Any, keepdims: bool) -> Array:
+    a = array_operand(name, a)
     ndim = a.ndim
     if axis is None:
         x, dims, at = structural.reshape(whole(a), (a.size,)), tuple(range(ndim)), 0
@@ -510,32 +490,22 @@ def _argument(name: str, op: Callable, a: Any, axis: Any, keepdims: bool) -> Any
     if x.shape[at] == 0:
         raise ValueError(errors.describe(f"attempt to get {name} of an empty sequence",
                                          fix="test x.size first"))
-    out = op(x, at, dtypes.default_int())
+    out = getattr(lax, name)(x, at, dtypes.default_int())
     return keep_axes(out, dims, ndim) if keepdims else out
-
-
-@fused(static_argnums=(1, 2))
-def _argmax(a: ArrayLike, axis: Any, keepdims: bool) -> Array:
-    return _argument("argmax", lax.argmax, a, axis, keepdims)
-
-
-@fused(static_argnums=(1, 2))
-def _argmin(a: ArrayLike, axis: Any, keepdims: bool) -> Array:
-    return _argument("argmin", lax.argmin, a, axis, keepdims)
 
 
 def argmax(a: ArrayLike, axis: int | None = None, out: None = None,
            keepdims: bool | None = None) -> Array:
     """Position of the first largest element (or nan) along the axis, or in the flat array."""
     refuse_out("argmax", out)
-    return _argmax(a, static_axis(axis), bool(keepdims))
+    return _argument("argmax", a, static_axis(axis), bool(keepdims))
 
 
 def argmin(a: ArrayLike, axis: int | None = None, out: None = None,
            keepdims: bool | None = None) -> Array:
     """Position of the first smallest element (or nan) along the axis, or in the flat array."""
     refuse_out("argmin", out)
-    return _argmin(a, static_axis(axis), bool(keepdims))
+    return _argument("argmin", a, static_axis(axis), bool(keepdims))
 
 
 # --- Cumulative sums and products --------------------------------------------------------------
@@ -543,7 +513,7 @@ def argmin(a: ArrayLike, axis: int | None = None, out: None = None,
 
 def _cumulative(name: str, op: Callable, a: Any, axis: Any, dtype: Any,
                 promote_integers: bool = False) -> Any:
-    a = as_array(operand(name, a))
+    a = array_operand(name, a)
     if axis is None:
         axis, a = 0, structural.reshape(a, (a.size,)) if a.ndim != 1 else a
     axis = canonicalize_axis(axis, a.ndim)
@@ -590,7 +560,7 @@ def _one_axis(axis: Any) -> int | None:
 @fused(static_argnums=(0, 2, 3, 4))
 def _cumulated(name: str, x: ArrayLike, axis: Any, dtype: Any, include_initial: bool) -> Array:
     op, unit = {"cumulative_sum": (lax.cumsum, 0), "cumulative_prod": (lax.cumprod, 1)}[name]
-    x = as_array(operand(name, x))
+    x = array_operand(name, x)
     if x.ndim == 0:
         what = "sum" if name == "cumulative_sum" else "product"
         raise ValueError(f"The input must be non-scalar to take a cumulative {what}, however a "

@@ -7,8 +7,6 @@ Where the size of a result depends on values, `size=` fixes it (missing elements
     nonzero(x > 0, size=5, fill_value=-1)
 """
 
-from __future__ import annotations
-
 import functools
 import math
 import operator
@@ -52,7 +50,7 @@ def take(a: ArrayLike, indices: ArrayLike, axis: int | None = None, out: None = 
 @fused(static_argnums=2)
 def _take(a: Any, indices: Any, options: tuple) -> Any:
     axis, mode, unique, is_sorted, fill_value = options
-    a = promotion.as_array(promotion.operand("take", a))
+    a, axis = promotion.along("take", a, axis)
     indices = promotion.operand("take", indices, 1)
     dtype = get_aval(indices).dtype
     if dtype == np.bool_:
@@ -62,9 +60,6 @@ def _take(a: Any, indices: Any, options: tuple) -> Any:
                                          because=f"they have dtype {dtype}",
                                          fix="indices.astype(int)"))
     indices = promotion.as_array(indices)
-    if axis is None:
-        a, axis = structural.reshape(a, (a.size,)), 0
-    axis = canonicalize_axis(axis, a.ndim)
     if not a.shape[axis] and indices.size:
         raise IndexError(errors.describe("Cannot do a non-empty jnp.take() from an empty axis.",
                                          because=f"axis {axis} of shape {a.shape} has no elements",
@@ -135,8 +130,8 @@ def _take_along_axis(x: Any, indices: Any, options: tuple) -> Any:
 
 def _along(name: str, x: Any, indices: Any, axis: int | None) -> tuple[Any, Any, int]:
     """Operands of equal rank, sizes checked, and the axis counted from the front."""
-    x = promotion.as_array(promotion.operand(name, x))
-    indices = promotion.as_array(promotion.operand(name, indices, 1))
+    x = promotion.array_operand(name, x)
+    indices = promotion.array_operand(name, indices, 1)
     if not dtypes.issubdtype(indices.dtype, np.integer):
         raise TypeError(errors.describe(
             f"{name} indices must be of integer type, got {indices.dtype}",
@@ -212,7 +207,7 @@ def _put(x: Any, indices: Any, values: Any, mode: str | None) -> Any:
     x, indices, values = map(promotion.as_array, (x, indices, values))
     flat = structural.reshape(x, (x.size,))
     indices = structural.reshape(indices, (indices.size,))
-    values = _repeated(structural.reshape(values, (values.size,)), indices.size)
+    values = _repeated(values, indices.size)
     if mode == "wrap":
         indices, mode = _modulo(indices, x.size), None
     elif mode is None or mode == "clip":
@@ -224,12 +219,10 @@ def _put(x: Any, indices: Any, values: Any, mode: str | None) -> Any:
 
 
 def _repeated(x: Any, size: int) -> Any:
-    """A vector repeated, and cut, to `size` elements."""
-    times = -(-size // x.shape[0])
-    if times > 1:
-        wide = structural.broadcast_in_dim(x, (times, x.shape[0]), (1,))
-        x = structural.reshape(wide, (times * x.shape[0],))
-    return x if x.shape[0] == size else lax.slice(x, (0,), (size,))
+    """A vector of `size` elements: those of x repeated, and cut."""
+    x = structural.reshape(x, (x.size,))
+    x = lax.tile(x, (-(-size // x.size),)) if size > x.size else x
+    return x if x.size == size else lax.slice(x, (0,), (size,))
 
 
 def place(arr: ArrayLike, mask: ArrayLike, vals: ArrayLike, *, inplace: bool = True) -> Any:
@@ -250,8 +243,8 @@ def place(arr: ArrayLike, mask: ArrayLike, vals: ArrayLike, *, inplace: bool = T
 
 @fused
 def _place(x: Any, mask: Any, values: Any) -> Any:
-    x, values = promotion.as_array(x), promotion.as_array(values)
-    values = _repeated(structural.reshape(values, (values.size,)), x.size)
+    x = promotion.as_array(x)
+    values = _repeated(promotion.as_array(values), x.size)
     flat = structural.reshape(x, (x.size,))
     positions = _nonzero.body(structural.reshape(promotion.as_array(mask), (x.size,)), x.size,
                               x.size)[0]
@@ -271,23 +264,19 @@ def fill_diagonal(a: ArrayLike, val: ArrayLike, wrap: bool = False, *,
     a, val = promotion.arguments("fill_diagonal", a, val)
     shape = np.shape(a)
     if len(shape) < 2:
-        raise ValueError(errors.describe("array must be at least 2-d",
-                                         because=f"its shape is {shape}", fix="x.at[i].set(v)"))
+        raise promotion.shape_error("array must be at least 2-d", a, "x.at[i].set(v)")
     if len(shape) > 2 and len(set(shape)) > 1:
-        raise ValueError(errors.describe("All dimensions of input must be of equal length",
-                                         because=f"its shape is {shape}",
-                                         fix="index the diagonal with x.at[i, i, ...].set(v)"))
+        raise promotion.shape_error("All dimensions of input must be of equal length", a,
+                                    "index the diagonal with x.at[i, i, ...].set(v)")
     return _fill_diagonal(a, val)
 
 
 @fused
 def _fill_diagonal(x: Any, value: Any) -> Any:
-    x = promotion.as_array(promotion.operand("fill_diagonal", x))
-    value = promotion.operand("fill_diagonal", value, 1)
+    x = promotion.as_array(x)
     count = min(x.shape)
     if np.ndim(value):
-        value = promotion.as_array(value)
-        value = _repeated(structural.reshape(value, (value.size,)), count)
+        value = _repeated(promotion.as_array(value), count)
     return at._IndexUpdateRef(x, (np.arange(count, dtype=_INT32),) * x.ndim).set(
         value, unique_indices=True, indices_are_sorted=True)
 
@@ -326,18 +315,14 @@ def nonzero(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) ->
 def _nonzero(x: Any, size: int, *fill: Any) -> tuple:
     x = promotion.as_array(x)
     dtype = position_dtype()
-    mask = x if x.dtype == np.bool_ else lax.ne(
-        x, structural.broadcast_in_dim(np.zeros((), x.dtype)[()], x.shape, ()))
-    fills = [structural.broadcast_in_dim(structural.convert_element_type(
-        promotion.convert(value, dtype), dtype), (size,), ()) for value in fill]
+    fills = [promotion.broadcast(promotion.strong(value, dtype), (size,)) for value in fill]
     if not x.size or not size:
         return tuple(fills)
-    mask = structural.reshape(mask, (x.size,))
+    mask = structural.reshape(ufuncs.truth(x), (x.size,))
     rank = lax.cumsum(structural.convert_element_type(mask, dtype))
-    target = lax.select(mask, lax.sub(rank, dtype.type(1)),
-                        structural.broadcast_in_dim(dtype.type(size), mask.shape, ()))
+    target = lax.select(mask, lax.sub(rank, dtype.type(1)), lax.full_like(rank, size))
     flat = lax.scatter(
-        structural.broadcast_in_dim(dtype.type(0), (size,), ()),
+        lax.full((size,), 0, dtype),
         structural.broadcast_in_dim(target, (x.size, 1), (0,)), lax.iota(dtype, x.size),
         lax.ScatterDimensionNumbers((), (0,), (0,)), mode=lax.GatherScatterMode.FILL_OR_DROP)
     last = lax.index_in_dim(rank, x.size - 1, keepdims=False)
@@ -359,17 +344,15 @@ def _unraveled(flat: Any, shape: Sequence[int]) -> list:
 
 def argwhere(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) -> Any:
     """The positions of elements other than zero, one row each."""
-    a = promotion.operand("argwhere", a)
-    rank = np.ndim(a)
-    x = promotion.as_array(a)
-    found = nonzero(x if rank else lax.expand_dims(x, (0,)), size=size, fill_value=fill_value)
+    x = promotion.array_operand("argwhere", a)
+    found = nonzero(x if x.ndim else lax.expand_dims(x, (0,)), size=size, fill_value=fill_value)
     rows = _stack_columns(*found)
-    return rows if rank else lax.slice(rows, (0, 0), (rows.shape[0], 0))
+    return rows if x.ndim else lax.slice(rows, (0, 0), (rows.shape[0], 0))
 
 
 @fused
 def _stack_columns(*columns: Any) -> Any:
-    return lax.concatenate([lax.expand_dims(c, (1,)) for c in columns], 1)
+    return lax.stack(columns, 1)
 
 
 def flatnonzero(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) -> Any:
@@ -475,18 +458,13 @@ def _ravel_multi_index(options: tuple, *indices: Any) -> Any:
     elif mode == "clip":
         parts = [lax.clamp(x.dtype.type(0), x, x.dtype.type(n - 1)) for x, n in zip(parts, dims)]
     shape = lax.broadcast_shapes(*[x.shape for x in parts])
-    total = None
-    stride = 1
-    axes = range(len(dims)) if order == "F" else reversed(range(len(dims)))
-    for axis in axes:
-        x = parts[axis]
-        x = structural.broadcast_in_dim(x, shape, tuple(range(len(shape) - x.ndim, len(shape))))
+    total, stride = None, 1
+    for axis in range(len(dims))[::1 if order == "F" else -1]:
+        x = promotion.broadcast(parts[axis], shape)
         x = x if stride == 1 else lax.mul(x, x.dtype.type(stride))
         total = x if total is None else lax.add(total, x)
         stride *= dims[axis]
-    if total is None:
-        return structural.broadcast_in_dim(dtype.type(0), (), ())
-    return structural.convert_element_type(promotion.convert(total, dtype), dtype)
+    return promotion.strong(0 if total is None else total, dtype)
 
 
 def ix_(*args: ArrayLike) -> tuple:
@@ -533,12 +511,10 @@ def diag_indices_from(arr: ArrayLike) -> tuple:
     arr = promotion.operand("diag_indices_from", arr)
     shape = np.shape(arr)
     if len(shape) < 2:
-        raise ValueError(errors.describe("input array must be at least 2-d",
-                                         because=f"its shape is {shape}", fix="jnp.arange(n)"))
+        raise promotion.shape_error("input array must be at least 2-d", arr, "jnp.arange(n)")
     if len(set(shape)) > 1:
-        raise ValueError(errors.describe("All dimensions of input must be of equal length",
-                                         because=f"its shape is {shape}",
-                                         fix="jnp.diag_indices(min(x.shape), x.ndim)"))
+        raise promotion.shape_error("All dimensions of input must be of equal length", arr,
+                                    "jnp.diag_indices(min(x.shape), x.ndim)")
     return diag_indices(shape[0], len(shape))
 
 
@@ -591,13 +567,8 @@ def compress(condition: ArrayLike, a: ArrayLike, axis: int | None = None, *,
     promotion.refuse_out("compress", out)
     condition, a, fill_value = promotion.arguments("compress", condition, a, fill_value)
     if np.ndim(condition) != 1:
-        raise ValueError(errors.describe("condition must be a 1D array",
-                                         because=f"its shape is {np.shape(condition)}",
-                                         fix="condition.ravel()"))
-    x = promotion.as_array(a)
-    if axis is None:
-        x, axis = structural.reshape(x, (x.size,)), 0
-    axis = canonicalize_axis(axis, x.ndim)
+        raise promotion.shape_error("condition must be a 1D array", condition, "condition.ravel()")
+    x, axis = promotion.along("compress", a, axis)
     count = x.shape[axis]
     if size is not None and not 0 < size <= count:
         raise ValueError(errors.describe(
@@ -656,7 +627,7 @@ def choose(a: ArrayLike, choices: Any, out: None = None, mode: str = "raise") ->
             f"mode={mode!r} not understood. Must be 'raise', 'wrap', or 'clip'",
             fix="mode='clip'"))
     if not isinstance(choices, (list, tuple)):
-        rows = promotion.as_array(promotion.operand("choose", choices, 1))
+        rows = promotion.array_operand("choose", choices, 1)
         choices = [lax.index_in_dim(rows, i, keepdims=False) for i in range(rows.shape[0])]
     if mode == "raise":
         values = host.concrete(a, "The error occurred because jnp.choose was jit-compiled with "
@@ -676,11 +647,8 @@ def _choose(a: Any, mode: str, *choices: Any) -> Any:
     if mode == "wrap":
         index = _modulo(index, count)
     shape = lax.broadcast_shapes(np.shape(a), *[np.shape(c) for c in choices])
-    wide = [promotion.as_array(x) for x in (index, *choices)]
-    index, *wide = [structural.broadcast_in_dim(
-        x, shape, tuple(range(len(shape) - x.ndim, len(shape)))) for x in wide]
-    out = wide[0]
-    for i in range(1, count):
-        reached = lax.ge(index, structural.broadcast_in_dim(_INT32.type(i), shape, ()))
-        out = lax.select(reached, wide[i], out)
+    index, out, *rest = [promotion.broadcast(promotion.as_array(x), shape)
+                         for x in (index, *choices)]
+    for i, choice in enumerate(rest, 1):
+        out = lax.select(lax.ge(index, lax.full_like(index, i)), choice, out)
     return out

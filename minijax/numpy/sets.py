@@ -7,8 +7,6 @@ Eager calls on a CPU without `size` are NumPy's, which needs no program per size
     intersect1d(x, y, size=4, fill_value=-1)
 """
 
-from __future__ import annotations
-
 import operator
 from typing import Any, NamedTuple
 
@@ -65,7 +63,7 @@ def unique(ar: ArrayLike, return_index: bool = False, return_inverse: bool = Fal
     ar = promotion.operand("unique", ar)
     wanted = (True, return_index, return_inverse, return_counts)
     if size is None:
-        found = _unique_on_host(ar, axis, equal_nan) if axis is None else None
+        found = _unique_on_host(ar, equal_nan) if axis is None else None
         if found is not None:
             return _chosen(found, wanted)
         if not is_concrete(ar):
@@ -86,12 +84,12 @@ def _chosen(results: tuple, wanted: tuple[bool, ...]) -> Any:
     return out[0] if len(out) == 1 else out
 
 
-def _unique_on_host(x: Any, axis: int | None, equal_nan: bool) -> tuple | None:
+def _unique_on_host(x: Any, equal_nan: bool) -> tuple | None:
     values = host.elements(x)
     if values is None:
         return None
     dtype = position_dtype()
-    result, *rest = np.unique(values, True, True, True, axis, equal_nan=equal_nan)
+    result, *rest = np.unique(values, True, True, True, equal_nan=equal_nan)
     aval = get_aval(x)
     first = host.array(result.astype(aval.dtype), x, weak_type=aval.weak_type)
     return first, *[host.array(i.astype(dtype), x) for i in rest]
@@ -99,7 +97,7 @@ def _unique_on_host(x: Any, axis: int | None, equal_nan: bool) -> tuple | None:
 
 def _rows(x: Any, axis: int | None) -> tuple[Any, Any]:
     """The elements, or slices, along axis 0; and the same as rows of a matrix."""
-    x = promotion.as_array(promotion.operand("unique", x))
+    x = promotion.array_operand("unique", x)
     if axis is None:
         x = structural.reshape(x, (x.size,))
         return x, structural.reshape(x, (x.size, 1))
@@ -111,11 +109,9 @@ def _rows(x: Any, axis: int | None) -> tuple[Any, Any]:
 def _sorted_rows(x: Any, rows: Any, equal_nan: bool) -> tuple[Any, Any, Any]:
     """The slices of x in sorted order, whether each is the first of its kind, the order."""
     count = rows.shape[0]
-    columns = [lax.index_in_dim(rows, i, 1, keepdims=False) for i in range(rows.shape[1])]
-    if columns:
-        order = sorting.lexsort.body(columns[::-1])
-    else:
-        order = lax.iota(position_dtype(), count)
+    columns = lax.unstack(rows, 1)
+    order = (sorting.lexsort.body(columns[::-1]) if columns else
+             lax.iota(position_dtype(), count))
     x = indexing.getitem_traced(x, order)
     rows = indexing.getitem_traced(rows, order)
     after, before = lax.slice_in_dim(rows, 1, None), lax.slice_in_dim(rows, 0, count - 1)
@@ -175,8 +171,7 @@ def _unique(ar: Any, fill_value: Any, options: tuple) -> tuple:
 def _fill_missing(values: Any, missing: Any, fill_value: Any) -> Any:
     mask = structural.broadcast_in_dim(missing, values.shape, (0,))
     fill = promotion.as_array(promotion.convert(fill_value, values.dtype))
-    dims = tuple(range(values.ndim - fill.ndim, values.ndim))
-    return lax.select(mask, structural.broadcast_in_dim(fill, values.shape, dims), values)
+    return lax.select(mask, promotion.broadcast(fill, values.shape), values)
 
 
 def unique_all(x: ArrayLike, /, *, size: int | None = None,
@@ -228,9 +223,7 @@ def isin(element: ArrayLike, test_elements: ArrayLike, assume_unique: bool = Fal
 
 @fused(static_argnums=(2, 3))
 def _isin(element: Any, test: Any, invert: bool, method: str) -> Any:
-    x, test = promotion.promote(promotion.operand("isin", element),
-                                promotion.operand("isin", test, 1))
-    x, test = promotion.as_array(x), promotion.as_array(test)
+    x, test = promotion.promoted("isin", element, test)
     test = structural.reshape(test, (test.size,))
     if not x.size or not test.size:
         return structural.broadcast_in_dim(np.bool_(invert), x.shape, ())
@@ -330,8 +323,7 @@ def _groups(x: Any, y: Any, name: str) -> tuple:
 
     Returns (elements, marks, first places in x, first places in y, number of marks).
     """
-    arrays = promotion.promote(*[promotion.operand(name, z, i) for i, z in enumerate((x, y))])
-    x, y = [structural.reshape(z, (z.size,)) for z in map(promotion.as_array, arrays)]
+    x, y = [structural.reshape(z, (z.size,)) for z in promotion.promoted(name, x, y)]
     both = lax.concatenate((x, y), 0)
     n, dtype = both.size, position_dtype()
     if not n:
@@ -363,10 +355,8 @@ def _pick(name: str, size: int, fill_value: Any, x: Any, y: Any) -> tuple:
     n = values.shape[0]
     places = selection._nonzero.body(marks, size, n)[0]
     if not n:
-        zeros = structural.zeros(get_aval(values).update(shape=(size,)))
-        out = zeros if fill_value is None else structural.broadcast_in_dim(
-            promotion.convert(fill_value, values.dtype), (size,), ())
-        return out, places, places
+        fill = promotion.convert(0 if fill_value is None else fill_value, values.dtype)
+        return promotion.broadcast(fill, (size,)), places, places
     if fill_value is None and size:
         place = lax.index_in_dim(places, 0, keepdims=False)
         first = indexing.getitem_traced(values, lax.min(place, places.dtype.type(n - 1)))

@@ -6,8 +6,6 @@ NaN comes last everywhere and -0.0 equals 0.0, as in NumPy; `_before` is that or
     searchsorted(sorted_x, values, side="right")
 """
 
-from __future__ import annotations
-
 import operator
 from typing import Any
 
@@ -27,14 +25,6 @@ from minijax.runtime.call import fused
 _METHODS = ("compare_all", "scan", "scan_unrolled", "sort")
 
 
-def _operand(name: str, x: Any, axis: int | None, position: int = 0) -> tuple[Any, int]:
-    """The argument as an array, flat if the axis is None, and the axis counted from the front."""
-    x = promotion.as_array(promotion.operand(name, x, position))
-    if axis is None:
-        return structural.reshape(x, (x.size,)), 0
-    return x, canonicalize_axis(axis, x.ndim)
-
-
 def _check_options(name: str, kind: Any, order: Any) -> None:
     if kind is not None:
         raise TypeError(errors.describe(
@@ -50,7 +40,7 @@ def sort(a: ArrayLike, axis: int | None = -1, *, kind: None = None, order: None 
          stable: bool = True, descending: bool = False) -> Any:
     """A sorted copy along `axis` (None: of all elements)."""
     _check_options("sort", kind, order)
-    a, axis = _operand("sort", a, axis)
+    a, axis = promotion.along("sort", a, axis)
     out = lax.sort(a, dimension=axis, is_stable=stable)
     return lax.rev(out, (axis,)) if descending else out
 
@@ -60,7 +50,7 @@ def argsort(a: ArrayLike, axis: int | None = -1, *, kind: None = None, order: No
             stable: bool = True, descending: bool = False, dtype: Any = None) -> Any:
     """The positions along `axis` that sort; equal elements keep their order if `stable`."""
     _check_options("argsort", kind, order)
-    a, axis = _operand("argsort", a, axis)
+    a, axis = promotion.along("argsort", a, axis)
     dtype = position_dtype() if dtype is None else dtypes.check_user_dtype(dtype, "argsort")
     positions = lax.broadcasted_iota(dtype, a.shape, axis)
     if descending:  # reversed before and after, so that equal elements keep their order
@@ -77,7 +67,7 @@ def position_dtype() -> np.dtype:
 @fused(static_argnames=("axis",))
 def lexsort(keys: Any, axis: int = -1) -> Any:
     """The positions that sort by the last of the keys, then by the one before it, and so on."""
-    keys = [promotion.as_array(promotion.operand("lexsort", key)) for key in _rows(keys)]
+    keys = [promotion.array_operand("lexsort", key) for key in _rows(keys)]
     if not keys:
         raise TypeError(errors.describe("need sequence of keys with len > 0 in lexsort",
                                         fix="lexsort((secondary, primary))"))
@@ -95,17 +85,17 @@ def lexsort(keys: Any, axis: int = -1) -> Any:
 def _rows(keys: Any) -> list:
     if isinstance(keys, (list, tuple)):
         return list(keys)
-    keys = promotion.as_array(promotion.operand("lexsort", keys))
+    keys = promotion.array_operand("lexsort", keys)
     if not keys.ndim:
         raise TypeError(errors.describe("iteration over a 0-d array",
                                         fix="lexsort((secondary, primary))"))
-    return [lax.index_in_dim(keys, i, 0, keepdims=False) for i in range(keys.shape[0])]
+    return lax.unstack(keys, 0)
 
 
 @fused
 def sort_complex(a: ArrayLike) -> Any:
     """Complex numbers sorted by real, then by imaginary part."""
-    a = promotion.as_array(promotion.operand("sort_complex", a))
+    a = promotion.array_operand("sort_complex", a)
     return promotion.strong(lax.sort(a, dimension=a.ndim - 1), dtypes.to_complex(a.dtype))
 
 
@@ -120,7 +110,7 @@ def _opposite(x: Any) -> Any:
 
 
 def _for_partition(name: str, a: Any, axis: int) -> tuple[Any, int]:
-    a, axis = _operand(name, a, axis)
+    a, axis = promotion.along(name, a, axis)
     if a.dtype in promotion.COMPLEX:
         raise NotImplementedError(errors.describe(
             f"{name} for complex dtype is not implemented.", fix="use sort"))
@@ -173,18 +163,15 @@ def searchsorted(a: ArrayLike, v: ArrayLike, side: str = "left", sorter: ArrayLi
             fix="method='scan'"))
     a, v, sorter = promotion.arguments("searchsorted", a, v, sorter)
     if np.ndim(a) != 1:
-        raise ValueError(errors.describe("a should be 1-dimensional",
-                                         because=f"its shape is {np.shape(a)}", fix="a.ravel()"))
+        raise promotion.shape_error("a should be 1-dimensional", a, "a.ravel()")
     return _searchsorted(a, v, side, sorter, method)
 
 
 @fused(static_argnums=(2, 4))
 def _searchsorted(a: Any, v: Any, side: str, sorter: Any, method: str) -> Any:
-    a, v = promotion.operand("searchsorted", a), promotion.operand("searchsorted", v, 1)
     if sorter is not None:
-        a = indexing.getitem_traced(promotion.as_array(a), sorter)
-    a, v = promotion.promote(a, v)
-    a, v = promotion.as_array(a), promotion.as_array(v)
+        a = indexing.getitem_traced(promotion.array_operand("searchsorted", a), sorter)
+    a, v = promotion.promoted("searchsorted", a, v)
     dtype = _place_dtype(a.size)
     if not a.size:
         return structural.broadcast_in_dim(dtype.type(0), v.shape, ())
@@ -271,8 +258,8 @@ def digitize(x: ArrayLike, bins: ArrayLike, right: bool = False, *,
 
 @fused(static_argnums=(2, 3))
 def _digitize(x: Any, bins: Any, right: bool, method: str) -> Any:
-    x = promotion.as_array(promotion.operand("digitize", x))
-    bins = promotion.as_array(promotion.operand("digitize", bins, 1))
+    x = promotion.array_operand("digitize", x)
+    bins = promotion.array_operand("digitize", bins, 1)
     size = bins.shape[0]
     dtype = _place_dtype(size)
     if not size:
@@ -320,7 +307,7 @@ def bincount(x: ArrayLike, weights: ArrayLike | None = None, minlength: int = 0,
     weights = 1 if weights is None else weights
     if out_sharding is None:
         return _bincount(x, weights, length)
-    return left_to_compiler(_bincount, out_sharding, "bincount", x, weights, length)
+    return left_to_compiler(_bincount, out_sharding, x, weights, length)
 
 
 @fused(static_argnums=2)
@@ -331,8 +318,6 @@ def _bincount(x: Any, weights: Any, length: int) -> Any:
     x = lax.max(x, structural.broadcast_in_dim(x.dtype.type(0), x.shape, ()))
     if not length or not x.size:
         return counts
-    column = structural.broadcast_in_dim(promotion.convert(x, np.dtype(np.int32)), (x.size, 1),
-                                         (0,))
-    values = structural.broadcast_in_dim(promotion.convert(weights, dtype), x.shape,
-                                         tuple(range(np.ndim(weights))))
+    column = lax.expand_dims(promotion.convert(x, np.dtype(np.int32)), (1,))
+    values = promotion.broadcast(promotion.convert(weights, dtype), x.shape)
     return lax.scatter_add(counts, column, values, lax.ScatterDimensionNumbers((), (0,), (0,)))

@@ -7,8 +7,6 @@ elements are treated as `method` says.
     histogram(x, bins=20, range=(0.0, 1.0))
 """
 
-from __future__ import annotations
-
 import builtins
 import math
 from collections.abc import Sequence
@@ -71,7 +69,7 @@ def percentile(a: ArrayLike, q: ArrayLike, axis: int | tuple[int, ...] | None = 
 
     if out_sharding is None:
         return run(a, _share(q))
-    return left_to_compiler(run, out_sharding, "percentile", a, _share(q))
+    return left_to_compiler(run, out_sharding, a, _share(q))
 
 
 def nanpercentile(a: ArrayLike, q: ArrayLike, axis: int | tuple[int, ...] | None = None,
@@ -120,12 +118,15 @@ def _quantile(a: Any, q: Any, weights: Any, options: tuple) -> Any:
     kept = [i for i in range(a.ndim) if i not in axes]
     lead = tuple(a.shape[i] for i in kept)
     size = math.prod(a.shape[i] for i in axes)
-    rows = structural.reshape(structural.transpose(a, (*kept, *axes)), (*lead, size))
+
+    def as_rows(x: Any) -> Any:
+        return structural.reshape(structural.transpose(x, (*kept, *axes)), (*lead, size))
+
+    rows = as_rows(a)
     if weights is not None:
         weights = promotion.broadcast(promotion.as_array(promotion.convert(weights, a.dtype)),
                                       a.shape)
-        weights = structural.reshape(structural.transpose(weights, (*kept, *axes)), (*lead, size))
-        out = _weighted(rows, q, weights, skip_nan)
+        out = _weighted(rows, q, as_rows(weights), skip_nan)
     else:
         out = _from_sorted(rows, q, method, skip_nan)
     if keepdims:
@@ -160,12 +161,7 @@ def _from_sorted(rows: Any, q: Any, method: str, skip_nan: bool) -> Any:
     size = rows.shape[-1]
     dtype = rows.dtype
     is_nan = lax.ne(rows, rows)
-    if not skip_nan:
-        spoiled = structural.broadcast_in_dim(lax.reduce_or(is_nan, (last,)), rows.shape,
-                                              tuple(range(last)))
-        nans = structural.broadcast_in_dim(dtype.type(np.nan), rows.shape, ())
-        rows = lax.select(spoiled, nans, rows)
-    ordered = lax.sort(rows, dimension=last)
+    ordered = lax.sort(rows if skip_nan else _spoiled(rows, is_nan), dimension=last)
     shape = (*q.shape, *lead)
     share = structural.broadcast_in_dim(q, shape, tuple(range(q.ndim)))
     if skip_nan:
@@ -180,20 +176,16 @@ def _from_sorted(rows: Any, q: Any, method: str, skip_nan: bool) -> Any:
         position = lax.sub(lax.ceil(lax.mul(share, count)), dtype.type(1))
     else:
         position = lax.mul(share, top)
-    zero = structural.broadcast_in_dim(dtype.type(0), shape, ())
+    zero = lax.full_like(top, 0)
     low = lax.max(zero, lax.min(lax.floor(position), top))
     high = lax.max(zero, lax.min(lax.ceil(position), top))
     weight = lax.sub(position, lax.floor(position))
 
-    def pick(index: Any) -> Any:
-        return selection.take_along_axis(ordered, index, last, "clip")
-
     def at(place: Any) -> Any:
         index = structural.convert_element_type(place, np.dtype(np.int32))
-        if not q.ndim:
-            return lax.squeeze(pick(lax.expand_dims(index, (last,))), (last,))
-        found = pick(structural.transpose(index, (*range(1, last + 1), 0)))
-        return structural.transpose(found, (last, *range(last)))
+        index = structural.move_axis(index, 0, last) if q.ndim else lax.expand_dims(index, (last,))
+        found = selection.take_along_axis(ordered, index, last, "clip")
+        return structural.move_axis(found, last, 0) if q.ndim else lax.squeeze(found, (last,))
 
     if method == "lower":
         out = at(low)
@@ -207,23 +199,25 @@ def _from_sorted(rows: Any, q: Any, method: str, skip_nan: bool) -> Any:
     else:
         out = lax.add(lax.mul(at(low), lax.sub(dtype.type(1), weight)),
                       lax.mul(at(high), weight))
-    nan_share = lax.ne(share, share)
-    return lax.select(nan_share, structural.broadcast_in_dim(dtype.type(np.nan), shape, ()), out)
+    return lax.select(lax.ne(share, share), lax.full_like(out, np.nan), out)
+
+
+def _spoiled(rows: Any, is_nan: Any) -> Any:
+    """The rows with nan everywhere where there is one."""
+    last = rows.ndim - 1
+    mask = structural.broadcast_in_dim(lax.reduce_or(is_nan, (last,)), rows.shape,
+                                       tuple(range(last)))
+    return lax.select(mask, lax.full_like(rows, np.nan), rows)
 
 
 def _weighted(rows: Any, q: Any, weights: Any, skip_nan: bool) -> Any:
     """The smallest element at which the share of the weights so far reaches q."""
     last = rows.ndim - 1
-    dtype = rows.dtype
     is_nan = lax.ne(rows, rows)
-    nans = structural.broadcast_in_dim(dtype.type(np.nan), rows.shape, ())
-    zeros = structural.broadcast_in_dim(dtype.type(0), rows.shape, ())
     if skip_nan:
-        weights = lax.select(is_nan, zeros, weights)
+        weights = lax.select(is_nan, lax.full_like(weights, 0), weights)
     else:
-        spoiled = structural.broadcast_in_dim(lax.reduce_or(is_nan, (last,)), rows.shape,
-                                              tuple(range(last)))
-        rows = lax.select(spoiled, nans, rows)
+        rows = _spoiled(rows, is_nan)
     ordered, weights = lax.sort((rows, weights), dimension=last, num_keys=1)
     sums = lax.cumsum(weights, axis=last)
     total = lax.slice_in_dim(sums, rows.shape[-1] - 1, None, axis=last)
@@ -233,9 +227,8 @@ def _weighted(rows: Any, q: Any, weights: Any, skip_nan: bool) -> Any:
                      structural.broadcast_in_dim(total, shape, axes))
     enough = lax.ge(structural.broadcast_in_dim(sums, shape, axes), needed)
     values = structural.broadcast_in_dim(ordered, shape, axes)
-    top = structural.broadcast_in_dim(dtype.type(np.inf), shape, ())
-    found = lax.reduce_min(lax.select(enough, values, top), (len(shape) - 1,))
-    return found
+    found = lax.select(enough, values, lax.full_like(values, np.inf))
+    return lax.reduce_min(found, (len(shape) - 1,))
 
 
 # --- Histograms --------------------------------------------------------------------------------
@@ -270,7 +263,7 @@ def _pair(range: Any) -> Any:
 
 @fused(static_argnums=1)
 def _edges(a: Any, bins: int, range: Any) -> Any:
-    a = promotion.as_array(promotion.promote_inexact(a)[0])
+    a, = promotion.promoted_inexact("histogram", a)
     if range is None:
         low, high = reductions._min.body(a), reductions._max.body(a)
     else:
@@ -300,13 +293,12 @@ def histogram(a: ArrayLike, bins: ArrayLike = 10, range: Any = None,
 
 @fused(static_argnums=3)
 def _histogram(a: Any, edges: Any, weights: Any, density: bool) -> Any:
-    a = promotion.as_array(promotion.promote_inexact(a)[0])
+    a, = promotion.promoted_inexact("histogram", a)
     a = structural.reshape(a, (a.size,))
     if weights is None:
         weights = structural.broadcast_in_dim(a.dtype.type(1), a.shape, ())
     else:
-        weights, = promotion.promote_inexact(weights)
-        weights = promotion.as_array(weights)
+        weights, = promotion.promoted_inexact("histogram", weights)
         weights = structural.reshape(weights, (weights.size,))
     counts = sorting._bincount.body(_bin_numbers(a, edges), weights, edges.shape[0] + 1)
     counts = lax.slice(counts, (1,), (edges.shape[0],))
@@ -338,15 +330,13 @@ def histogram2d(x: ArrayLike, y: ArrayLike, bins: Any = 10, range: Any = None,
                                          fix="two vectors of equal length"))
     if not isinstance(bins, (list, tuple)) and np.ndim(bins):
         bins = [bins, bins]
-    sample = _points(x, y)
-    counts, edges = histogramdd(sample, bins, range, weights, density)
-    return counts, edges[0], edges[1]
+    counts, edges = histogramdd(_points(x, y), bins, range, weights, density)
+    return counts, *edges
 
 
 @fused
 def _points(*columns: Any) -> Any:
-    columns = [promotion.as_array(c) for c in promotion.promote_inexact(*columns)]
-    return lax.concatenate([lax.expand_dims(c, (1,)) for c in columns], 1)
+    return lax.stack(promotion.promoted_inexact("histogram2d", *columns), 1)
 
 
 def histogramdd(sample: ArrayLike, bins: Any = 10, range: Any = None,
@@ -381,14 +371,11 @@ def _histogramdd(x: Any, edges: Sequence[Any], weights: Any, density: bool) -> A
     shape = tuple(e.shape[0] + 1 for e in edges)
     flat = None
     for i, axis_edges in enumerate(edges):
-        column, axis_edges = promotion.promote(lax.index_in_dim(x, i, 1, keepdims=False),
-                                               axis_edges)
-        place = _bin_numbers(promotion.as_array(column), promotion.as_array(axis_edges))
+        column = lax.index_in_dim(x, i, 1, keepdims=False)
+        place = _bin_numbers(*promotion.promoted("histogramdd", column, axis_edges))
         flat = place if flat is None else lax.add(
             lax.mul(flat, flat.dtype.type(shape[i])), place)
-    weights = np.int32(1) if weights is None else weights
-    if np.ndim(weights) == 0:
-        weights = dtypes.scalar_dtype(int).type(1)
+    weights = dtypes.scalar_dtype(int).type(1) if weights is None else weights
     counts = sorting._bincount.body(flat, weights, math.prod(shape))
     counts = structural.reshape(counts, shape)
     counts = lax.slice(counts, (1,) * len(shape), tuple(n - 1 for n in shape))
@@ -411,12 +398,9 @@ def cov(m: ArrayLike, y: ArrayLike | None = None, rowvar: bool = True, bias: boo
         aweights: ArrayLike | None = None, dtype: Any = None) -> Any:
     """The covariance matrix of variables in rows (columns if not `rowvar`) of m, and of y."""
     m, y, fweights, aweights = promotion.arguments("cov", m, y, fweights, aweights)
-    if np.ndim(m) > 2:
-        raise ValueError(errors.describe("m has more than 2 dimensions",
-                                         because=f"its shape is {np.shape(m)}", fix="reshape it"))
-    if y is not None and np.ndim(y) > 2:
-        raise ValueError(errors.describe("y has more than 2 dimensions",
-                                         because=f"its shape is {np.shape(y)}", fix="reshape it"))
+    for name, x in (("m", m), ("y", y)):
+        if x is not None and np.ndim(x) > 2:
+            raise promotion.shape_error(f"{name} has more than 2 dimensions", x, "reshape it")
     _check_weights("fweights", fweights)
     if fweights is not None and not dtypes.issubdtype(get_aval(fweights).dtype, np.integer):
         raise TypeError(errors.describe("fweights must be integer.",

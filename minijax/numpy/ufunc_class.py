@@ -25,7 +25,8 @@ from minijax.core import structural
 from minijax.lax.rules import ArrayLike
 from minijax.numpy import arithmetic, indexing, manipulation, reductions, ufuncs
 from minijax.numpy.at import _IndexUpdateHelper
-from minijax.numpy.promotion import as_array, broadcast, convert, operand, scalar, strong
+from minijax.numpy.promotion import (
+    array_operand, as_array, broadcast, convert, keep_axes, operand, scalar, strong)
 from minijax.numpy.ufuncs import pick
 from minijax.runtime.call import fused
 
@@ -111,7 +112,7 @@ class ufunc(metaclass=_UfuncMeta):
                 "np.ufunc.at().", fix="x = jnp.add.at(x, indices, b, inplace=False)"))
         if self._at is not None:
             return getattr(_IndexUpdateHelper(operand("at", a))[indices], self._at)(b)
-        return _at(self, as_array(operand("at", a)), indices, b)
+        return _at(self, array_operand("at", a), indices, b)
 
     def outer(self, A: ArrayLike, B: ArrayLike, /) -> Array:
         """The function applied to all pairs of elements of A and B."""
@@ -149,7 +150,7 @@ def _refuse(function: ufunc, **options: Any) -> None:
 def _mapped(func: Callable, name: str) -> Callable:
     """A function of arrays that maps `func` over their elements."""
     def call(*args: Any) -> Any:
-        xs = [as_array(operand(name, x, i)) for i, x in enumerate(args)]
+        xs = [array_operand(name, x, i) for i, x in enumerate(args)]
         shape = lax.broadcast_shapes(*[x.shape for x in xs])
         mapped = func
         for _ in shape:
@@ -165,7 +166,7 @@ def _mapped(func: Callable, name: str) -> Callable:
 
 def _rows(name: str, a: Any, axis: int | None, dtype: Any) -> Any:
     """The operand with the axis in front, flattened for None."""
-    a = as_array(operand(name, a))
+    a = array_operand(name, a)
     if dtype is not None:
         a = strong(a, dtypes.check_user_dtype(dtype, name))
     if axis is None:
@@ -199,7 +200,7 @@ def _reduce(function: ufunc, a: ArrayLike, axis: int | None, dtype: Any, keepdim
                 f"reduction operation '{function.__name__}' does not have an identity, so "
                 "one has to specify 'initial'", fix="initial=0"))
     mask = None if where is None else _rows(
-        "reduce", broadcast(as_array(operand("reduce", where)), np.shape(a)), axis, None)
+        "reduce", broadcast(array_operand("reduce", where), np.shape(a)), axis, None)
     first = 0
     if initial is None:
         initial, first = rows[0], 1
@@ -214,7 +215,7 @@ def _reduce(function: ufunc, a: ArrayLike, axis: int | None, dtype: Any, keepdim
     if not keepdims:
         return out
     axes = tuple(range(ndim)) if axis is None else (canonicalize_axis(axis, ndim),)
-    return reductions.keep_axes(out, axes, ndim)
+    return keep_axes(out, axes, ndim)
 
 
 @fused(static_argnums=(0, 2, 3))
@@ -239,7 +240,7 @@ def _at(function: ufunc, a: Any, indices: Any, b: Any) -> Any:
     """The function applied position by position, as repeated positions demand."""
     numbers = manipulation.reshape(lax.iota(np.dtype(np.int32), a.size), a.shape)
     positions = indexing.lookup(numbers, indices)
-    operands = [] if b is None else [broadcast(as_array(operand("at", b)), positions.shape)]
+    operands = [] if b is None else [broadcast(array_operand("at", b), positions.shape)]
     flat = [manipulation.reshape(x, (-1,)) for x in (positions, *operands)]
     dtype = _result_dtype(function, a.dtype, *[x.dtype for x in operands])
 
@@ -254,7 +255,7 @@ def _at(function: ufunc, a: Any, indices: Any, b: Any) -> Any:
 @fused(static_argnums=(0, 3, 4))
 def _reduceat(function: ufunc, a: ArrayLike, indices: ArrayLike, axis: int, dtype: Any) -> Array:
     rows = _rows("reduceat", a, axis, dtype)
-    starts = as_array(operand("reduceat", indices, 1))
+    starts = array_operand("reduceat", indices, 1)
     if not starts.size:
         return manipulation._moveaxis.body(lax.slice_in_dim(rows, 0, 0), 0, axis)
     size = rows.shape[0]
@@ -291,13 +292,13 @@ def _log_sum(exp: Callable, log: Callable, combine: Callable) -> Callable:
 
 def _bits(op: Callable, neutral: Any, combine: Callable) -> Callable:
     def reduce(a: Any, axis: Any, dtype: Any, keepdims: bool, initial: Any, where: Any) -> Any:
-        a = as_array(operand("reduce", a))
+        a = array_operand("reduce", a)
         a = a if dtype is None else strong(a, dtypes.check_user_dtype(dtype, "reduce"))
         if where is not None:
             a = pick(where, a, scalar(neutral, a.dtype))
         axes = reductions.canonicalize_axes(axis, a.ndim)
         out = op(a, axes)
-        out = reductions.keep_axes(out, axes, a.ndim) if keepdims else out
+        out = keep_axes(out, axes, a.ndim) if keepdims else out
         return out if initial is None else combine(out, initial)
 
     return reduce

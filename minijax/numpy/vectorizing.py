@@ -17,8 +17,7 @@ import numpy as np
 from minijax import lax
 from minijax.api.vmap import vmap
 from minijax.base import config, errors
-from minijax.core import structural
-from minijax.numpy.promotion import as_array, operand
+from minijax.numpy.promotion import array_operand, as_array, keep_axes
 
 _NAME = r"\w+"
 _CORE = rf"\((?:{_NAME}(?:,{_NAME})*)?\)"
@@ -70,7 +69,7 @@ def vectorize(pyfunc: Callable[..., Any], *, excluded: Collection[int | str] = f
                 full[i] = x
             return pyfunc(*full, **kwargs)
 
-        xs = [as_array(operand("vectorize", args[i], i)) for i in used]
+        xs = [array_operand("vectorize", args[i], i) for i in used]
         return _apply(core_function, xs, cores, about)
 
     vectorized.__name__ = getattr(pyfunc, "__name__", "vectorized")
@@ -146,12 +145,7 @@ def _without_ones(x: Any, loop: tuple[int, ...]) -> Any:
 
 
 def _with_ones(x: Any, axes: Sequence[int]) -> Any:
-    x = as_array(x)
-    shape = list(x.shape)
-    for axis in axes:
-        shape.insert(axis, 1)
-    kept = tuple(i for i in range(len(shape)) if i not in axes)
-    return structural.broadcast_in_dim(x, tuple(shape), kept)
+    return keep_axes(as_array(x), axes, np.ndim(x) + len(axes))
 
 
 def _checked(function: Callable, outputs: Sequence[CoreDims] | None, sizes: dict[str, int],
@@ -161,13 +155,10 @@ def _checked(function: Callable, outputs: Sequence[CoreDims] | None, sizes: dict
         out = function(*xs)
         if outputs is None:
             return out
-        if len(outputs) == 1:
-            results = (out,)
-        elif not isinstance(out, tuple):
+        results = (out,) if len(outputs) == 1 else out
+        if not isinstance(results, tuple):
             raise TypeError(f"output must be a tuple when multiple outputs are expected, got: "
                             f"{out} {about}")
-        else:
-            results = out
         if len(results) != len(outputs):
             raise TypeError(f"wrong number of output arguments: expected {len(outputs)}, got "
                             f"{len(results)} {about}")

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from minijax.base import errors
 from minijax.base.util import weak_cache
-from minijax.core import (UNSPECIFIED, BatchTracer, EvalTrace, Jaxpr, JaxprEqn, JaxprTrace,
-                          JVPTrace, JVPTracer, Literal, Primitive, Ref, Var, ancestors, aval_of,
+from minijax.core import (UNSPECIFIED, BatchTracer, EvalTrace, JVPTrace, JVPTracer, Jaxpr, JaxprEqn,
+                          JaxprTrace, Literal, Primitive, Ref, Values, Var, ancestors, aval_of,
                           eval_jaxpr, is_ref, jit_p, jit_params, state, subjaxprs, trace_closed,
                           uses_refs)
 from minijax.core.refs import alive
@@ -62,7 +62,7 @@ def _run(eqn: JaxprEqn, env: dict) -> None:
     env.update(zip([v for v in refs if v is not None], values))
 
 
-def _discharge_operation(primitive: Primitive, operands: Sequence[Any], refs: Sequence[Any],
+def _discharge_operation(primitive: Primitive, operands: Values, refs: Sequence[Any],
                          params: dict) -> tuple[Sequence[Any], Sequence[Any]]:
     if primitive.discharge is not None:
         return primitive.discharge(operands, refs, params)
@@ -87,7 +87,7 @@ def _discharged_parameter(value: Any) -> Any:
 
 def call(param: str, bind: Callable[[Sequence[Any], Jaxpr, dict], list]) -> Callable:
     """The `discharge` rule of an operation that calls the jaxpr `param` with its operands."""
-    def rule(operands: Sequence[Any], refs: Sequence[Any], params: dict) -> tuple:
+    def rule(operands: Values, refs: Sequence[Any], params: dict) -> tuple:
         inner = discharge(params[param])
         outs = bind(operands, inner, params)
         n = len(outs) - sum(r is not None for r in refs)
@@ -116,8 +116,7 @@ jit_p.discharge = call("jaxpr", lambda operands, jaxpr, params: jit_p.bind(*oper
 # --- under derivatives and vmap ----------------------------------------------------------------
 
 
-def bind_program(primitive: Primitive, operands: Sequence[Any], params: dict,
-                 *jaxprs: Jaxpr) -> list:
+def bind_program(primitive: Primitive, operands: Values, params: dict, *jaxprs: Jaxpr) -> list:
     """Bind an operation that runs `jaxprs`.
 
     If they use references, derivatives and vmap see it work on values. Not so references that are
@@ -185,8 +184,7 @@ def _underlying(x: Any) -> int:
             return id(x)
 
 
-def check_distinct(captured: Sequence[Any], args: Sequence[Any], names: Sequence[str],
-                   what: str) -> None:
+def check_distinct(captured: Sequence[Any], args: Values, names: Sequence[str], what: str) -> None:
     """ValueError if a reference comes twice among the operands of the traced function `what`."""
     seen: dict[int, str | None] = {_underlying(x): None for x in captured}
     for x, name in zip(args, names):

@@ -17,7 +17,7 @@ import numpy as np
 from minijax.base import errors, source
 from minijax.base.dtypes import issubdtype, prng_key
 from minijax.base.util import split_list, weak_cache
-from minijax.core import Jaxpr, JaxprEqn, Literal, subjaxprs
+from minijax.core import Jaxpr, JaxprEqn, Literal, Values, subjaxprs
 
 Ids = np.ndarray
 
@@ -241,14 +241,14 @@ _PICKS = {"dynamic_slice": 0, "gather": 0, "dynamic_update_slice": 0, "scatter":
 # --- At run time -------------------------------------------------------------------------------
 
 
-def check_call(name: str, uses: Uses, args: Sequence[Any]) -> None:
+def check_call(name: str, uses: Uses, args: Values) -> None:
     """KeyReuseError if a program is about to consume a key that an earlier one consumed."""
     for i, (mask, x) in enumerate(zip(uses.consumed, args)):
         if mask is not None and np.any(np.logical_and(mask, x._consumed)):
             raise errors.KeyReuseError(f"Previously-consumed key passed to {name} at index {i}")
 
 
-def note_call(uses: Uses, args: Sequence[Any], outs: Sequence[Any]) -> None:
+def note_call(uses: Uses, args: Values, outs: Sequence[Any]) -> None:
     """Mark the keys that a program has consumed."""
     given = []
     for mask, x in zip(uses.consumed, args):

@@ -13,8 +13,8 @@ from typing import Any
 
 from minijax.base.dtypes import ExtendedDType
 from minijax.base.util import trace_cache, weak_cache
-from minijax.core import (AxisData, Jaxpr, JaxprEqn, Literal, ShapedArray, Var, aval_of, batch,
-                          eval_jaxpr, materialize, resplit, state, subjaxprs, trace_closed)
+from minijax.core import (AxisData, Jaxpr, JaxprEqn, Literal, ShapedArray, Values, Var, aval_of,
+                          batch, eval_jaxpr, materialize, resplit, state, subjaxprs, trace_closed)
 
 
 def is_extended(aval: Any) -> bool:
@@ -82,7 +82,7 @@ def words_of(x: Any) -> Any:
     return x._base_array if is_extended(aval_of(x)) else x
 
 
-def _run(eqn: JaxprEqn, operands: Sequence[Any]) -> Sequence[Any]:
+def _run(eqn: JaxprEqn, operands: Values) -> Sequence[Any]:
     primitive, params = eqn.primitive, eqn.params
     if subjaxprs(params):
         with nullcontext() if primitive.scope is None else primitive.scope(params):
@@ -96,7 +96,7 @@ def _run(eqn: JaxprEqn, operands: Sequence[Any]) -> Sequence[Any]:
     return out if primitive.multiple_results else [out]
 
 
-def _bind(primitive: Any, operands: Sequence[Any], params: dict) -> Sequence[Any]:
+def _bind(primitive: Any, operands: Values, params: dict) -> Sequence[Any]:
     out = primitive.bind(*operands, **params)
     return out if primitive.multiple_results else [out]
 
@@ -109,7 +109,7 @@ def _physical_param(value: Any) -> Any:
     return value
 
 
-def _move_words(eqn: JaxprEqn, operands: Sequence[Any]) -> list:
+def _move_words(eqn: JaxprEqn, operands: Values) -> list:
     dtype = next(v.aval.dtype for v in [*eqn.invars, *eqn.outvars] if is_extended(v.aval))
     (size,) = dtype.word_shape
     dims = [v.aval.ndim if is_extended(v.aval) else None for v in eqn.invars]

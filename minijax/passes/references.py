@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minijax.base import errors
-from minijax.core import (AxisData, BatchTrace, BatchTracer, EvalTrace, JaxprTrace, JVPTrace,
-                          JVPTracer, LinearTrace, Primitive, Trace, Zero, aval_of, batch, infer,
-                          instantiate, materialize, sharding_of, state, unbatched_aval,
+from minijax.core import (AxisData, BatchTrace, BatchTracer, Dims, EvalTrace, JVPTrace, JVPTracer,
+                          JaxprTrace, LinearTrace, Primitive, Trace, Values, Zero, aval_of, batch,
+                          infer, instantiate, materialize, sharding_of, state, unbatched_aval,
                           zero_tangent)
 from minijax.core.refs import (AbstractRef, Ref, accum_effect, alive, allocate_effect, read_effect,
                                write_effect)
@@ -116,7 +116,7 @@ def _end(ref: Ref) -> Any:
     return value
 
 
-def _end_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple:
+def _end_jvp(primals: Values, tangents: Values) -> tuple:
     return freeze_p.bind(*primals), _cell_value(tangents[0], primals[0])
 
 
@@ -142,7 +142,7 @@ def _get_shape(ref: AbstractRef, *dynamic: Any, indexer: Any) -> tuple:
     return indexer.aval(ref.inner_aval, dynamic), {read_effect}
 
 
-def _get_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, indexer: Any) -> tuple:
+def _get_jvp(primals: Values, tangents: Values, *, indexer: Any) -> tuple:
     out = get_p.bind(*primals, indexer=indexer)
     value = _cell_value(tangents[0], primals[0])
     if type(value) is Zero:
@@ -150,8 +150,7 @@ def _get_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, indexer: Any) -
     return out, read_at(value, indexer, *primals[1:])
 
 
-def _get_vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *,
-              indexer: Any) -> tuple:
+def _get_vmap(axis: AxisData, args: Values, dims: Dims, *, indexer: Any) -> tuple:
     ref, dim = _mapped(axis, args[0], dims[0], False)
     if dim is None and all(d is None for d in dims[1:]):
         return get_p.bind(ref, *args[1:], indexer=indexer), None
@@ -161,7 +160,7 @@ def _get_vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *
     return out, dim
 
 
-def _get_discharge(args: Sequence[Any], refs: Sequence[bool], params: dict) -> tuple:
+def _get_discharge(args: Values, refs: Sequence[bool], params: dict) -> tuple:
     return [read_at(alive(args[0]), params["indexer"], *args[1:])], [args[0]]
 
 
@@ -193,7 +192,7 @@ def _swap_impl(ref: Ref, value: Any, *dynamic: Any, indexer: Any) -> Any:
     return read_at(old, indexer, *dynamic)
 
 
-def _swap_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, indexer: Any) -> tuple:
+def _swap_jvp(primals: Values, tangents: Values, *, indexer: Any) -> tuple:
     out = swap_p.bind(*primals, indexer=indexer)
     before = _tangent_to_change(primals, tangents)
     if before is None:
@@ -206,7 +205,7 @@ def _swap_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, indexer: Any) 
     return out, zero_tangent(out) if type(before) is Zero else read_at(old, indexer, *dynamic)
 
 
-def _tangent_to_change(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+def _tangent_to_change(primals: Values, tangents: Values) -> Any:
     """The tangent of the reference that is written to; None if it has none and needs none."""
     if type(tangents[0]) is Cell:
         return tangents[0].value
@@ -219,8 +218,7 @@ def _tangent_to_change(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     return None
 
 
-def _swap_vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *,
-               indexer: Any) -> tuple:
+def _swap_vmap(axis: AxisData, args: Values, dims: Dims, *, indexer: Any) -> tuple:
     grow = any(d is not None for d in dims[1:])
     ref, dim = _mapped(axis, args[0], dims[0], grow)
     if dim is None:
@@ -234,7 +232,7 @@ def _swap_vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], 
     return old, old_dim
 
 
-def _swap_discharge(args: Sequence[Any], refs: Sequence[bool], params: dict) -> tuple:
+def _swap_discharge(args: Values, refs: Sequence[bool], params: dict) -> tuple:
     (ref, value, *dynamic), indexer = args, params["indexer"]
     old = alive(ref)
     return [read_at(old, indexer, *dynamic)], [write_at(old, indexer, *dynamic, value)]
@@ -256,7 +254,7 @@ def _add_impl(ref: Ref, value: Any, *dynamic: Any, indexer: Any) -> list:
     return []
 
 
-def _add_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, indexer: Any) -> tuple:
+def _add_jvp(primals: Values, tangents: Values, *, indexer: Any) -> tuple:
     addupdate_p.bind(*primals, indexer=indexer)
     before = _tangent_to_change(primals, tangents)
     if before is not None and type(tangents[1]) is not Zero:
@@ -264,8 +262,7 @@ def _add_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, indexer: Any) -
     return [], []
 
 
-def _add_vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *,
-              indexer: Any) -> tuple:
+def _add_vmap(axis: AxisData, args: Values, dims: Dims, *, indexer: Any) -> tuple:
     grow = any(d is not None for d in dims[1:])
     ref, dim = _mapped(axis, args[0], dims[0], grow)
     if dim is None:
@@ -278,7 +275,7 @@ def _add_vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *
     return [], []
 
 
-def _add_discharge(args: Sequence[Any], refs: Sequence[bool], params: dict) -> tuple:
+def _add_discharge(args: Values, refs: Sequence[bool], params: dict) -> tuple:
     ref, value, *dynamic = args
     return [], [add_at(alive(ref), params["indexer"], *dynamic, value)]
 

@@ -146,13 +146,8 @@ class _Printer:
                 title = f"{names.get(jaxpr, 'jaxpr')}{number}"
             self.taken.add(title)
             self.titles[jaxpr] = title
-        return [
-            _concat([
-                _keyword("let "),
-                _text(f"{self.titles[jaxpr]} = "),
-                self.jaxpr(jaxpr),
-                _keyword(" in")])
-            for jaxpr in apart]
+        return [_concat([_keyword("let "), _text(f"{self.titles[jaxpr]} = "), self.jaxpr(jaxpr),
+                         _keyword(" in")]) for jaxpr in apart]
 
     def jaxpr(self, jaxpr: Jaxpr) -> Doc:
         """`{ lambda consts ; inputs. let equations in (outputs) }`."""
@@ -164,29 +159,21 @@ class _Printer:
         outvars = [self.atom(v) for v in jaxpr.outvars]
         results = _fill(outvars, ",")
         return _group(_nest(2, _concat([
-            _text("{ "),
-            _keyword("lambda "),
-            constvars,
-            _text("; "),
-            invars,
-            _text(". "),
-            _keyword("let"),
-            _nest(2, _concat([_brk(), *_join(_brk("; "), eqns)])),
-            _brk(),
-            _keyword("in "),
-            _text("("),
-            results,
-            _text(",)" if len(outvars) == 1 else ")"),
+            _text("{ "), _keyword("lambda "), constvars, _text("; "), invars, _text(". "),
+            _keyword("let"), _nest(2, _concat([_brk(), *_join(_brk("; "), eqns)])), _brk(),
+            _keyword("in "), _text("("), results, _text(",)" if len(outvars) == 1 else ")"),
             _text(" }")])))
 
     # --- equations ---
 
     def eqn(self, eqn: JaxprEqn, used: set) -> Doc:
         """`outputs = primitive[params] operands`."""
+        if "indexer" in eqn.params:
+            return self.access(eqn, used)
         if eqn.primitive.name == "jit":
             self.share_names(eqn, used)
         outvars = _fill([self.binder(v, used) for v in eqn.outvars])
-        operator = self.annotated(eqn)
+        operator = self.annotated(eqn, eqn.primitive.name)
         params = _params_to_show(eqn)
         bracket = pp.nil()
         if params:
@@ -195,15 +182,30 @@ class _Printer:
         left = [outvars, _text(" = ")] if eqn.outvars else []
         return _concat([*left, operator, bracket, _text(" "), operands])
 
-    def annotated(self, eqn: JaxprEqn) -> Doc:
+    def access(self, eqn: JaxprEqn, used: set) -> Doc:
+        """`x <- ref[i]`, `ref[i] <- x`, `ref[i] += x`, or `old, ref[i] <- ref[i], new`."""
+        name, (ref, *operands) = eqn.primitive.name, eqn.invars
+        right = [] if name == "get" else [self.atom(operands.pop(0))]
+        left = [self.binder(v, used) for v in eqn.outvars if name == "get" or v in used]
+        names = [str(v) if isinstance(v, Literal) else self.name(v) for v in operands]
+        texts = [_index_text(index, 0 if i else ref.aval.ndim)
+                 for i, index in enumerate(eqn.params["indexer"].indices(names))]
+        place = _text(self.name(ref) + ("".join(texts) or "[...]"))
+        if left:
+            right.insert(0, place)
+        if name != "get":
+            left.append(place)
+        operator = self.annotated(eqn, " += " if name == "addupdate" else " <- ")
+        return _concat([*_join(_text(", "), left), operator, *_join(_text(", "), right)])
+
+    def annotated(self, eqn: JaxprEqn, text: str) -> Doc:
         notes = []
         frame = source.user_frame(eqn.source) if self.source_info else None
         if frame is not None:
             notes.append(f"{frame.file}:{frame.line} ({frame.function})")
         if self.name_stack:
             notes.append(f"[{show_scope(eqn.scope)}]")
-        first = _text(eqn.primitive.name, annotation=notes[0]) if notes else _text(
-            eqn.primitive.name)
+        first = _text(text, annotation=notes[0]) if notes else _text(text)
         return _concat([first, *[_text("", annotation=note) for note in notes[1:]]])
 
     def share_names(self, eqn: JaxprEqn, used: set) -> None:
@@ -233,6 +235,24 @@ class _Printer:
         if type(value) is tuple and value and all(isinstance(v, Jaxpr) for v in value):
             return _in_brackets("(", [self.value(v) for v in value], ")")
         return _text(_value_text(value))
+
+
+def _index_text(index: tuple, ndim: int) -> str:
+    """`[0,i,1:3,:]`: an index into a reference, for all dimensions if there are `ndim`."""
+    index = index if ... in index else (*index, ...)
+    if ndim:
+        i, rest = index.index(...), ndim + 1 + index.count(None) - len(index)
+        index = (*index[:i], *[slice(None)] * rest, *index[i + 1:])
+    return f"[{','.join(map(_entry_text, index))}]"
+
+
+def _entry_text(e: Any) -> str:
+    if isinstance(e, slice):
+        parts = (e.start, e.stop) if e.step is None else (e.start, e.stop, e.step)
+        return ":".join("" if v is None else str(v) for v in parts)
+    if hasattr(e, "size"):  # jax.ds(start, size)
+        return f"{e.start}:{e.start}+{e.size}"
+    return "..." if e is ... else str(e)
 
 
 def _occurrences(top: Jaxpr) -> tuple[Counter, dict[Jaxpr, str]]:
@@ -302,11 +322,8 @@ def _broadcast_params(params: dict[str, Any]) -> dict[str, Any]:
 
 
 _JIT_TUPLES = ("in_shardings", "out_shardings", "in_layouts", "out_layouts", "donated_invars")
-_JIT_DEFAULTS = {
-    "ctx_mesh": None,
-    "inline": False,
-    "keep_unused": False,
-    "compiler_options_kvs": ()}
+_JIT_DEFAULTS = {"ctx_mesh": None, "inline": False, "keep_unused": False,
+                 "compiler_options_kvs": ()}
 
 
 def _jit_params(params: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minijax import lax
-from minijax import numpy as jnp
+from minijax import lax, numpy as jnp
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axis

@@ -103,7 +103,7 @@ def placed(out: Any, out_sharding: Any) -> Any:
     if out_sharding is None or getattr(getattr(out_sharding, "mesh", None), "empty", False):
         return out  # the sharding in a type names no axes where there is no mesh
     if isinstance(out_sharding, (NamedSharding, PartitionSpec)):
-        return split_as(out, out_sharding, "random sampler")
+        return split_as(out, out_sharding)
     return device_put(out, out_sharding)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from minijax import lax
-from minijax import numpy as jnp
+from minijax import lax, numpy as jnp
 from minijax.base import errors
 from minijax.base.jaxlib import Array
 from minijax.core import aval_of

@@ -216,7 +216,8 @@ class CallDebug:
         self._signature = signature
         self.out_tree: Any = None
 
-    func_name = property(lambda self: self.fun_name)
+    traced_for = "jit"
+    func_name = func_src_info = property(lambda self: self.fun_name)
 
     @property
     def arg_names(self) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from minijax.core import (
     UNSPECIFIED, Jaxpr, Tracer, aval_of, check_operands, close, get_aval, is_ref,
     is_valid, jit_p, jit_params, staging_flag, state, trace_to_jaxpr, uses_refs,
     visible_axes)
+from minijax.lax.placement import demanding
 from minijax.passes import key_reuse
 from minijax.passes.discharge import Plain, bind_program, check_distinct, returned_ref
 from minijax.passes.leaks import Watched
@@ -31,6 +32,7 @@ from minijax.runtime.hitypes import Low, on_arrays
 from minijax.sharding import PartitionSpec
 from minijax.sharding.context import named
 from minijax.sharding.layout import Format, Layout
+from minijax.sharding.mesh import mesh_context
 
 Array = jaxlib.Array
 ArrayImpl = jaxlib.ArrayImpl
@@ -57,6 +59,7 @@ class Options(NamedTuple):
     inline: bool = False
     compiler_options: tuple[tuple[str, Any], ...] = ()
     moves_arguments: bool = False  # to where the program wants them, committed or not
+    in_mesh: bool = False  # under `with mesh:` it runs there, and None means everywhere
 
 
 class FastPath(NamedTuple):
@@ -132,7 +135,7 @@ def _trace(fun: Callable, options: Options, signature: Any, count: int, avals: t
     donated = arguments.donated_leaves(signature, count, static, given)
     ins, in_layouts = _parts(_flat_in_shardings(options, signature, len(captured)))
     outs, out_layouts = _parts(
-        flat_shardings(options.out_shardings, debug.out_tree, "jit out_shardings"))
+        flat_shardings(options, options.out_shardings, debug.out_tree, "jit out_shardings"))
     params = jit_params(
         jaxpr, name, donated_invars=(False,) * len(captured) + donated,
         in_shardings=ins, out_shardings=outs, inline=options.inline,
@@ -222,16 +225,17 @@ def _one_sharding(x: Any) -> Any:
     return UNSPECIFIED if sharding is None else sharding
 
 
-def flat_shardings(prefix: Any, treedef: Any, what: str) -> tuple | None:
+def flat_shardings(options: Options, prefix: Any, treedef: Any, what: str) -> tuple | None:
     """One sharding per leaf of a structure; None when none was given."""
     if prefix is UNSPECIFIED:
         return None
-    given = prefix.treedef.unflatten([named(x, "jit") for x in prefix.leaves])
+    mesh = mesh_context.value if options.in_mesh else None
+    given = prefix.treedef.unflatten([
+        named(PartitionSpec() if mesh is not None and x is UNSPECIFIED else x, what, mesh)
+        for x in prefix.leaves])
     full = treedef.unflatten(range(treedef.num_leaves))
     try:
-        found = tree.broadcast_prefix(given, full, is_leaf=lambda x: x is None)
-        places = tree.leaves(full, is_leaf=lambda x: x is None)  # None is no result
-        return tuple(s for s, x in zip(found, places, strict=True) if x is not None)
+        return tuple(tree.broadcast_prefix(given, full, is_leaf=lambda x: x is None))
     except ValueError as error:
         raise ValueError(
             f"{what} specification must be a tree prefix of the corresponding value; {error}"
@@ -253,7 +257,7 @@ def _flat_in_shardings(options: Options, signature: Any, num_captured: int) -> t
     treedefs = signature.dynamic_arg_treedefs
     names = len(signature.dynamic_arg_names)
     positional = tree.treedef_tuple(treedefs[:len(treedefs) - names])
-    given = flat_shardings(options.in_shardings, positional, "jit in_shardings")
+    given = flat_shardings(options, options.in_shardings, positional, "jit in_shardings")
     rest = sum(treedef.num_leaves for treedef in treedefs[len(treedefs) - names:])
     return (UNSPECIFIED,) * num_captured + given + (UNSPECIFIED,) * rest
 
@@ -272,7 +276,8 @@ def placement(traced: Traced, options: Options, leaves: Sequence[Any]) -> Placem
     operands = [None] * len(leaves) if options.moves_arguments else leaves
     found = where.choose(where.Wishes(
         traced.jaxpr, [*traced.captured, *operands], params["in_shardings"],
-        params["out_shardings"], lambda: _names(traced), traced.debug.fun_name))
+        params["out_shardings"], lambda: _names(traced), traced.debug.fun_name,
+        mesh_context.value if options.in_mesh else None))
     found = found._replace(in_shardings=found.in_shardings[n:], in_layouts=found.in_layouts[n:])
     if any(params["in_layouts"]) or any(params["out_layouts"]):
         in_layouts = params["in_layouts"][n:]
@@ -416,7 +421,8 @@ def call_jit(fun: Callable, options: Options, args: tuple, kwargs: dict) -> tupl
         check_distinct(traced.captured, leaves, traced.debug.arg_names,
                        f"{arguments.where_defined(fun)} for jit")
     if _must_bind(leaves, traced.captured):
-        outs = bind_program(jit_p, [*traced.captured, *leaves], traced.params, traced.jaxpr)
+        params = demanding(traced.params)
+        outs = bind_program(jit_p, [*traced.captured, *leaves], params, params["jaxpr"])
         return traced.out_tree.unflatten(outs), None, True
     return _run(traced, options, leaves)
 

@@ -23,14 +23,18 @@ import numpy as np
 
 from minijax.base import config, dtypes, errors, jaxlib, monitoring, source, util
 from minijax.base.util import select
-from minijax.core import (UNSPECIFIED, Jaxpr, JaxprEqn, lowerable_effects, ordered_effects,
+from minijax.core import (UNSPECIFIED, Jaxpr, JaxprEqn, Values, lowerable_effects, ordered_effects,
                           shardable_ordered_effects, show_scope, trace_closed)
+from minijax.lax.moving import hosted
 from minijax.passes import structure
 from minijax.passes.physicalize import is_extended, mentions_keys, physicalize
 from minijax.runtime import disk_cache, foreign, place, spmd, tokens
-from minijax.sharding import NamedSharding
+from minijax.sharding import NamedSharding, PartitionSpec
 from minijax.sharding.context import physical_mesh
 from minijax.sharding.layout import mode
+from minijax.sharding.memory import in_memory_of
+from minijax.sharding.mesh import mesh_context
+from minijax.sharding.named import make
 from minijax.sharding.single import SingleDeviceSharding, single_device
 
 logger = logging.getLogger(__name__)
@@ -68,8 +72,12 @@ class Placement(NamedTuple):
 
 
 def compile_options(devices: Sequence[Any], extra: Iterable[tuple[str, Any]] = (),
-                    auto_inputs: Sequence[bool] = (), auto_outputs: Sequence[bool] = ()) -> Any:
-    """jaxlib's CompileOptions for an SPMD program over `devices`, from the configuration."""
+                    auto_inputs: Sequence[bool] = (), auto_outputs: Sequence[bool] = (),
+                    keep_barriers: bool = False) -> Any:
+    """jaxlib's CompileOptions for an SPMD program over `devices`, from the configuration.
+
+    With `keep_barriers`, optimization barriers hold until kernels are chosen.
+    """
     options = jaxlib.xc.CompileOptions()
     build = options.executable_build_options
     options.num_replicas = build.num_replicas = 1
@@ -89,8 +97,12 @@ def compile_options(devices: Sequence[Any], extra: Iterable[tuple[str, Any]] = (
             setattr(build, name, _LEVELS.get(value, value))
         else:
             overrides.append((name, _option_value(value)))
+    disabled = [build.debug_options.xla_disable_hlo_passes]
     if not config.compiler_enable_remat_pass.value:
-        build.debug_options.xla_disable_hlo_passes = "rematerialization"
+        disabled = ["rematerialization"]
+    if keep_barriers:
+        disabled.append("cse_barrier_expander")
+    build.debug_options.xla_disable_hlo_passes = ",".join(filter(None, disabled))
     level = config.optimization_level.value
     if level != "UNKNOWN":
         build.optimization_level = _LEVELS[level]
@@ -165,7 +177,8 @@ class Program:
     """A lowered program: an MLIR module and what is needed to compile and call it."""
 
     def __init__(self, jaxpr: Jaxpr, name: str, placement: Placement, kept: tuple[bool, ...],
-                 const_args: list, lowered: Any, out_avals: list, ordered: list):
+                 const_args: list, lowered: Any, out_avals: list, ordered: list,
+                 keep_barriers: bool = False):
         self.jaxpr = jaxpr
         self.name = name
         self.placement = placement
@@ -174,6 +187,7 @@ class Program:
         self.lowered = lowered
         self.out_avals = out_avals
         self.ordered = ordered  # the ordered effects, whose tokens are the first arguments
+        self.keep_barriers = keep_barriers
 
     @property
     def module(self) -> Any:
@@ -188,7 +202,7 @@ class Program:
             devices, extra,
             fixed + [s is UNSPECIFIED for s in select(self.placement.in_shardings, self.kept)],
             [False] * len(self.ordered)
-            + [s is UNSPECIFIED for s in self.placement.out_shardings])
+            + [s is UNSPECIFIED for s in self.placement.out_shardings], self.keep_barriers)
         with _compile_time(self.name):
             loaded = _load(self, devices, options)
         return Executable(self, loaded)
@@ -205,8 +219,8 @@ def lower_jaxpr(jaxpr: Jaxpr, name: str, placement: Placement, *, donated: Seque
     Large constants become arguments unless `embed_consts`. `shapes`, for symbolic sizes, gives what
     finds them (see lowering/dynamic.py) from which inputs are kept.
     """
-    whole = jaxpr
     placement = placement.complete(len(jaxpr.invars), len(jaxpr.outvars))
+    whole = jaxpr = hosted(jaxpr, placement.in_shardings, placement.out_shardings)
     if mentions_keys(jaxpr):
         jaxpr = physicalize(jaxpr)
     kept = (True,) * len(jaxpr.invars) if keep_unused is True else used_inputs(jaxpr)
@@ -218,8 +232,12 @@ def lower_jaxpr(jaxpr: Jaxpr, name: str, placement: Placement, *, donated: Seque
     const_args = [place.from_value(c) for c, is_arg in zip(jaxpr.consts, as_args) if is_arg]
     kept_donated = select(donated, kept) if donated else [False] * sum(kept)
     ordered = _ordered_effects(jaxpr, len(placement.devices))
+    own_platform = platform_of(placement.devices[0])
+    pins = frozenset()
+    if platform is None and own_platform == "cpu" and len(placement.devices) == 1:
+        pins = lowering_package().pins(jaxpr)
     lowered = _lower(
-        jaxpr, platform=platform or platform_of(placement.devices[0]), name=symbol_name(name),
+        jaxpr, platform=platform or own_platform, name=symbol_name(name), pins=pins,
         donated=kept_donated, const_args=as_args, expand=expand,
         arg_names=select(arg_names(), kept) if arg_names else (),
         result_names=result_names() if result_names else (), code_to_filename=_location_file,
@@ -233,7 +251,7 @@ def lower_jaxpr(jaxpr: Jaxpr, name: str, placement: Placement, *, donated: Seque
     if config.dump_ir_to.value:
         _dump(name, whole, lowered)
     return Program(whole, name, placement, kept, const_args, lowered, list(jaxpr.out_avals),
-                   ordered)
+                   ordered, bool(pins))
 
 
 def _context(shapes: Callable | None, kept: Sequence[bool]) -> dict[str, Any]:
@@ -321,7 +339,7 @@ def _sharding_texts(placement: Placement, jaxpr: Jaxpr, kept: Sequence[bool],
     """What `lower` wants to know of shardings; nothing when there is one device."""
     if len(placement.devices) == 1:
         return {}
-    meshes = spmd.Meshes(placement.devices)
+    meshes = spmd.Meshes()
     for demand in spmd.demands(jaxpr):
         meshes.name(demand.mesh)
     ins = select(placement.in_shardings, kept)
@@ -432,20 +450,21 @@ class Executable:
         self.kept = program.kept
         self.placement = program.placement
         self.out_avals = program.out_avals
-        self.in_avals = program.jaxpr.in_avals
+        self.in_avals, self.result_avals = program.jaxpr.in_avals, program.jaxpr.out_avals
         self.meshes = [demand.mesh for demand in spmd.demands(program.jaxpr)]
         self.meshes += [c._sharding.mesh for c in program.const_args
                         if isinstance(c._sharding, NamedSharding)]
-        if not self.meshes and len(self.placement.devices) > 1 and physical_mesh() is not None:
-            self.meshes = [physical_mesh()]
+        mesh = physical_mesh() or mesh_context.value
+        if mesh is not None and tuple(mesh.devices.flat) == self.placement.devices:
+            self.meshes.append(mesh)
         count = len(program.const_args)
-        shardings = self._input_shardings(program.const_args)
+        kept_avals = [c.aval for c in program.const_args] + select(self.in_avals, self.kept)
+        shardings = list(map(in_memory_of, kept_avals, self._input_shardings(program.const_args)))
         self.const_args = list(map(place.with_usual_layout, place.shard_args(
             program.const_args, shardings[:count])))
         self.in_shardings = shardings[count:]
-        self.out_shardings = self._output_shardings()
+        self.out_shardings = list(map(in_memory_of, self.out_avals, self._output_shardings()))
         self.out_avals = list(map(place.located, self.out_avals, self.out_shardings))
-        self.result_avals = program.jaxpr.out_avals
         self.ordered = program.ordered
         self.effects = program.jaxpr.effects
         self.in_layouts = (select(self.placement.in_layouts, self.kept)
@@ -482,9 +501,10 @@ class Executable:
     def _input_shardings(self, consts: Sequence[ArrayImpl]) -> list[Any]:
         """Where the constants and the kept arguments must be."""
         devices = self.placement.devices
-        if len(devices) == 1:
-            return [single_device(devices[0])] * (len(consts) + sum(self.kept))
         given = list(map(_where_it_is, consts)) + select(self.placement.in_shardings, self.kept)
+        if len(devices) == 1:
+            return [s if isinstance(s, NamedSharding) else single_device(devices[0])
+                    for s in given]
         if all(s is not UNSPECIFIED for s in given):
             return given
         ranks = [c.ndim for c in consts] + [aval.ndim for aval in select(self.in_avals, self.kept)]
@@ -492,13 +512,14 @@ class Executable:
 
     def _output_shardings(self) -> list[Any]:
         devices, given = self.placement.devices, self.placement.out_shardings
-        if len(devices) == 1:
-            return [s if isinstance(s, NamedSharding) else single_device(devices[0])
-                    for s in given]
         if all(s is not UNSPECIFIED for s in given):
             return list(given)
         ranks = [aval.ndim for aval in self.out_avals]
-        return self._chosen(given, self.loaded.get_output_shardings(), ranks)
+        chosen = self._chosen(given, self.loaded.get_output_shardings(), ranks)
+        like = {aval: s for aval, s in zip(self.in_avals, self.placement.in_shardings)
+                if isinstance(s, NamedSharding)}  # the user's words for what is the same
+        known = [like.get(aval, s) for aval, s in zip(self.result_avals, chosen)]
+        return [k if k.is_equivalent_to(s, ndim) else s for k, s, ndim in zip(known, chosen, ranks)]
 
     def _chosen(self, given: Sequence[Any], found: Sequence[Any], ranks: Sequence[int]) -> list:
         """The given shardings, and where none was given what XLA chose."""
@@ -506,12 +527,15 @@ class Executable:
         meshes = [s.mesh for s in (*placement.in_shardings, *placement.out_shardings)
                   if isinstance(s, NamedSharding)]
         meshes = list(dict.fromkeys([*meshes, *self.meshes]))
+        if len(placement.devices) == 1:
+            one = make(meshes[0], PartitionSpec()) if meshes else single_device(placement.devices[0])
+            return [one if s is UNSPECIFIED else s for s in given]
         return [
             s if s is not UNSPECIFIED
             else spmd.from_hlo(proto, ndim, meshes, placement.devices)
             for s, proto, ndim in zip(given, found[len(found) - len(given):], ranks, strict=True)]
 
-    def arguments(self, args: Sequence[Any]) -> list[ArrayImpl]:
+    def arguments(self, args: Values) -> list[ArrayImpl]:
         """The arrays to give to the program, for all flat arguments of the call."""
         if self.has_keys:
             args = place.words(args)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from minijax.base import errors
 from minijax.base.util import weak_cache
 from minijax.core import (AbstractToken, AbstractValue, Jaxpr, Primitive, ShapedArray, Trace,
-                          add_any_p, entered, eval_jaxpr, get_aval, infer, state, subjaxprs,
+                          Values, add_any_p, entered, eval_jaxpr, get_aval, infer, state, subjaxprs,
                           trace_closed, uses_refs)
 from minijax.lax.tokens import create_token_p
 from minijax.passes.discharge import Plain, plain
@@ -140,7 +140,7 @@ class LowTrace(Trace):
     def __init__(self, parent: Trace):
         super().__init__(parent, parent.staging)
 
-    def process_primitive(self, primitive: Primitive, args: Sequence[Any], params: dict) -> Any:
+    def process_primitive(self, primitive: Primitive, args: Values, params: dict) -> Any:
         avals = tuple(map(get_aval, args))
         inner = subjaxprs(params)
         outs = () if any(map(is_high, inner)) else infer(primitive, avals, params)[0]
@@ -165,8 +165,7 @@ _COUNTS = {"cond": (), "scan": ("num_consts", "num_carry"),
            "while": ("cond_nconsts", "body_nconsts")}
 
 
-def _run_control_flow(primitive: Primitive, avals: tuple, args: Sequence[Any],
-                      params: dict) -> list:
+def _run_control_flow(primitive: Primitive, avals: tuple, args: Values, params: dict) -> list:
     outs, _ = infer(primitive, avals, params)
     found = {key: _low_parameter(value) for key, value in params.items()}
     start = 0

@@ -14,17 +14,18 @@ from typing import Any
 import numpy as np
 
 from minijax.base import dtypes, errors, jaxlib, tree
-from minijax.core import (Primitive, ShapedArray, Tracer, Zero, get_aval, placement,
-                          sharding_of, state)
-from minijax import lax
+from minijax.base.memory import Space
+from minijax.core import (Primitive, ShapedArray, Tracer, Values, Zero, get_aval, placement,
+                          sharding_of, state, with_memory)
 from minijax.lax.explicit import mesh_cast_p
+from minijax.lax.moving import device_put_p
 from minijax.passes.physicalize import is_extended
 from minijax.runtime import backend
 from minijax.sharding import NamedSharding, PartitionSpec
-from minijax.sharding.context import named
+from minijax.sharding.context import physical_mesh
 from minijax.sharding.layout import Format, Layout, unusual
-from minijax.sharding.memory import Space, in_space
-from minijax.sharding.named import counts_for_nothing, typed
+from minijax.sharding.memory import in_space, space_of
+from minijax.sharding.named import check_fits, counts_for_nothing, make, typed
 from minijax.sharding.single import single_device
 
 Array = jaxlib.Array
@@ -63,6 +64,8 @@ def from_numpy(value: np.ndarray, aval: ShapedArray, sharding: Any = None, commi
     semantics = _ZERO_COPY if owned else _ALWAYS_COPY
     if type(sharding) is SingleDeviceSharding:
         shards, devices = [value], [sharding._device]
+        if space_of(sharding):
+            aval = located(aval, sharding)
     else:
         places = sharding.addressable_devices_indices_map(value.shape)
         shards, devices = [value[index] for index in places.values()], list(places)
@@ -77,11 +80,11 @@ def from_numpy(value: np.ndarray, aval: ShapedArray, sharding: Any = None, commi
 
 
 def located(aval: ShapedArray, sharding: Any) -> ShapedArray:
-    """The type of an array of this sharding: it says how explicit mesh axes split it."""
-    found = typed(sharding, aval.ndim)
-    if aval.placement is None and found is None:
+    """The type of an array of this sharding: how explicit mesh axes split it, and its memory."""
+    found, memory = typed(sharding, aval.ndim), space_of(sharding)
+    if aval.placement is found is memory is None:
         return aval
-    return aval.update(placement=placement(sharding=found))
+    return aval.update(placement=placement(sharding=found, memory=memory))
 
 
 def asarray_const(value: Any, aval: ShapedArray) -> ArrayImpl:
@@ -142,7 +145,7 @@ def copy(x: ArrayImpl) -> ArrayImpl:
 def _move(x: ArrayImpl, sharding: Any, committed: bool, semantics: Any) -> ArrayImpl:
     x = with_usual_layout(x)  # copies of the runtime say that they keep the order, and do not
     moved = _copy_to([x], [sharding._internal_device_list], [sharding], [semantics])[0]
-    if moved._committed == committed and moved.aval is x.aval:
+    if moved._committed == committed and moved.aval is located(x.aval, sharding):
         return moved
     return rewrap(moved, x.aval, committed, sharding)
 
@@ -230,7 +233,7 @@ def with_usual_layout(x: ArrayImpl) -> ArrayImpl:
     return x if unusual_layout(x) is None else relayout(x, Layout(tuple(range(x.ndim))))
 
 
-def shard_args(args: Sequence[Any], shardings: Sequence[Any]) -> list[ArrayImpl]:
+def shard_args(args: Values, shardings: Sequence[Any]) -> list[ArrayImpl]:
     """All arguments of an executable, each where the executable wants it."""
     return [
         x if type(x) is ArrayImpl and x._sharding is sharding else shard_arg(x, sharding)
@@ -244,16 +247,14 @@ def target_sharding(device: Any) -> Any:
     """The sharding that a user's `device` argument means; None for None."""
     if device is None or isinstance(device, Sharding):
         return device
-    if isinstance(device, Space):  # of a value in a program, whose sharding is not known
-        return None
     if isinstance(device, Device):
         return single_device(device)
     if isinstance(device, PartitionSpec):
-        try:
-            return named(device, "device_put")
-        except RuntimeError:
+        mesh = physical_mesh()
+        if mesh is None:
             raise ValueError("Please set a mesh via `jax.set_mesh` if a PartitionSpec is passed "
-                             "to device_put") from None
+                             "to device_put")
+        return make(mesh, device)
     sharding = getattr(device, "sharding", None)  # a layout together with a sharding
     if isinstance(sharding, Sharding):
         return sharding
@@ -267,8 +268,8 @@ def put_leaf(x: Any, sharding: Any, may_alias: bool | None = None, layout: Any =
     """One concrete leaf of `device_put`."""
     if layout is not None:
         return _with_layout(put_leaf(x, sharding, may_alias), layout)
-    if sharding is not None and hasattr(sharding, "check_compatible_aval"):
-        sharding.check_compatible_aval(np.shape(x))
+    if sharding is not None:
+        check_fits(sharding, np.shape(x), "device_put args")
     if not isinstance(x, ArrayImpl):
         check_leaf(x)
         if isinstance(x, np.ndarray) and x.dtype == dtypes.float0:
@@ -295,8 +296,7 @@ def device_put(x: Any, device: Any = None, *, src: Any = None, donate: Any = Fal
     devices = _prefix("device", device, x, treedef)
     donated = _prefix("donate", donate, x, treedef)
     aliases = _prefix("may_alias", may_alias, x, treedef)
-    where = [_space_of(leaf, d) if isinstance(d, Space) else target_sharding(d)
-             for leaf, d in zip(leaves, devices)]
+    where = list(map(_target, leaves, devices))
     if any(d and a for d, a in zip(donated, aliases, strict=True)):
         raise ValueError("may_alias and donate cannot be True at the same time.")
     if state.trace.staging or any(isinstance(leaf, Tracer) for leaf in leaves):
@@ -327,9 +327,11 @@ def _layout_of(given: Any) -> Layout | None:
     return given.layout
 
 
-def _space_of(x: Any, space: Space) -> Any:
-    """Where a value is after a move to another kind of memory."""
-    return in_space(getattr(x, "_sharding", None) or default_sharding(), space)
+def _target(x: Any, device: Any) -> Any:
+    """The sharding that a user's `device` means for the leaf `x`."""
+    if isinstance(device, Space):
+        return in_space(getattr(x, "_sharding", None) or default_sharding(), device)
+    return target_sharding(device)
 
 
 def _prefix(what: str, given: Any, x: Any, treedef: Any) -> list[Any]:
@@ -353,52 +355,12 @@ def _semantics(donate: bool, may_alias: bool | None) -> Any:
 
 def _put_impl(*xs: Any, devices: tuple, srcs: tuple, copy_semantics: tuple) -> list[Any]:
     return [
-        put_leaf(x, target_sharding(device),
+        put_leaf(x, _target(x, device),
                  False if semantics == _Semantics.ALWAYS_COPY else None)
         for x, device, semantics in zip(xs, devices, copy_semantics, strict=True)]
 
 
-def _put_shape(*avals: Any, **params: Any) -> list[Any]:
-    return list(avals)
-
-
-def _put_jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list, list]:
-    """Tangents travel with their primals; those known to be zero stay where they are."""
-    live = [i for i, t in enumerate(tangents) if type(t) is not Zero]
-    moved = device_put_p.bind(
-        *[tangents[i] for i in live],
-        **{name: tuple(entries[i] for i in live) for name, entries in params.items()})
-    found = dict(zip(live, moved, strict=True))
-    return device_put_p.bind(*primals, **params), [
-        found.get(i, t) for i, t in enumerate(tangents)]
-
-
-def _put_transpose(cts: Sequence[Any], *args: Any, devices: tuple, srcs: tuple,
-                   copy_semantics: tuple) -> list[Any]:
-    live = [i for i, ct in enumerate(cts) if type(ct) is not Zero]
-    moved = device_put_p.bind(
-        *[cts[i] for i in live], devices=tuple(srcs[i] for i in live),
-        srcs=tuple(devices[i] for i in live),
-        copy_semantics=tuple(_Semantics.ALWAYS_COPY for _ in live))
-    found = dict(zip(live, moved, strict=True))
-    return [found.get(i, ct) for i, ct in enumerate(cts)]
-
-
-def _put_split(avals: Sequence[Any], outs: Sequence[Any], *, devices: tuple, **_: Any) -> list:
-    found = [typed(target_sharding(d), aval.ndim) for d, aval in zip(devices, avals)]
-    return [sharding_of(aval) if d is None else s
-            for s, d, aval in zip(found, devices, avals, strict=True)]
-
-
-def _put_vmap(axis: Any, args: Sequence[Any], dims: Sequence[Any], **params: Any) -> tuple:
-    return device_put_p.bind(*args, **params), dims
-
-
-device_put_p = Primitive(
-    "device_put", shape=_put_shape, multiple_results=True, jvp=_put_jvp, transpose=_put_transpose,
-    vmap=_put_vmap, impl=_put_impl, split=_put_split)
-lax.device_put_p = device_put_p  # with JAX's other primitives
-lax.__all__.append("device_put_p")
+device_put_p.impl = _put_impl
 
 
 def check_leaf(x: Any) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from minijax.base import config, errors, source
-from minijax.core import (Jaxpr, JaxprEqn, Literal, eval_trace, state, subjaxprs,
+from minijax.base import config, dtypes, errors, source
+from minijax.core import (Jaxpr, JaxprEqn, Literal, Values, eval_trace, state, subjaxprs,
                           trace_to_jaxpr)
 
 
@@ -23,7 +23,7 @@ def enabled() -> bool:
 def found_in(values: Iterable[Any]) -> str | None:
     """"nan" or "inf" if a value holds what the options forbid, else None."""
     for x in values:
-        if not np.issubdtype(getattr(x, "dtype", type(x)), np.inexact):
+        if not dtypes.issubdtype(getattr(x, "dtype", type(x)), np.inexact):
             continue
         value = np.asarray(x)
         if config.debug_nans.value and np.isnan(value).any():
@@ -33,7 +33,7 @@ def found_in(values: Iterable[Any]) -> str | None:
     return None
 
 
-def check(name: str, outs: Sequence[Any], jaxpr: Jaxpr, operands: Sequence[Any]) -> None:
+def check(name: str, outs: Sequence[Any], jaxpr: Jaxpr, operands: Values) -> None:
     """FloatingPointError if a result of the program holds NaN (or infinity).
 
     `operands` are those of the program, still alive: nothing is donated while checks are on.
@@ -82,13 +82,13 @@ class _Search:
 
     def has(self, values: Iterable[Any]) -> bool:
         return any(self.invalid(np.asarray(x)).any() for x in values
-                   if np.issubdtype(getattr(x, "dtype", type(x)), np.inexact))
+                   if dtypes.issubdtype(getattr(x, "dtype", type(x)), np.inexact))
 
-    def blame(self, jaxpr: Jaxpr, operands: Sequence[Any]) -> JaxprEqn | None:
+    def blame(self, jaxpr: Jaxpr, operands: Values) -> JaxprEqn | None:
         """The innermost equation whose results are invalid although its operands are not."""
         return self.run(jaxpr, operands)[1]
 
-    def run(self, jaxpr: Jaxpr, operands: Sequence[Any]) -> tuple[list, JaxprEqn | None]:
+    def run(self, jaxpr: Jaxpr, operands: Values) -> tuple[list, JaxprEqn | None]:
         """The results of a program, unless an equation is to blame, which is then given."""
         env = dict(zip(jaxpr.constvars + jaxpr.invars, [*jaxpr.consts, *operands]))
 

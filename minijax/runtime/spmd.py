@@ -1,9 +1,9 @@
 """Shardings in the words of the compiler: as Shardy text on the way in, from HLO on the way out.
 
-Invariant: all shardings of one program cover the same devices; the order in the program's device
-assignment is that of the first sharding, and other meshes name their devices by position in it.
+Invariant: all shardings of one program cover the same devices in the same order, which is that of
+the program's device assignment.
 
-    meshes = Meshes(devices)
+    meshes = Meshes()
     meshes.text(NamedSharding(mesh, P("x")), 2)     # '#sdy.sharding<@mesh, [{"x"}, {}]>'
     meshes.texts                                    # {"mesh": '<["x"=2]>'}
 """
@@ -11,7 +11,7 @@ assignment is that of the first sharding, and other meshes name their devices by
 import functools
 import itertools
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from minijax.base import jaxlib, util
@@ -25,8 +25,7 @@ from minijax.sharding.spec import axes_of
 class Meshes:
     """The meshes that one program uses, each under a name."""
 
-    def __init__(self, devices: Sequence[Any]):
-        self._position = {device: i for i, device in enumerate(devices)}
+    def __init__(self) -> None:
         self._names: dict[str, str] = {}
         self._meshes: list[Mesh] = []
 
@@ -37,7 +36,8 @@ class Meshes:
 
     def name(self, mesh: Mesh | AbstractMesh) -> str:
         """The name of a mesh, given to it when it is first met."""
-        text = self._mesh_text(mesh)
+        axes = ", ".join(f"{_quote(name)}={size}" for name, size in mesh.shape_tuple)
+        text = f"<[{axes}]>"
         count = len(self._names)
         if isinstance(mesh, Mesh) and mesh not in self._meshes:
             self._meshes.append(mesh)
@@ -46,19 +46,6 @@ class Meshes:
     def any_mesh(self) -> Mesh | None:
         """A mesh that the program uses, if it uses one."""
         return self._meshes[0] if self._meshes else physical_mesh()
-
-    def positions(self, mesh: Mesh | AbstractMesh) -> list[int]:
-        """The numbers in the program of the devices of a mesh, in row-major order."""
-        if isinstance(mesh, AbstractMesh):
-            return list(range(mesh.size))
-        return [self._position[device] for device in mesh.devices.flat]
-
-    def _mesh_text(self, mesh: Mesh | AbstractMesh) -> str:
-        axes = ", ".join(f"{_quote(name)}={size}" for name, size in mesh.shape_tuple)
-        order = self.positions(mesh)
-        if order == list(range(len(order))):
-            return f"<[{axes}]>"
-        return f"<[{axes}], device_ids={order}>"
 
     def text(self, sharding: Any, ndim: int, free: Collection[int] = ()) -> str | None:
         """The attribute for a value of rank `ndim`; None leaves the choice to the compiler.
@@ -73,9 +60,17 @@ class Meshes:
                    free: Collection[int] = ()) -> str:
         """`<@mesh, [{"x"}, {}]>`, for an operand or result of a manual region."""
         dims = spec_text(spec, ndim, range(ndim) if is_open else free)
-        unreduced = sorted(getattr(spec, "unreduced", ()), key=mesh.axis_names.index)
-        rest = f", unreduced={{{', '.join(map(_quote, unreduced))}}}" if unreduced else ""
+        unreduced = getattr(spec, "unreduced", frozenset())
+        rest = _axes_text(mesh, "unreduced", unreduced)
+        if len(free) == ndim > 0:  # the compiler may split it further, but not along explicit axes
+            whole = set(mesh.explicit_axes).difference(*axes_of(spec), unreduced)
+            rest = _axes_text(mesh, "replicated", whole) + rest
         return f"<@{self.name(mesh)}, [{dims}]{rest}>"
+
+
+def _axes_text(mesh: Mesh | AbstractMesh, kind: str, axes: Collection) -> str:
+    names = ", ".join(map(_quote, sorted(axes, key=mesh.axis_names.index)))
+    return f", {kind}={{{names}}}" if names else ""
 
 
 def _quote(name: Any) -> str:
@@ -147,29 +142,15 @@ def _spec_of(mesh: Mesh, hlo: Any, ndim: int) -> PartitionSpec | None:
     """The spec over `mesh` that means `hlo`, found by trying; None when there is none."""
     if hlo.is_replicated():
         return PartitionSpec()
+    groups = [group for count in range(len(mesh.axis_names) + 1)
+              for group in itertools.permutations(mesh.axis_names, count)]
     sizes = hlo.tile_assignment_dimensions()[:ndim]
-    for groups in _groupings(tuple(mesh.shape_tuple), tuple(sizes)):
-        spec = PartitionSpec(*groups)
-        if make(mesh, spec)._to_xla_hlo_sharding(ndim) == hlo:
-            return PartitionSpec(*_trim(groups))
+    for entries in itertools.product(*[
+            [group for group in groups if math.prod(map(mesh.shape.get, group)) == size]
+            for size in sizes]):
+        used = [axis for group in entries for axis in group]
+        if len(set(used)) == len(used) and (
+                make(mesh, PartitionSpec(*entries))._to_xla_hlo_sharding(ndim) == hlo):
+            last = max(i for i, group in enumerate(entries) if group)
+            return PartitionSpec(*entries[:last + 1])
     return None
-
-
-def _trim(groups: Sequence[tuple]) -> list[Any]:
-    last = max((i for i, group in enumerate(groups) if group), default=-1)
-    return list(groups[:last + 1])
-
-
-def _groupings(axes: tuple, sizes: tuple) -> Iterator[tuple]:
-    """All ways to give each dimension an ordered group of axes whose sizes multiply to its own."""
-    if not sizes:
-        yield ()
-        return
-    for count in range(len(axes) + 1):
-        for group in itertools.permutations(axes, count):
-            if math.prod(size for _, size in group) != sizes[0]:
-                continue
-            rest = tuple(axis for axis in axes if axis not in group)
-            names = tuple(name for name, _ in group)
-            for others in _groupings(rest, sizes[1:]):
-                yield (names, *others)

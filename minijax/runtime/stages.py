@@ -96,10 +96,11 @@ class _Stage:
     @property
     def out_info(self) -> Any:
         """The shape and dtype of each result, and the sharding that was asked for."""
-        asked = self._traced.params["out_shardings"]
+        params = self._traced.params
         return self.out_tree.unflatten([
-            struct_of(aval, sharding if isinstance(sharding, jaxlib.Sharding) else None)
-            for aval, sharding in zip(self._traced.closed.out_avals, asked, strict=True)])
+            struct_of(aval, Format(layout, s) if isinstance(s, jaxlib.Sharding) else None)
+            for aval, s, layout in zip(self._traced.closed.out_avals, params["out_shardings"],
+                                       params["out_layouts"], strict=True)])
 
 
 class Traced(_Stage):
@@ -150,7 +151,7 @@ class Traced(_Stage):
         jaxpr, debug, donated = self.jaxpr, self._traced.debug, self._traced.donated
         if self._inner is not None:
             jaxpr, donated = self._inner.jaxpr, ()
-            debug = DebugInfo(debug.fun_name, *self._inner.names(debug))
+            debug = DebugInfo("jit", debug.fun_name, *self._inner.names(debug))
         program = _lowered(
             jaxpr, debug, self.placement, donated,
             self._options.keep_unused, lowering_platforms[0] if lowering_platforms else None)

@@ -9,15 +9,16 @@ Without any of them the mesh in context decides, or the default device.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from minijax.base import jaxlib, source
-from minijax.core import UNSPECIFIED, Jaxpr, is_tracer, sharding_of
+from minijax.base import errors, jaxlib, source
+from minijax.core import UNSPECIFIED, Jaxpr, get_aval, is_tracer, sharding_of
 from minijax.passes.physicalize import physical_aval
 from minijax.runtime import backend, place, spmd
 from minijax.runtime.compile import Placement
 from minijax.sharding import AbstractMesh, Mesh, NamedSharding
 from minijax.sharding.context import physical_mesh
 from minijax.sharding.layout import Format
-from minijax.sharding.named import make
+from minijax.sharding.memory import space_of
+from minijax.sharding.named import check_fits, make
 from minijax.sharding.single import SingleDeviceSharding
 from minijax.sharding.spec import PartitionSpec
 
@@ -33,6 +34,7 @@ class Wishes(NamedTuple):
     outs: Sequence[Any]
     names: Callable[[], Sequence[str]]
     fun_name: str
+    mesh: Mesh | None = None  # where to run if nothing else says so
 
 
 def choose(wishes: Wishes) -> Placement:
@@ -50,23 +52,29 @@ def _choose(wishes: Wishes) -> Placement:
     for devices, text in _parties(wishes):
         if found is None:
             found, committed = devices, text
-        elif found != devices and not (_same_mesh(found, devices)):
+        elif found != devices:
             raise ValueError("Received incompatible devices for jitted computation. Got "
                              f"{committed()} and {text()}")
+    mesh = wishes.mesh or physical_mesh()
     if found is None:
-        mesh = physical_mesh()
         found = (backend.default_device(),) if mesh is None else tuple(mesh.devices.flat)
     given = [_operand_sharding(s, x) for s, x in zip(wishes.ins, wishes.operands, strict=True)]
     meshes = [s.mesh for s in given if isinstance(s, NamedSharding)]
     meshes += [demand.mesh for demand in spmd.demands(wishes.jaxpr)]
     outs = tuple([_concrete(_typed_output(s, aval), meshes) for s, aval in
                   zip(wishes.outs, wishes.jaxpr.out_avals, strict=True)])
-    if len(found) == 1:  # only types of results say something of its mesh
-        split = any(isinstance(s, NamedSharding) for s in outs)
-        return Placement(found, (), outs if split else (), split or committed is not None)
+    meshes += [s.mesh for s in outs if isinstance(s, NamedSharding)]
+    if len(found) == 1 and not meshes and (mesh is None or tuple(mesh.devices.flat) != found):
+        return Placement(found, _hosted(given), _hosted(outs), committed is not None)
     ins = _spelled_out([_concrete(s, meshes) for s in given], meshes)
     _check_shapes(wishes, ins)
     return Placement(found, ins, outs, True)
+
+
+def _hosted(shardings: Iterable[Any]) -> tuple:
+    """What one device's shardings say of memory, if one of them says it."""
+    found = tuple(s if space_of(s) else UNSPECIFIED for s in shardings)
+    return () if set(found) <= {UNSPECIFIED} else found
 
 
 def _spelled_out(ins: Sequence[Any], meshes: Sequence[Any]) -> tuple:
@@ -98,11 +106,6 @@ def on_device(device: Any, jaxpr: Jaxpr) -> Placement:
                 f"sharding{_on((device,))} and {demand.name} inside jit{_on(devices)} at "
                 f"{source.user_frame(demand.source)}")
     return Placement((device,), committed=True)
-
-
-def _same_mesh(one: tuple, two: tuple) -> bool:
-    """Whether two device lists are one set, in orders of which the first may be taken."""
-    return len(one) == len(two) and set(one) == set(two)
 
 
 def _parties(wishes: Wishes) -> Iterator[tuple[tuple, Callable[[], str]]]:
@@ -140,8 +143,15 @@ def _devices(sharding: Any) -> tuple | None:
 
 
 def _operand_sharding(given: Any, x: Any) -> Any:
-    if given is UNSPECIFIED:
-        return committed_sharding(x) or UNSPECIFIED
+    own = committed_sharding(x)
+    if given is UNSPECIFIED or own is None:
+        return given if own is None else own
+    if given.num_devices > 1 and not isinstance(getattr(given, "mesh", None), AbstractMesh) and (
+            not own.is_equivalent_to(given, x.ndim)):
+        raise ValueError(errors.describe(
+            "Sharding passed to jit does not match the sharding on the respective arg. Got jit "
+            f"sharding: {given},\narg sharding: {own} for arg type: {get_aval(x).str_short(False)}",
+            fix="jax.device_put(arg, sharding), or leave out in_shardings"))
     return given
 
 
@@ -171,9 +181,17 @@ def committed_sharding(x: Any) -> Any:
 
 def _check_shapes(wishes: Wishes, ins: Iterable[Any]) -> None:
     avals = [*wishes.jaxpr.in_avals, *wishes.jaxpr.out_avals]
-    for sharding, aval in zip((*ins, *wishes.outs), avals, strict=True):
-        if sharding is not UNSPECIFIED and hasattr(sharding, "check_compatible_aval"):
+    for i, (sharding, aval) in enumerate(zip((*ins, *wishes.outs), avals, strict=True)):
+        if isinstance(sharding, NamedSharding):
             shape = physical_aval(aval).shape
-            sharding.check_compatible_aval(shape)
-            if isinstance(sharding, NamedSharding):
-                sharding.shard_shape(shape)
+            if len(sharding.spec) > len(shape):
+                check_fits(sharding, shape, _described(wishes, i))
+            sharding.shard_shape(shape)
+
+
+def _described(wishes: Wishes, i: int) -> str:
+    """What the argument, or after the last of these the result, of a number is called."""
+    names, paths = wishes.names(), wishes.jaxpr.debug.result_paths or ("result",) * i
+    if i < len(names):
+        return f"pjit arguments with pytree key path {names[i]}"
+    return f"pjit outputs with pytree key path {paths[i - len(names)]}"

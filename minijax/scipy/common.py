@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 
 from minijax import lax, numpy as jnp
+from minijax.base.jaxlib import Array
 from minijax.core import convert_element_type
+from minijax.lax.rules import ArrayLike
 from minijax.numpy import promotion
 from minijax.runtime.call import fused
 
 
 def operands(name: str, *args: Any) -> list:
     """The arguments of the function `name`, promoted to one inexact dtype and to equal ranks."""
-    given = [promotion.operand(name, x, i) for i, x in enumerate(args)]
-    given = promotion.promote_shapes(name, *promotion.promote_inexact(*given))
-    return [promotion.as_array(x) for x in given]
+    return promotion.promote_shapes(name, *promotion.promoted_inexact(name, *args))
 
 
 def strong_operands(name: str, *args: Any) -> list:
@@ -46,18 +46,33 @@ def of_operands(fun: Callable | None = None, *, promote: Callable = operands) ->
     """Decorator of functions of distributions: `fused`, their arguments promoted by `operands`."""
     if fun is None:
         return functools.partial(of_operands, promote=promote)
-    name = f"{fun.__module__.rpartition('.')[2]}.{fun.__name__}"
+    return _promoting(fun, f"{fun.__module__.rpartition('.')[2]}.{fun.__name__}", promote)
+
+
+def _promoting(fun: Callable, name: str, promote: Callable) -> Callable:
     signature = inspect.signature(fun)
+    most = len(signature.parameters)
 
     @functools.wraps(fun)
     def promoted(*args: Any, **kwargs: Any) -> Any:
-        try:
-            bound = signature.bind(*args, **kwargs)
-        except TypeError:
-            return fun(*args, **kwargs)  # Python's own words
-        bound.apply_defaults()
-        return fun(*promote(name, *bound.args))
+        if kwargs or len(args) != most:
+            try:
+                bound = signature.bind(*args, **kwargs)
+            except TypeError:
+                return fun(*args, **kwargs)  # Python's own words
+            bound.apply_defaults()
+            args = bound.args
+        return fun(*promote(name, *args))
     return fused(promoted)
+
+
+def formula(name: str, doc: str, body: Callable, promote: Callable = operands) -> Callable:
+    """The function `name` ("erf", or "norm.cdf") of a formula, its arguments promoted first."""
+    body.__name__ = body.__qualname__ = name.rpartition(".")[2]
+    body.__doc__ = doc
+    body.__annotations__ = dict.fromkeys(inspect.signature(body).parameters, ArrayLike)
+    body.__annotations__["return"] = Array
+    return _promoting(body, name, promote)
 
 
 def composed(outer: Callable, inner: Callable, doc: str) -> Callable:

@@ -32,39 +32,35 @@ def dct(x: ArrayLike, type: int = 2, n: int | None = None, axis: int = -1,
 
     norm "ortho" makes the map orthogonal; only type 2 exists.
     """
-    _check(type, norm)
-    return _transform(x, None if n is None else (n,), (axis,), norm, False)
+    return _transform(x, None if n is None else (n,), (axis,), _known(type, norm), False)
 
 
 def idct(x: ArrayLike, type: int = 2, n: int | None = None, axis: int = -1,
          norm: str | None = None) -> Array:
     """The inverse of dct."""
-    _check(type, norm)
-    return _transform(x, None if n is None else (n,), (axis,), norm, True)
+    return _transform(x, None if n is None else (n,), (axis,), _known(type, norm), True)
 
 
 def dctn(x: ArrayLike, type: int = 2, s: Sequence[int] | None = None,
          axes: Sequence[int] | None = None, norm: str | None = None) -> Array:
     """dct over several axes (all by default, or the last len(s))."""
-    _check(type, norm)
-    s, axes = _several(x, s, axes)
-    return _transform(x, s, axes, norm, False)
+    return _transform(x, *_several(x, s, axes), _known(type, norm), False)
 
 
 def idctn(x: ArrayLike, type: int = 2, s: Sequence[int] | None = None,
           axes: Sequence[int] | None = None, norm: str | None = None) -> Array:
     """The inverse of dctn."""
-    _check(type, norm)
-    s, axes = _several(x, s, axes)
-    return _transform(x, s, axes, norm, True)
+    return _transform(x, *_several(x, s, axes), _known(type, norm), True)
 
 
-def _check(type: int, norm: str | None) -> None:
+def _known(type: int, norm: str | None) -> str | None:
+    """The norm, if it and the type are known."""
     if type != 2:
         raise NotImplementedError(errors.describe("Only DCT type 2 is implemented.", fix="type=2"))
     if norm not in (None, "backward", "ortho"):
         raise ValueError(errors.describe(f"jax.scipy.fft.dct: norm={norm!r} is not implemented",
                                          fix="norm='ortho'"))
+    return norm
 
 
 def _several(x: Any, s: Any, axes: Any) -> tuple:
@@ -85,7 +81,7 @@ def _several(x: Any, s: Any, axes: Any) -> tuple:
 
 @fused(static_argnums=(1, 2, 3, 4))
 def _transform(x: Any, s: Any, axes: tuple, norm: str | None, inverse: bool) -> Any:
-    x = promotion.as_array(promotion.promote_inexact(promotion.operand("dct", x))[0])
+    x, = promotion.promoted_inexact("dct", x)
     axes = canonicalize_axes(axes, x.ndim) if axes else ()
     if s is not None:
         x = _resized(x, s, axes)

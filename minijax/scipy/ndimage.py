@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minijax import lax
-from minijax import numpy as jnp
+from minijax import lax, numpy as jnp
 from minijax.base import errors
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
@@ -53,7 +52,7 @@ def map_coordinates(input: ArrayLike, coordinates: Sequence[ArrayLike], order: i
 
 @fused(static_argnums=(3, 4))
 def _map_coordinates(image: Any, coordinates: list, cval: Any, order: int, mode: str) -> Any:
-    image = promotion.as_array(promotion.operand("map_coordinates", image))
+    image = promotion.array_operand("map_coordinates", image)
     if len(coordinates) != image.ndim:
         raise ValueError(errors.describe(
             "coordinates must be a sequence of length input.ndim, but "

@@ -79,10 +79,6 @@ def minimize(fun: Callable, x0: Any, args: tuple = (), *, method: str, tol: floa
     return found._replace(x=restored(found.x), jac=slope)
 
 
-def _size(x: Any, norm: float) -> Any:
-    return jnp.linalg.norm(x, ord=norm)
-
-
 # --- Line search -------------------------------------------------------------------------------
 
 
@@ -177,7 +173,7 @@ def _descend(both: ValueAndGrad, x0: Any, memory: Any, direction_of: Callable, u
              maxls: int) -> _State:
     """Line searches along directions, until the gradient is small or something stops them."""
     value, grad = both(x0)
-    small = _size(grad, norm) < gtol
+    small = jnp.linalg.norm(grad, norm) < gtol
 
     def step(state: _State) -> _State:
         direction = direction_of(state)
@@ -190,7 +186,7 @@ def _descend(both: ValueAndGrad, x0: Any, memory: Any, direction_of: Callable, u
         status = jnp.where(nfev >= maxfun, 2, status)
         status = jnp.where(nit >= maxiter, 1, status)
         status = jnp.where(lower, status, 3)
-        status = jnp.where(_size(point.grad, norm) < gtol, 0, status)
+        status = jnp.where(jnp.linalg.norm(point.grad, norm) < gtol, 0, status)
         return _State(state.x + move, point.value, point.grad, state.value, memory,
                       status.astype(state.status.dtype), nit, nfev)
 

@@ -28,28 +28,22 @@ __all__ = ["convolve", "convolve2d", "correlate", "correlate2d", "csd", "detrend
 # --- Convolution -------------------------------------------------------------------------------
 
 
-def _operands(name: str, in1: Any, in2: Any, mode: str) -> list:
+def _operands(name: str, in1: Any, in2: Any, mode: str) -> tuple[Any, Any]:
     if mode not in ("full", "same", "valid"):
         raise ValueError(errors.describe("mode must be one of ['full', 'same', 'valid']",
                                          because=f"mode={mode!r}", fix="mode='full'"))
-    given = [promotion.as_array(x) for x in promotion.promote_inexact(
-        promotion.operand(name, in1), promotion.operand(name, in2, 1))]
-    if given[0].ndim != given[1].ndim:
+    x, y = promotion.promoted_inexact(name, in1, in2)
+    if x.ndim != y.ndim:
         raise ValueError("in1 and in2 must have the same number of dimensions")
-    if not given[0].size or not given[1].size:
+    if not x.size or not y.size:
         raise ValueError(f"zero-size arrays not supported in convolutions, got shapes "
-                         f"{tuple(given[0].shape)} and {tuple(given[1].shape)}.")
-    return given
+                         f"{x.shape} and {y.shape}.")
+    return x, y
 
 
 def _direct(x: Any, y: Any, mode: str, precision: Any) -> Any:
     """The convolution of two arrays of one rank, over all axes."""
-    if mode == "valid":
-        if all(m <= n for m, n in zip(x.shape, y.shape)):
-            x, y = y, x
-        elif not all(m >= n for m, n in zip(x.shape, y.shape)):
-            raise ValueError("For 'valid' mode, one input must be at least as large as the other "
-                             "in every dimension.")
+    x, y = _larger_first(x, y, mode, range(x.ndim))
     padding = {"full": [(n - 1, n - 1) for n in y.shape],
                "same": [(n - 1 - (n - 1) // 2, (n - 1) // 2) for n in y.shape],
                "valid": [(0, 0)] * y.ndim}[mode]
@@ -57,6 +51,16 @@ def _direct(x: Any, y: Any, mode: str, precision: Any) -> Any:
     strides = (1,) * y.ndim
     return lax.conv_general_dilated(x[None, None], kernel, strides, padding,
                                     precision=precision)[0, 0]
+
+
+def _larger_first(x: Any, y: Any, mode: str, axes: Sequence[int]) -> tuple[Any, Any]:
+    """Both arrays, for mode "valid" the one first that is larger along all the axes."""
+    if mode != "valid" or not any(x.shape[i] < y.shape[i] for i in axes):
+        return x, y
+    if any(x.shape[i] > y.shape[i] for i in axes):
+        raise ValueError("For 'valid' mode, one input must be at least as large as the other "
+                         "in every dimension.")
+    return y, x
 
 
 def _centered(x: Any, shape: Sequence[int]) -> Any:
@@ -141,12 +145,7 @@ def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: str = "full",
 def _by_fft(x: Any, y: Any, mode: str, axes: tuple[int, ...]) -> Any:
     if not axes:
         return x * y
-    if mode == "valid":
-        if all(x.shape[i] <= y.shape[i] for i in axes):
-            x, y = y, x
-        elif not all(x.shape[i] >= y.shape[i] for i in axes):
-            raise ValueError("For 'valid' mode, one input must be at least as large as the other "
-                             "in every dimension.")
+    x, y = _larger_first(x, y, mode, axes)
     others = [i for i in range(x.ndim) if i not in axes]
     if any(x.shape[i] != y.shape[i] and 1 not in (x.shape[i], y.shape[i]) for i in others):
         raise ValueError(f"incompatible shapes for in1 and in2: {x.shape} and {y.shape}")
@@ -182,7 +181,7 @@ def detrend(data: ArrayLike, axis: int = -1, type: str = "linear", bp: Any = 0,
 
 @fused(static_argnums=(1, 2, 3))
 def _detrend(data: Any, axis: int, type: str, breaks: tuple[int, ...]) -> Any:
-    x = promotion.as_array(promotion.promote_inexact(promotion.operand("detrend", data))[0])
+    x, = promotion.promoted_inexact("detrend", data)
     if type == "constant":
         return x - jnp.mean(x, axis, keepdims=True)
     axis = canonicalize_axis(axis, x.ndim)
@@ -275,7 +274,7 @@ def _frequencies(nfft: int, fs: float, onesided: bool, dtype: Any) -> Array:
 
 
 def _signal(name: str, x: Any, axis: int) -> Any:
-    x = promotion.as_array(promotion.promote_inexact(promotion.operand(name, x))[0])
+    x, = promotion.promoted_inexact(name, x)
     if not x.size:
         raise ValueError(f"{name}: zero-size arrays are not supported, got shape {x.shape}")
     return jnp.moveaxis(x, canonicalize_axis(axis, x.ndim), -1)

@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import Any
 
 from minijax.base import jaxlib
-from minijax.sharding.mesh import AbstractMesh, Mesh, mesh_context
+from minijax.sharding.mesh import AbstractMesh, Mesh
 from minijax.sharding.named import make
 from minijax.sharding.spec import PartitionSpec
 
 _concrete: jaxlib.Config = jaxlib.Config(
     "concrete_mesh", None, include_in_jit_key=True, include_in_trace_context=True)
-_abstract: jaxlib.Config = jaxlib.Config(
+abstract_context = _abstract = jaxlib.Config(
     "abstract_mesh", None, include_in_jit_key=True, include_in_trace_context=True)
 
 NO_MESH = AbstractMesh((), ())
@@ -36,26 +36,33 @@ def get_mesh() -> Any:
 
 
 def physical_mesh() -> Mesh | None:
-    """The devices that a bare PartitionSpec means: of `set_mesh`, else of `with mesh:`."""
-    found = _concrete.value
-    return mesh_context.value if found is None else found
+    """The devices that a bare PartitionSpec means: those of `set_mesh`, with the axes in context."""
+    mesh, axes = _concrete.value, _abstract.value
+    if mesh is None or axes is None or axes.manual_axes or axes.shape_tuple != mesh.shape_tuple:
+        return mesh
+    return mesh.update(axis_types=axes.axis_types)
 
 
-def named(spec: Any, what: str) -> Any:
-    """A PartitionSpec over the mesh in context; anything else as it is.
+def named(spec: Any, argument: str = "", otherwise: Mesh | None = None) -> Any:
+    """A PartitionSpec over the mesh in context, else over `otherwise`; all else as it is.
 
-    RuntimeError, naming the function `what`, when there is no mesh in context.
+    When there is no mesh, ValueError; RuntimeError for an `argument` "of", like "jit in_shardings".
     """
     if not isinstance(spec, PartitionSpec):
         return spec
-    mesh = physical_mesh()
+    mesh = otherwise if _concrete.value is None else _concrete.value
     if _abstract.value is not None and (mesh is None or mesh.abstract_mesh != _abstract.value):
         mesh = _abstract.value
-    if mesh is None:
+    if mesh is None and argument:
+        function, _, name = argument.partition(" ")
         raise RuntimeError(
-            f"{what} requires a non-empty mesh in context if you are passing `PartitionSpec`s to "
-            "shardings. You can define a context mesh via `jax.set_mesh(mesh)`. Alternatively, "
-            "provide `Sharding`s to shardings and then the mesh context manager is not required.")
+            f"{function} requires a non-empty mesh in context if you are passing `PartitionSpec`s "
+            f"to {name}. You can define a context mesh via `jax.set_mesh(mesh)`. Alternatively, "
+            f"provide `Sharding`s to {name} and then the mesh context manager is not required.")
+    if mesh is None:
+        raise ValueError(
+            "Using PartitionSpec when you are not under a mesh context is not allowed. Please pass "
+            f"a NamedSharding instance or enter into a mesh context via `jax.set_mesh`. Got {spec}")
     return make(mesh, spec)
 
 

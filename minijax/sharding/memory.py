@@ -1,18 +1,19 @@
-"""Kinds of memory, by what they are for; each backend has names of its own for them."""
+"""What shardings and types say of kinds of memory."""
 
-import enum
 from typing import Any
 
+from minijax.base.memory import Space
 
-class Space(enum.Enum):
-    """Where a value lives: in the memory of its device, or in that of the host."""
 
-    Device = enum.auto()
-    Host = enum.auto()
-    Any = enum.auto()
+def space_of(sharding: Any) -> Space | None:
+    """What types say of values placed like this: None in the device's own memory."""
+    return Space.Host if getattr(sharding, "memory_kind", None) == "pinned_host" else None
 
-    def __repr__(self) -> str:
-        return f"MemorySpace.{self.name}"
+
+def in_memory_of(aval: Any, sharding: Any) -> Any:
+    """The sharding in the kind of memory that the type says."""
+    space = getattr(aval, "memory_space", Space.Device)
+    return sharding if space is Space.Device else in_space(sharding, space)
 
 
 def in_space(sharding: Any, space: Space) -> Any:

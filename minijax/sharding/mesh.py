@@ -113,7 +113,8 @@ def _names(axis_names: Any) -> tuple[Hashable, ...]:
 
 _meshes: dict[tuple, "Mesh"] = {}
 
-# The mesh of the innermost `with mesh:`; part of every cache key, because it changes meanings.
+# The mesh of the innermost `with mesh:`, which only `pjit` and `with_sharding_constraint` look at;
+# part of every cache key, because it changes meanings.
 mesh_context: jaxlib.Config = jaxlib.Config(
     "mesh_context", None, include_in_jit_key=True, include_in_trace_context=True)
 

@@ -52,11 +52,13 @@ def check_pspec(mesh: Mesh | AbstractMesh, spec: PartitionSpec, *_: Any) -> None
                 "A single NamedSharding spec specification can map every mesh axis to at most "
                 f"one positional dimension, but {spec} has duplicate entries for `{axis}`")
         seen.add(axis)
-    for axis in (*spec.unreduced, *spec.reduced):
-        if axis not in mesh.axis_names:
-            raise ValueError(
-                f"Unreduced axes or reduced axes of {spec}: {axis} is not found in mesh: "
-                f"{mesh.axis_names}.")
+    for what, axes in (("Unreduced", spec.unreduced), ("Reduced", spec.reduced)):
+        for axis in axes.difference(mesh.axis_names):
+            raise ValueError(f"{what} axes {axis} of {spec} is not found in mesh: "
+                             f"{mesh.axis_names}.")
+        if not axes.issubset(mesh.explicit_axes):
+            raise ValueError(f"{what} axes can only refer to mesh axes that are of type "
+                             f"`Explicit`. Got {what.lower()} axes: {set(axes)} and mesh: {mesh}")
 
 
 def dim_sizes(sharding: NamedSharding, ndim: int) -> tuple[int, ...]:
@@ -112,6 +114,16 @@ def _check_compatible_aval(self: NamedSharding, aval_shape: tuple[int, ...]) -> 
             f"Sharding {self} is only valid for values of rank at least {len(self.spec)}, "
             f"but was applied to a value of rank {len(aval_shape)}."
             + ("" if aval_shape else " For scalars the PartitionSpec should be P()."))
+
+
+def check_fits(sharding: Any, shape: tuple[int, ...], what: str) -> None:
+    """ValueError, naming the value as one of `what`, where the sharding is of more dimensions."""
+    try:
+        if hasattr(sharding, "check_compatible_aval"):
+            sharding.check_compatible_aval(shape)
+    except ValueError as error:
+        raise ValueError(f"One of {what} is incompatible with its sharding annotation {sharding}: "
+                         f"{error}") from None
 
 
 def _shard_shape(self: NamedSharding, global_shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -248,6 +248,9 @@ def test_nothing_to_map():
 def test_out_axes_none_for_a_mapped_result():
     assert error_of(ValueError, jax.vmap(lambda x: x, out_axes=None), x3).startswith(
         "at vmap out_axes, got axis spec None but output was batched on axis 0")
+    nested = jax.vmap(lambda x: {"a": x, "b": (1.0, x)}, out_axes={"a": 0, "b": None})
+    assert error_of(ValueError, nested, x3).startswith(
+        "at vmap out_axes['b'][1], got axis spec None but output was batched on axis 0")
 
 
 def test_results_that_are_no_arrays():

@@ -24,7 +24,7 @@ class Eqn:
 class Trace:
     def __init__(self, inputs, eqns, arg_names):
         self.inputs, self.eqns = inputs, eqns
-        self.debug = DebugInfo("loss", arg_names)
+        self.debug = DebugInfo("jit", "loss", arg_names)
 
 
 class Tracer:
@@ -86,7 +86,7 @@ def test_escaped_tracer(tracer):
 
 
 def test_without_argument_names(tracer):
-    tracer._trace.debug = DebugInfo("loss")
+    tracer._trace.debug = DebugInfo("jit", "loss")
     assert errors.describe_origin(tracer).startswith(
         "the value is computed inside the traced function loss (made at ")
     tracer._trace = type("BatchTrace", (), {"describe": lambda self: "vmap"})()

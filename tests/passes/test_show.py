@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import minijax as jax
+import minijax.numpy as jnp
 from minijax.base import dtypes, source
 from minijax.core import ShapedArray
 from minijax.core.ir import NO_EFFECTS, DropVar, Jaxpr, JaxprEqn, Literal, Var
@@ -105,6 +107,22 @@ def test_text_without_shapes_equals_jax(name):
 def test_str_of_a_jaxpr_is_its_text():
     jaxpr = build("one_line")
     assert str(jaxpr) == repr(jaxpr) == jaxpr.pretty_print() == show(jaxpr)
+
+
+def test_references_are_read_and_written_with_arrows():
+    def f(ref, i, x):
+        x = ref[...] + ref[0] + ref[i] + ref[:, 1].sum() + ref[..., ::2].sum()
+        ref[...] = x
+        ref[i, 1] = 2.
+        jax.ref.addupdate(ref, (slice(1, 3),), x[:2])
+        old = jax.ref.swap(ref, (0,), x[0])
+        return old, ref.at[1:3].at[0][...]
+
+    text = str(jax.make_jaxpr(f)(jax.new_ref(jnp.ones((3, 3))), 1, 1.))
+    for line in ("<- b[...]\n", "<- b[0,:]\n", "<- b[c,:]\n", "<- b[:,1]\n", "<- b[:,::2]\n",
+                 "    b[...] <- ", "    b[c,1] <- ", "    b[1:3,:] += ", ", b[0,:] <- b[0,:], ",
+                 "<- b[1:3,:][0,...]\n"):
+        assert line in text, (line, text)
 
 
 def test_show_field_hides_and_computes_parameters():

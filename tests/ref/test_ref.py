@@ -273,6 +273,9 @@ def test_references_that_derivatives_pass_by():
     (lambda r: jax.ref.get(jnp.ones(3)), TypeError, "expected a reference"),
     (lambda r: r.__setitem__(slice(1, None), jnp.ones(3)), ValueError,
      "Invalid shape for `swap`. Ref shape: \\(3,\\). Expected shape: \\(2,\\)"),
+    (lambda r: r[3], ValueError, "Out of bound indexer: idx=3, dim=3"),
+    (lambda r: r.__setitem__((..., np.int64(-4)), 1.0), ValueError, "idx=-4, dim=3"),
+    (lambda r: r.at[1:].at[2][...], ValueError, "idx=2, dim=2"),
     (lambda r: (jax.free_ref(r), r[...]), RuntimeError, "frozen or freed"),
     (lambda r: jax.jit(lambda x: (lambda c: (jax.freeze(c), c[...]))(jax.new_ref(x)))(1.0),
      RuntimeError, "frozen or freed")])

@@ -10,6 +10,9 @@ import minijax.numpy as jnp
 from minijax import lax
 
 
+key = jax.random.key(0)
+
+
 def blamed(fun, *args):
     with jax.debug_nans(True), pytest.raises(FloatingPointError) as error:
         fun(*args)
@@ -29,6 +32,13 @@ def test_operations_eager_and_jitted():
     f = jax.jit(lambda x: jnp.log(x) * 2)
     f(1.0)
     assert blamed(f, -1.0) == ("log", here(-2))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float8_e4m3fn", "complex64"])
+def test_every_inexact_dtype_and_no_other(dtype):
+    x = jnp.zeros((), dtype)
+    assert blamed(lambda x: x / x, x) == ("div", here())
+    assert blamed(lambda x: (jax.random.split(key), x / x), x)[0] == "div"  # keys hold no numbers
 
 
 def test_the_backward_pass_names_the_forward_line():

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minijax import lax
-from minijax import numpy as jnp
+from minijax import lax, numpy as jnp
 from minijax.base import errors, source
 from minijax.base.jaxlib import Array
 from minijax.experimental.sparse.arrays import BCOO

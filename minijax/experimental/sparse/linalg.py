@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minijax import lax
-from minijax import numpy as jnp
+from minijax import lax, numpy as jnp
 from minijax.api.callback import pure_callback
 from minijax.api.jit import jit
 from minijax.api.misc import eval_shape

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minijax import lax
-from minijax import numpy as jnp
+from minijax import lax, numpy as jnp
 from minijax.base import errors
 from minijax.base.jaxlib import Array
 from minijax.core import to_concrete

@@ -10,8 +10,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minijax import lax
-from minijax import numpy as jnp
+from minijax import lax, numpy as jnp
 from minijax.api.misc import eval_shape
 from minijax.base import errors, tree
 from minijax.core import (Jaxpr, Primitive, ShapedArray, Trace, Tracer, aval_of, close, entered,

@@ -16,8 +16,8 @@ import numpy as np
 from minijax.base import dtypes, errors, tree
 from minijax.base.util import fun_name, trace_cache, weak_cache
 from minijax.core import (DebugInfo, Jaxpr, Literal, Tracer, Var, aval_of, convert_element_type,
-                          is_ref, is_valid, sharding_of, state, trace_to_jaxpr, varying_axes,
-                          visible_axes)
+                          is_ref, is_valid, memory_of, sharding_of, state, trace_to_jaxpr,
+                          varying_axes, visible_axes)
 from minijax.passes.discharge import returned_ref
 from minijax.passes.leaks import Watched
 
@@ -57,7 +57,7 @@ def trace_body(fun: Callable, in_tree: Any, in_avals: Sequence[Any], name: str,
         return outs
 
     watched = Watched(flat)
-    jaxpr, captured = trace_to_jaxpr(watched, in_avals, DebugInfo(fun_name(fun)))
+    jaxpr, captured = trace_to_jaxpr(watched, in_avals, DebugInfo("body", fun_name(fun)))
     watched.check()
     body = Body(jaxpr, captured, result[0])
     if not any(isinstance(x, Tracer) for x in captured):
@@ -118,30 +118,24 @@ def rearrange(jaxpr: Jaxpr, inputs: Iterable[int], outputs: Iterable[int] | None
 
     `inputs` must name every input that the program uses; outputs may be left out or repeated.
     """
-    if outputs is not None:
-        outputs = tuple(outputs)
-    return _rearrange(jaxpr, tuple(inputs), outputs)
+    return _rearranged(jaxpr, tuple(inputs), None if outputs is None else tuple(outputs))
 
 
+@weak_cache
 def _rearranged(jaxpr: Jaxpr, inputs: tuple, outputs: tuple | None) -> Jaxpr:
     outs = jaxpr.outvars if outputs is None else [jaxpr.outvars[i] for i in outputs]
     return jaxpr.replace(invars=[jaxpr.invars[i] for i in inputs], outvars=outs)
 
 
-_rearrange = weak_cache(_rearranged)
-
-
 def pad_inputs(jaxpr: Jaxpr, places: Sequence[int | None], avals: Sequence[Any]) -> Jaxpr:
     """The program with unused inputs: input i is `jaxpr.invars[places[i]]`, or new if None."""
-    return _pad_inputs(jaxpr, tuple(places), tuple(avals))
+    return _padded(jaxpr, tuple(places), tuple(avals))
 
 
+@weak_cache
 def _padded(jaxpr: Jaxpr, places: tuple, avals: tuple) -> Jaxpr:
     invars = [Var(a) if p is None else jaxpr.invars[p] for p, a in zip(places, avals)]
     return jaxpr.replace(invars=invars)
-
-
-_pad_inputs = weak_cache(_padded)
 
 
 def interleave(first: Sequence[int], second: Sequence[int]) -> list[int]:
@@ -155,6 +149,20 @@ def interleave(first: Sequence[int], second: Sequence[int]) -> list[int]:
         order += [*range(i, i + n), *range(j, j + m)]
         i, j = i + n, j + m
     return order
+
+
+def settle(marks: Sequence[bool], step: Callable[[list], Any]) -> tuple[Any, list]:
+    """Grow `marks` until `step(marks)` marks no more; what it gives then, and the marks.
+
+    The last item of what it gives are marks of the same things (and perhaps of others behind).
+    """
+    marks = list(marks)
+    while True:
+        result = step(marks)
+        grown = [a or b for a, b in zip(marks, result[-1])]
+        if grown == marks:
+            return result, marks
+        marks = grown
 
 
 def used_inputs(jaxpr: Jaxpr) -> list[bool]:
@@ -193,7 +201,8 @@ def same_type(one: Any, other: Any) -> bool:
     """Equal but for weakness of the dtype."""
     return one is other or one == other or (
         one.shape == other.shape and one.dtype == other.dtype is not None
-        and varying_axes(one) == varying_axes(other) and not _split_otherwise(one, other))
+        and varying_axes(one) == varying_axes(other) and not _split_otherwise(one, other)
+        and memory_of(one) is memory_of(other))
 
 
 def _split_otherwise(one: Any, other: Any) -> bool:
@@ -218,6 +227,8 @@ def difference(one: Any, other: Any) -> str:
         parts.append("the manual axis types do not match")
     if _split_otherwise(one, other):
         parts.append("the shardings do not match")
+    if memory_of(one) is not memory_of(other):
+        parts.append("the memory spaces do not match")
     return ", and ".join(parts)
 
 

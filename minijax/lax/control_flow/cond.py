@@ -16,8 +16,8 @@ import numpy as np
 
 from minijax.base import config, dtypes, errors, tree
 from minijax.base.util import merge, partition, trace_cache, weak_cache
-from minijax.core import (AxisData, Jaxpr, JaxprEqn, Literal, Primitive, ShapedArray, Zero, aval_of,
-                          batch_jaxpr, broadcast_in_dim, check_control_flow,
+from minijax.core import (AxisData, Dims, Jaxpr, JaxprEqn, Literal, Primitive, ShapedArray, Values,
+                          Zero, aval_of, batch_jaxpr, broadcast_in_dim, check_control_flow,
                           convert_element_type, dce_jaxpr, eval_jaxpr, io_effect, is_linear,
                           jvp_jaxpr, linearize_jaxpr, materialize, merge_tangents,
                           ordered_io_effect, reached_outputs, to_concrete, trace_closed,
@@ -228,12 +228,10 @@ def _varying_as_index(bodies: list[Body], index: Any) -> list[Body]:
         body._replace(jaxpr=_vary_outputs(body.jaxpr, own)) for body in bodies]
 
 
-def _make_varying(jaxpr: Jaxpr, axes: frozenset) -> Jaxpr:
+@weak_cache
+def _vary_outputs(jaxpr: Jaxpr, axes: frozenset) -> Jaxpr:
     return trace_closed(
         lambda *xs: [vary(x, axes) for x in eval_jaxpr(jaxpr, jaxpr.consts, *xs)], jaxpr.in_avals)
-
-
-_vary_outputs = weak_cache(_make_varying)
 
 
 def _common_consts(captured: Sequence[list]) -> tuple[list, tuple]:
@@ -256,7 +254,8 @@ class _Joined(NamedTuple):
     forwarded: tuple[int | None, ...]
 
 
-def _join_branches(first: Jaxpr, others: tuple, places: tuple, const_avals: tuple,
+@weak_cache
+def _join(first: Jaxpr, others: tuple, places: tuple, const_avals: tuple,
                    avals: tuple) -> _Joined:
     branches = []
     for jaxpr, place in zip((first, *others), places):
@@ -271,9 +270,6 @@ def _join_branches(first: Jaxpr, others: tuple, places: tuple, const_avals: tupl
     if len(outs) < len(forwarded):
         branches = [rearrange(b, range(len(b.invars)), outs) for b in branches]
     return _Joined(tuple(branches), forwarded)
-
-
-_join = weak_cache(_join_branches)
 
 
 def _origin(jaxpr: Jaxpr, out: Any) -> int | None:
@@ -350,8 +346,7 @@ def _agree(transform: Callable, branches: Sequence[Jaxpr]) -> list[tuple]:
     return [transform(branch, union) for branch in branches]
 
 
-def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, branches: tuple,
-         **params: Any) -> tuple[list, list]:
+def _jvp(primals: Values, tangents: Values, *, branches: tuple, **params: Any) -> tuple[list, list]:
     index, *operands = primals
     nonzero = [type(t) is not Zero for t in tangents[1:]]
     results = _agree(lambda b, inst: jvp_jaxpr(b, nonzero, inst), branches)
@@ -375,6 +370,7 @@ class _Split(NamedTuple):
     out_nonzero: tuple[bool, ...]
 
 
+@trace_cache
 def _split_branches(first: Jaxpr, others: tuple, nonzero: tuple) -> _Split:
     parts = _agree(lambda b, inst: linearize_jaxpr(b, nonzero, inst), (first, *others))
     num_outs = len(first.outvars)
@@ -408,9 +404,6 @@ def _split_branches(first: Jaxpr, others: tuple, nonzero: tuple) -> _Split:
     return _Split(tuple(forward_branches), tuple(linear_branches), tuple(operands), out_nonzero)
 
 
-_split_branches = trace_cache(_split_branches)
-
-
 def _take_slot(slots: list, taken: list, aval: Any) -> int:
     """A place for a residual of type `aval`, one that the branch has not used yet."""
     aval = aval.strip_weak_type()
@@ -426,15 +419,11 @@ def _take_slot(slots: list, taken: list, aval: Any) -> int:
 def _merge_repeated(linear: Jaxpr, sources: list) -> Jaxpr:
     """Read inputs of a linear program that are one residual from the first of them."""
     first: dict = {}
-    rename = {}
-    for v, source in zip(linear.invars, sources):
-        rename[v] = first.setdefault(source, v)
-
-    def fun(*args: Any) -> list:
-        values = dict(zip(linear.invars, args))
-        return eval_jaxpr(linear, linear.consts, *[values[rename.get(v, v)]
-                                                   for v in linear.invars])
-    return trace_closed(fun, linear.in_avals, linear.debug)
+    places = [first.setdefault(source, i) for i, source in enumerate(sources)]
+    places += range(len(sources), len(linear.invars))
+    return trace_closed(
+        lambda *args: eval_jaxpr(linear, linear.consts, *[args[i] for i in places]),
+        linear.in_avals, linear.debug)
 
 
 def _fill_slots(forward: Jaxpr, num_outs: int, sources: list, slots: list) -> Jaxpr:
@@ -451,7 +440,7 @@ def _fill_slots(forward: Jaxpr, num_outs: int, sources: list, slots: list) -> Ja
     return trace_closed(fun, forward.in_avals, forward.debug)
 
 
-def _linearize(primals: Sequence[Any], tangents: Sequence[Any], *, branches: tuple,
+def _linearize(primals: Values, tangents: Values, *, branches: tuple,
                **params: Any) -> tuple[list, list]:
     index, *operands = primals
     nonzero = tuple(type(t) is not Zero for t in tangents[1:])
@@ -467,6 +456,7 @@ def _linearize(primals: Sequence[Any], tangents: Sequence[Any], *, branches: tup
     return outs, merge_tangents(out_tangents, split.out_nonzero, outs)
 
 
+@trace_cache
 def _transposed(first: Jaxpr, others: tuple, linear: tuple, ct_nonzero: tuple) -> tuple:
     """The transposed branches, with zeros where only others have a cotangent."""
     results = [transpose_jaxpr(b, linear, ct_nonzero) for b in (first, *others)]
@@ -480,9 +470,6 @@ def _transposed(first: Jaxpr, others: tuple, linear: tuple, ct_nonzero: tuple) -
     return tuple(branches), union
 
 
-_transposed = trace_cache(_transposed)
-
-
 def _with_zeros(jaxpr: Jaxpr, present: Sequence[bool], avals: Sequence[Any]) -> Jaxpr:
     def fun(*args: Any) -> list:
         outs = eval_jaxpr(jaxpr, jaxpr.consts, *args)
@@ -490,8 +477,7 @@ def _with_zeros(jaxpr: Jaxpr, present: Sequence[bool], avals: Sequence[Any]) -> 
     return trace_closed(fun, jaxpr.in_avals, jaxpr.debug)
 
 
-def _transpose(cts: Sequence[Any], index: Any, *operands: Any, branches: tuple,
-               **params: Any) -> list:
+def _transpose(cts: Values, index: Any, *operands: Any, branches: tuple, **params: Any) -> list:
     linear = tuple(map(is_linear, operands))
     nonzero = tuple(type(c) is not Zero for c in cts)
     new, marks = _transposed(branches[0], branches[1:], linear, nonzero)
@@ -502,7 +488,7 @@ def _transpose(cts: Sequence[Any], index: Any, *operands: Any, branches: tuple,
     return [None, *merge(linear, [None] * len(known), found)]
 
 
-def _vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *, branches: tuple,
+def _vmap(axis: AxisData, args: Values, dims: Dims, *, branches: tuple,
           **params: Any) -> tuple[list, list]:
     index, *operands = args
     index_dim, *operand_dims = dims
@@ -517,7 +503,7 @@ def _vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *, br
     return outs, [0 if b else None for b in results[0][1]]
 
 
-def _vmap_select(axis: AxisData, index: Any, operands: Sequence[Any], dims: Sequence[int | None],
+def _vmap_select(axis: AxisData, index: Any, operands: Values, dims: Dims,
                  branches: tuple) -> tuple[list, list]:
     """Run every branch in all lanes and select.
 

@@ -21,6 +21,7 @@ from minijax.lax import elementwise, identity, logic, shapes, slicing
 from minijax.lax.control_flow.common import leading_size
 from minijax.lax.control_flow.scan import bind_scan, scan, trace_scan, unroll_factor
 from minijax.lax.control_flow.while_loop import bind_while, trace_while
+from minijax.lax.cumulative import prefixes
 from minijax.lax.rules import scalar_like
 
 T = TypeVar("T")
@@ -219,45 +220,6 @@ def associative_scan(fn: Callable, elems: Any, reverse: bool = False, axis: int 
             fix=f"give all arrays the same size along axis {axis}"))
 
     def combine(a: Sequence[Any], b: Sequence[Any]) -> list:
-        out = fn(tree.unflatten(structure, a), tree.unflatten(structure, b))
-        return tree.leaves(out)
+        return tree.leaves(fn(tree.unflatten(structure, a), tree.unflatten(structure, b)))
 
-    if reverse:
-        leaves = [shapes.rev(x, (axis,)) for x in leaves]
-    outs = _prefixes(combine, leaves, axis)
-    if reverse:
-        outs = [shapes.rev(x, (axis,)) for x in outs]
-    return tree.unflatten(structure, outs)
-
-
-def _prefixes(combine: Callable, elems: list, axis: int) -> list:
-    """Combine neighbours, solve the problem of half the size, fill in the places between."""
-    size = elems[0].shape[axis]
-    if size < 2:
-        return elems
-
-    def cut(xs: Sequence[Any], start: int, stop: int, stride: int) -> list:
-        return [slicing.slice_in_dim(x, start, stop, stride, axis) for x in xs]
-
-    pairs = combine(cut(elems, 0, size - 1, 2), cut(elems, 1, size, 2))
-    odd = _prefixes(combine, pairs, axis)
-    left = odd if size % 2 else cut(odd, 0, odd[0].shape[axis] - 1, 1)
-    even = cut(elems, 0, 1, 1)
-    if size > 2:
-        later = combine(left, cut(elems, 2, size, 2))
-        even = [shapes.concatenate([a, b], axis) for a, b in zip(even, later)]
-    return [_interleave(a, b, axis) for a, b in zip(even, odd)]
-
-
-def _interleave(even: Any, odd: Any, axis: int) -> Any:
-    """The array with `even` at its places 0, 2, ... and `odd` between along `axis`."""
-    n, m = even.shape[axis], odd.shape[axis]
-    zero = np.zeros((), even.dtype)[()]
-    spread = [(0, 0, 0)] * even.ndim
-    spread[axis] = (0, 1 if n == m else 0, 1)
-    even = shapes.pad(even, zero, spread)
-    spread[axis] = (1, 0 if n == m else 1, 1)
-    odd = shapes.pad(odd, zero, spread)
-    if even.dtype == np.bool_:
-        return logic.bitwise_or(even, odd)
-    return elementwise.add(even, odd)
+    return tree.unflatten(structure, prefixes(combine, leaves, axis, reverse))

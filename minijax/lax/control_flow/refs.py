@@ -5,26 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minijax.base.util import split_list, weak_cache
-from minijax.core import Jaxpr, eval_jaxpr, trace_closed
+from minijax.base.util import merge, partition, select, split_list, weak_cache
+from minijax.core import Jaxpr, Values, eval_jaxpr, trace_closed
 from minijax.lax.control_flow.cond import cond_p
 from minijax.lax.control_flow.scan import scan_p
 from minijax.lax.control_flow.while_loop import while_p
 from minijax.passes.discharge import discharge, last_values
 
 
-def _merge(flags: Sequence[bool], yes: Sequence[Any], no: Sequence[Any]) -> list:
-    yes, no = iter(yes), iter(no)
-    return [next(yes) if flag else next(no) for flag in flags]
-
-
-def _pick(flags: Sequence[bool], items: Sequence[Any], wanted: bool) -> list:
-    return [x for x, flag in zip(items, flags) if flag is wanted]
-
-
 # --- scan --------------------------------------------------------------------------------------
 
 
+@weak_cache
 def _scan_body(jaxpr: Jaxpr, const_refs: tuple, num_carry: int) -> Jaxpr:
     """Inputs: other consts, const refs, carry, xs. Outputs: const refs, carry, ys, x refs."""
     inner = discharge(jaxpr)
@@ -33,21 +25,16 @@ def _scan_body(jaxpr: Jaxpr, const_refs: tuple, num_carry: int) -> Jaxpr:
 
     def body(*args: Any) -> list:
         plain, refs, carry, xs = split_list(args, [num_plain, num_refs, num_carry])
-        outs = eval_jaxpr(inner, inner.consts, *_merge(const_refs, refs, plain), *carry, *xs)
+        outs = eval_jaxpr(inner, inner.consts, *merge(const_refs, plain, refs), *carry, *xs)
         carry, ys, refs, x_values = split_list(outs, [num_carry, num_ys, num_refs])
         return [*refs, *carry, *ys, *x_values]
 
-    avals = inner.in_avals
-    n = len(const_refs)
-    consts = avals[:n]
-    return trace_closed(body, [*_pick(const_refs, consts, False), *_pick(const_refs, consts, True),
-                               *avals[n:]], jaxpr.debug)
+    consts, rest = split_list(inner.in_avals, [len(const_refs)])
+    plain, refs = partition(const_refs, consts)
+    return trace_closed(body, [*plain, *refs, *rest], jaxpr.debug)
 
 
-_scan_body = weak_cache(_scan_body)
-
-
-def _scan_discharge(operands: Sequence[Any], refs: Sequence[Any], params: dict) -> tuple:
+def _scan_discharge(operands: Values, refs: Sequence[Any], params: dict) -> tuple:
     num_consts, num_carry = params["num_consts"], params["num_carry"]
     flags = [r is not None for r in refs]
     const_refs = flags[:num_consts]
@@ -55,10 +42,10 @@ def _scan_discharge(operands: Sequence[Any], refs: Sequence[Any], params: dict) 
     body = _scan_body(params["jaxpr"], tuple(const_refs), num_carry)
     num_refs = sum(const_refs)
     num_ys = len(params["jaxpr"].outvars) - num_carry
+    plain, values = partition(const_refs, consts)
     outs = scan_p.bind(
-        *_pick(const_refs, consts, False), *_pick(const_refs, consts, True), *carry, *xs,
-        **{**params, "jaxpr": body, "num_consts": num_consts - num_refs,
-           "num_carry": num_refs + num_carry})
+        *plain, *values, *carry, *xs, **{**params, "jaxpr": body, "num_consts": len(plain),
+                                         "num_carry": num_refs + num_carry})
     values, carry, ys, x_values = split_list(outs, [num_refs, num_carry, num_ys])
     return [*carry, *ys], last_values([discharge(params["jaxpr"])], operands, flags,
                                       [*values, *x_values])
@@ -83,12 +70,12 @@ def _while_parts(cond: Jaxpr, body: Jaxpr, cond_refs: tuple, body_refs: tuple,
 
     def test(*args: Any) -> list:
         plain, refs, _, carry = split_list(args, [plain_cond, num_cond, num_body])
-        outs = eval_jaxpr(inner_cond, inner_cond.consts, *_merge(cond_refs, refs, plain), *carry)
+        outs = eval_jaxpr(inner_cond, inner_cond.consts, *merge(cond_refs, plain, refs), *carry)
         return outs[:1]
 
     def step(*args: Any) -> list:
         plain, seen, refs, carry = split_list(args, [plain_body, num_cond, num_body])
-        outs = eval_jaxpr(inner_body, inner_body.consts, *_merge(body_refs, refs, plain), *carry)
+        outs = eval_jaxpr(inner_body, inner_body.consts, *merge(body_refs, plain, refs), *carry)
         n = len(carry)
         carry, refs = outs[:n], outs[n:]
         for i, place in enumerate(shared):
@@ -96,27 +83,26 @@ def _while_parts(cond: Jaxpr, body: Jaxpr, cond_refs: tuple, body_refs: tuple,
                 seen[place] = refs[i]
         return [*seen, *refs, *carry]
 
-    cond_avals, body_avals = inner_cond.in_avals, inner_body.in_avals
-    cond_consts, body_consts = cond_avals[:len(cond_refs)], body_avals[:len(body_refs)]
-    state = [*_pick(cond_refs, cond_consts, True), *_pick(body_refs, body_consts, True),
-             *body_avals[len(body_refs):]]
-    return (trace_closed(test, [*_pick(cond_refs, cond_consts, False), *state], cond.debug),
-            trace_closed(step, [*_pick(body_refs, body_consts, False), *state], body.debug))
+    body_consts, carry = split_list(inner_body.in_avals, [len(body_refs)])
+    cond_plain, seen = partition(cond_refs, inner_cond.in_avals[:len(cond_refs)])
+    body_plain, kept = partition(body_refs, body_consts)
+    state = [*seen, *kept, *carry]
+    return (trace_closed(test, [*cond_plain, *state], cond.debug),
+            trace_closed(step, [*body_plain, *state], body.debug))
 
 
-def _while_discharge(operands: Sequence[Any], refs: Sequence[Any], params: dict) -> tuple:
+def _while_discharge(operands: Values, refs: Sequence[Any], params: dict) -> tuple:
     """The predicate only reads: a reference that it shares with the body is carried twice."""
     sizes = [params["cond_nconsts"], params["body_nconsts"]]
     cond_refs, body_refs, _ = split_list([r is not None for r in refs], sizes)
     cond_keys, body_keys, _ = split_list(refs, sizes)
     cond_consts, body_consts, carry = split_list(operands, sizes)
-    seen, kept = _pick(cond_refs, cond_consts, True), _pick(body_refs, body_consts, True)
-    places = {id(r): i for i, r in enumerate(_pick(cond_refs, cond_keys, True))}
-    shared = tuple(places.get(id(r)) for r in _pick(body_refs, body_keys, True))
+    plain_cond, seen = partition(cond_refs, cond_consts)
+    plain_body, kept = partition(body_refs, body_consts)
+    places = {id(r): i for i, r in enumerate(select(cond_keys, cond_refs))}
+    shared = tuple(places.get(id(r)) for r in select(body_keys, body_refs))
     cond, body = _while_parts(params["cond_jaxpr"], params["body_jaxpr"], tuple(cond_refs),
                               tuple(body_refs), shared)
-    plain_cond, plain_body = (_pick(cond_refs, cond_consts, False),
-                              _pick(body_refs, body_consts, False))
     outs = while_p.bind(
         *plain_cond, *plain_body, *seen, *kept, *carry, cond_nconsts=len(plain_cond),
         cond_jaxpr=cond, body_nconsts=len(plain_body), body_jaxpr=body)
@@ -131,7 +117,7 @@ while_p.discharge = _while_discharge
 # --- cond --------------------------------------------------------------------------------------
 
 
-def _cond_discharge(operands: Sequence[Any], refs: Sequence[Any], params: dict) -> tuple:
+def _cond_discharge(operands: Values, refs: Sequence[Any], params: dict) -> tuple:
     branches = tuple(map(discharge, params["branches"]))
     outs = cond_p.bind(*operands, **{**params, "branches": branches})
     flags = [r is not None for r in refs[1:]]

@@ -17,17 +17,17 @@ from typing import Any, NamedTuple, TypeVar
 
 from minijax.base import config, errors, tree
 from minijax.base.util import merge, partition, split_list, trace_cache, weak_cache
-from minijax.core import (AxisData, DropVar, Jaxpr, JaxprEqn, Literal, Primitive, ShapedArray,
-                          Var, Zero, add_tangents, aval_of, batch_jaxpr, batched_aval,
+from minijax.core import (AxisData, Dims, DropVar, Jaxpr, JaxprEqn, Literal, Primitive, Values, Var,
+                          Zero, add_tangents, aval_of, batch_jaxpr, batched_aval,
                           check_control_flow, cotangent_aval, cut, dce_jaxpr, eval_jaxpr,
-                          instantiate, instantiate_cotangent, is_linear, jvp_jaxpr,
-                          linearize_jaxpr, materialize, merge_tangents, reached_outputs,
-                          trace_closed, transpose_jaxpr, unbatched_aval, zeros)
+                          instantiate, instantiate_cotangent, is_linear, jvp_jaxpr, linearize_jaxpr,
+                          materialize, merge_tangents, reached_outputs, trace_closed,
+                          transpose_jaxpr, unbatched_aval, zeros)
 from minijax.core.dce import sweep
 from minijax.lax import identity, shapes, slicing
 from minijax.lax.control_flow.common import (Body, check_carry, first_parameter, interleave,
-                                             leading_size, promote_weak, rearrange, trace_body,
-                                             type_name)
+                                             leading_size, promote_weak, rearrange, settle,
+                                             trace_body, type_name)
 from minijax.passes.discharge import bind_program, check_distinct, holds_ref
 
 Carry = TypeVar("Carry")
@@ -54,7 +54,7 @@ def scan(f: Callable[[Carry, X], tuple[Carry, Y]], init: Carry, xs: X | None = N
     length = leading_size("scan", xs_leaves, xs_tree, length)
     if config.disable_jit_state.value:
         return _scan_in_python(f, init, xs_leaves, xs_tree, length, reverse)
-    x_avals = [_slice_aval(aval_of(x)) for x in xs_leaves]
+    x_avals = [unbatched_aval(aval_of(x), 0) for x in xs_leaves]
     names: list = []
     if any(map(holds_ref, [*init_leaves, *xs_leaves])):
         first = first_parameter(f)
@@ -65,7 +65,7 @@ def scan(f: Callable[[Carry, X], tuple[Carry, Y]], init: Carry, xs: X | None = N
     if names:
         check_distinct(body.captured, [*init_leaves, *xs_leaves], names, "the body of scan")
     outs = bind_scan(body, init_leaves, xs_leaves, reverse=bool(reverse), length=length,
-                           unroll=unroll_factor(unroll, length))
+                     unroll=unroll_factor(unroll, length))
     carry, ys = outs[:len(init_leaves)], outs[len(init_leaves):]
     return tree.unflatten(init_tree, carry), tree.unflatten(body.result[1], ys)
 
@@ -92,10 +92,6 @@ def unroll_factor(unroll: int | bool, length: int) -> int:
     return max(number, 1)
 
 
-def _slice_aval(aval: ShapedArray) -> ShapedArray:
-    return unbatched_aval(aval, 0)
-
-
 def _pair(value: Any) -> tuple[list, Any]:
     """Leaves of the carry and of y, and the two structures."""
     if not isinstance(value, (tuple, list)) or len(value) != 2:
@@ -108,7 +104,7 @@ def _pair(value: Any) -> tuple[list, Any]:
 
 
 def trace_scan(f: Callable, init: list, init_tree: Any, x_avals: list, x_tree: Any,
-                    carry_name: str | None = None) -> tuple[Body, list]:
+               carry_name: str | None = None) -> tuple[Body, list]:
     """The traced body, and initial values promoted so that the carry keeps its types."""
     in_tree = tree.treedef_tuple((init_tree, x_tree))
     while True:
@@ -132,7 +128,8 @@ class _Simple(NamedTuple):
     forwarded: tuple[int | None, ...]  # per y: the x that it is, if it is one
 
 
-def _simplify(jaxpr: Jaxpr, num_consts: int, num_carry: int) -> _Simple:
+@weak_cache
+def _simplified(jaxpr: Jaxpr, num_consts: int, num_carry: int) -> _Simple:
     carry_in = jaxpr.invars[num_consts:num_consts + num_carry]
     xs_in = jaxpr.invars[num_consts + num_carry:]
     fixed = tuple(v is o for v, o in zip(carry_in, jaxpr.outvars))
@@ -144,9 +141,6 @@ def _simplify(jaxpr: Jaxpr, num_consts: int, num_carry: int) -> _Simple:
     outvars = [o for o, same in zip(jaxpr.outvars, fixed) if not same]
     outvars += [o for o, x in zip(jaxpr.outvars[num_carry:], forwarded) if x is None]
     return _Simple(jaxpr.replace(invars=invars, outvars=outvars), fixed, forwarded)
-
-
-_simplified = weak_cache(_simplify)
 
 
 def bind_scan(body: Body, init: Sequence[Any], xs: Sequence[Any], **params: Any) -> list:
@@ -185,14 +179,10 @@ def _scan_in_python(f: Callable, carry: Any, xs: list, xs_tree: Any, length: int
 # --- The primitive -----------------------------------------------------------------------------
 
 
-def _stacked(aval: ShapedArray, length: int) -> ShapedArray:
-    return batched_aval(aval, 0, length)
-
-
 def _shape(*avals: Any, jaxpr: Jaxpr, length: int, num_carry: int, **_: Any) -> tuple:
-    outs = jaxpr.out_avals
     check_control_flow("scan", jaxpr.effects)
-    return [*outs[:num_carry], *[_stacked(a, length) for a in outs[num_carry:]]], jaxpr.effects
+    carry, ys = split_list(jaxpr.out_avals, [num_carry])
+    return [*carry, *[batched_aval(a, 0, length) for a in ys]], jaxpr.effects
 
 
 class _Loop(NamedTuple):
@@ -217,21 +207,17 @@ class _Loop(NamedTuple):
         marks. Returns that thing, the marks of the inputs and those of the outputs.
         """
         consts, carry, xs = self.inputs(marks)
-        num_ys = len(self.jaxpr.outvars) - self.num_carry
-        while True:
-            result = transform((*consts, *carry, *xs), (*carry, *[False] * num_ys))
-            grown = [a or b for a, b in zip(carry, result[-1])]
-            if grown == carry:
-                return result, (*consts, *carry, *xs), tuple(result[-1])
-            carry = grown
+        no_ys = [False] * (len(self.jaxpr.outvars) - self.num_carry)
+        result, carry = settle(carry, lambda carry: transform((*consts, *carry, *xs),
+                                                              (*carry, *no_ys)))
+        return result, (*consts, *carry, *xs), tuple(result[-1])
 
 
 def _counts(groups: Sequence[Sequence[bool]]) -> list[int]:
     return [sum(g) for g in groups]
 
 
-def _tangents_for(primals: Sequence[Any], tangents: Sequence[Any],
-                  nonzero: Sequence[bool]) -> list:
+def _tangents_for(primals: Values, tangents: Values, nonzero: Sequence[bool]) -> list:
     """The tangents marked in `nonzero`, zeros written out."""
     return [instantiate(t) for t, nz in zip(tangents, nonzero) if nz]
 
@@ -239,6 +225,7 @@ def _tangents_for(primals: Sequence[Any], tangents: Sequence[Any],
 # --- Forward mode ------------------------------------------------------------------------------
 
 
+@trace_cache
 def _jvp_body(jaxpr: Jaxpr, num_consts: int, num_carry: int, nonzero: tuple) -> tuple:
     loop = _Loop(jaxpr, num_consts, num_carry)
     (with_tangents, _), nonzero, out_nonzero = loop.settle(
@@ -250,11 +237,8 @@ def _jvp_body(jaxpr: Jaxpr, num_consts: int, num_carry: int, nonzero: tuple) -> 
     return inner, nonzero, out_nonzero
 
 
-_jvp_body = trace_cache(_jvp_body)
-
-
-def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr, num_consts: int,
-         num_carry: int, **params: Any) -> tuple[list, list]:
+def _jvp(primals: Values, tangents: Values, *, jaxpr: Jaxpr, num_consts: int, num_carry: int,
+         **params: Any) -> tuple[list, list]:
     nonzero = tuple(type(t) is not Zero for t in tangents)
     inner, nonzero, out_nonzero = _jvp_body(jaxpr, num_consts, num_carry, nonzero)
     loop = _Loop(jaxpr, num_consts, num_carry)
@@ -295,6 +279,7 @@ class _Split(NamedTuple):
 _INVARIANT = ("const", "hoisted")
 
 
+@trace_cache
 def _split_body(jaxpr: Jaxpr, num_consts: int, num_carry: int, nonzero: tuple) -> _Split:
     loop = _Loop(jaxpr, num_consts, num_carry)
     (forward, linear, _), nonzero, out_nonzero = loop.settle(
@@ -338,9 +323,6 @@ def _split_body(jaxpr: Jaxpr, num_consts: int, num_carry: int, nonzero: tuple) -
     return _Split(forward, linear, prelude, reads, tuple(sources), nonzero, out_nonzero)
 
 
-_split_body = trace_cache(_split_body)
-
-
 def _loop_invariant(jaxpr: Jaxpr, num_consts: int) -> tuple[set, list[JaxprEqn]]:
     """The variables that depend on consts alone, and the equations that compute them."""
     known = {*jaxpr.constvars, *jaxpr.invars[:num_consts]}
@@ -352,8 +334,8 @@ def _loop_invariant(jaxpr: Jaxpr, num_consts: int) -> tuple[set, list[JaxprEqn]]
     return known, eqns
 
 
-def _linearize(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr, num_consts: int,
-               num_carry: int, **params: Any) -> tuple[list, list]:
+def _linearize(primals: Values, tangents: Values, *, jaxpr: Jaxpr, num_consts: int, num_carry: int,
+               **params: Any) -> tuple[list, list]:
     marks = tuple(type(t) is not Zero for t in tangents)
     split = _split_body(jaxpr, num_consts, num_carry, marks)
     loop = _Loop(jaxpr, num_consts, num_carry)
@@ -393,18 +375,19 @@ class _Backward(NamedTuple):
     xs: tuple[bool, ...]  # per linear x
 
 
+@trace_cache
 def _transpose_body(jaxpr: Jaxpr, num_consts: int, num_carry: int, linear: tuple,
                     ct_nonzero: tuple) -> _Backward:
     loop = _Loop(jaxpr, num_consts, num_carry)
     carry, ys = loop.outputs(ct_nonzero)
     num_lin_consts = sum(linear[:num_consts])
-    while True:
+
+    def transpose(carry: list) -> tuple:
         transposed, nonzero = transpose_jaxpr(jaxpr, linear, (*carry, *ys))
-        consts_nz, carry_nz, xs_nz = split_list(nonzero, [num_lin_consts, num_carry])
-        grown = [a or b for a, b in zip(carry, carry_nz)]
-        if grown == carry:
-            break
-        carry = grown
+        return transposed, nonzero, nonzero[num_lin_consts:]
+
+    (transposed, nonzero, _), carry = settle(carry, transpose)
+    consts_nz, carry_nz, xs_nz = split_list(nonzero, [num_lin_consts, num_carry])
     lin_c, _, lin_x = loop.inputs(linear)
     c_avals, carry_avals, x_avals = loop.inputs(jaxpr.in_avals)
     out_carry, out_ys = loop.outputs(jaxpr.out_avals)
@@ -430,10 +413,7 @@ def _transpose_body(jaxpr: Jaxpr, num_consts: int, num_carry: int, linear: tuple
     return _Backward(inner, tuple(consts_nz), tuple(carry), tuple(xs_nz))
 
 
-_transpose_body = trace_cache(_transpose_body)
-
-
-def _transpose(cts: Sequence[Any], *args: Any, jaxpr: Jaxpr, num_consts: int, num_carry: int,
+def _transpose(cts: Values, *args: Any, jaxpr: Jaxpr, num_consts: int, num_carry: int,
                **params: Any) -> list:
     loop = _Loop(jaxpr, num_consts, num_carry)
     marks = _linear_marks(loop, tuple(map(is_linear, args)))
@@ -470,12 +450,8 @@ def _cotangent(x: Any, ct: Any) -> Any:
 def _linear_marks(loop: _Loop, linear: tuple) -> tuple[bool, ...]:
     """Which inputs of the body are linear: a carry is once anything linear flows into it."""
     consts, carry, xs = loop.inputs(linear)
-    while True:
-        marks = (*consts, *carry, *xs)
-        grown = [a or b for a, b in zip(carry, reached_outputs(loop.jaxpr, marks))]
-        if grown == carry:
-            return marks
-        carry = grown
+    _, carry = settle(carry, lambda carry: [reached_outputs(loop.jaxpr, (*consts, *carry, *xs))])
+    return (*consts, *carry, *xs)
 
 
 def _reach(marks: Sequence[bool], *, jaxpr: Jaxpr, num_consts: int, num_carry: int,
@@ -493,6 +469,7 @@ class _Parts(NamedTuple):
     out_linear: tuple[bool, ...]
 
 
+@weak_cache
 def _cut_body(jaxpr: Jaxpr, num_consts: int, num_carry: int, marks: tuple) -> _Parts:
     loop = _Loop(jaxpr, num_consts, num_carry)
     reached = {v for v, mark in zip(jaxpr.invars, marks) if mark}
@@ -511,11 +488,7 @@ def _cut_body(jaxpr: Jaxpr, num_consts: int, num_carry: int, marks: tuple) -> _P
     return _Parts(known, linear, out_linear)
 
 
-_cut_body = weak_cache(_cut_body)
-
-
-def _transpose_mixed(cts: Sequence[Any], args: Sequence[Any], marks: tuple, loop: _Loop,
-                     params: dict) -> list:
+def _transpose_mixed(cts: Values, args: Values, marks: tuple, loop: _Loop, params: dict) -> list:
     """Transpose a loop of which some carries, a counter say, do not depend on linear operands."""
     parts = _cut_body(*loop, marks)
     known, _ = partition(marks, args)
@@ -537,8 +510,8 @@ def _transpose_mixed(cts: Sequence[Any], args: Sequence[Any], marks: tuple, loop
 # --- Other rules -------------------------------------------------------------------------------
 
 
-def _vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *, jaxpr: Jaxpr,
-          num_consts: int, num_carry: int, **params: Any) -> tuple[list, list]:
+def _vmap(axis: AxisData, args: Values, dims: Dims, *, jaxpr: Jaxpr, num_consts: int,
+          num_carry: int, **params: Any) -> tuple[list, list]:
     loop = _Loop(jaxpr, num_consts, num_carry)
     (inner, _), batched, out_batched = loop.settle(
         [d is not None for d in dims], lambda marks, inst: batch_jaxpr(jaxpr, axis, marks, inst))
@@ -556,14 +529,13 @@ def _dce(eqn: JaxprEqn, used: Sequence[bool]) -> JaxprEqn | None:
         return None
     loop = _Loop(jaxpr, eqn.params["num_consts"], eqn.params["num_carry"])
     carry, ys = loop.outputs(used)
-    while True:
-        keep = (*[False] * loop.num_consts, *carry,
-                *[False] * (len(jaxpr.invars) - loop.num_consts - loop.num_carry))
-        inner, kept = dce_jaxpr(jaxpr, (*carry, *ys), keep)
-        grown = [a or b for a, b in zip(carry, loop.inputs(kept)[1])]
-        if grown == carry:
-            break
-        carry = grown
+    no_consts, _, no_xs = loop.inputs([False] * len(jaxpr.invars))
+
+    def sweep_body(carry: list) -> tuple:
+        inner, kept = dce_jaxpr(jaxpr, (*carry, *ys), (*no_consts, *carry, *no_xs))
+        return inner, kept, loop.inputs(kept)[1]
+
+    (inner, kept, _), carry = settle(carry, sweep_body)
     live = (*carry, *ys)
     outvars = [v if u else DropVar(v.aval)
                for v, u, keep in zip(eqn.outvars, used, live) if keep]

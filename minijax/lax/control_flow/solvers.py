@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from minijax.base import errors, tree
 from minijax.base.util import split_list
-from minijax.core import (AxisData, Jaxpr, Linear, Primitive, ShapedArray, Zero, add_tangents,
-                          aval_of, backward_pass, batch_jaxpr, eval_jaxpr, instantiate, is_linear,
-                          jvp_jaxpr, linearize, materialize, zero_tangent)
+from minijax.core import (AxisData, Dims, Jaxpr, Linear, Primitive, ShapedArray, Values, Zero,
+                          add_tangents, aval_of, backward_pass, batch_jaxpr, eval_jaxpr,
+                          instantiate, is_linear, jvp_jaxpr, linearize, materialize, zero_tangent)
 from minijax.lax.control_flow.common import Body, trace_body
 from minijax.lax.elementwise import neg
 
@@ -118,7 +118,7 @@ def _check_shapes(name: str, other: str, out_avals: Sequence[Any], avals: Sequen
 # --- The primitive -----------------------------------------------------------------------------
 
 
-def _groups(args: Sequence[Any], lengths: LinearSolve) -> tuple[LinearSolve, list]:
+def _groups(args: Values, lengths: LinearSolve) -> tuple[LinearSolve, list]:
     """The consts of each function, and what follows them."""
     *consts, rest = split_list(args, lengths)
     return LinearSolve(*consts), rest
@@ -128,7 +128,7 @@ def _shape(*avals: Any, jaxprs: LinearSolve, **_: Any) -> list[ShapedArray]:
     return jaxprs.solve.out_avals
 
 
-def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, const_lengths: LinearSolve,
+def _jvp(primals: Values, tangents: Values, *, const_lengths: LinearSolve,
          jaxprs: LinearSolve) -> tuple[list, list]:
     params = dict(const_lengths=const_lengths, jaxprs=jaxprs)
     consts, b = _groups(primals, const_lengths)
@@ -146,8 +146,7 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, const_lengths: Line
     return outs, [*x_dot, *[zero_tangent(o) for o in outs[len(b):]]]
 
 
-def _tangent_of(jaxpr: Jaxpr, consts: Sequence[Any], tangents: Sequence[Any],
-                x: Sequence[Any]) -> list:
+def _tangent_of(jaxpr: Jaxpr, consts: Sequence[Any], tangents: Values, x: Sequence[Any]) -> list:
     """How the results of a function move when its consts do, at fixed arguments `x`."""
     marks = [*[type(t) is not Zero for t in tangents], *[False] * len(x)]
     moved, nonzero = jvp_jaxpr(jaxpr, marks)
@@ -158,8 +157,7 @@ def _tangent_of(jaxpr: Jaxpr, consts: Sequence[Any], tangents: Sequence[Any],
             for nz, a in zip(nonzero, jaxpr.out_avals)]
 
 
-def _transpose(cts: Sequence[Any], *args: Any, const_lengths: LinearSolve,
-               jaxprs: LinearSolve) -> list:
+def _transpose(cts: Values, *args: Any, const_lengths: LinearSolve, jaxprs: LinearSolve) -> list:
     if jaxprs.transpose_solve is None:
         raise TypeError(errors.describe(
             "transpose_solve required for backwards mode automatic differentiation of "
@@ -174,8 +172,8 @@ def _transpose(cts: Sequence[Any], *args: Any, const_lengths: LinearSolve,
                                             for x, c in zip(b, found)]]
 
 
-def _vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *,
-          const_lengths: LinearSolve, jaxprs: LinearSolve) -> tuple[list, list]:
+def _vmap(axis: AxisData, args: Values, dims: Dims, *, const_lengths: LinearSolve,
+          jaxprs: LinearSolve) -> tuple[list, list]:
     """Right-hand sides and solutions get the axis, whatever else does."""
     args = [x if d is None else materialize(x, d, axis.size) for x, d in zip(args, dims)]
     marks, _ = _groups([d is not None for d in dims], const_lengths)
@@ -244,7 +242,7 @@ def _root_shape(*avals: Any, jaxprs: tuple, **_: Any) -> list[ShapedArray]:
     return jaxprs[1].out_avals
 
 
-def _root_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, const_lengths: tuple,
+def _root_jvp(primals: Values, tangents: Values, *, const_lengths: tuple,
               jaxprs: tuple) -> tuple[list, list]:
     function, _, tangent_solver = jaxprs
     outs = custom_root_p.bind(*primals, const_lengths=const_lengths, jaxprs=jaxprs)
@@ -258,8 +256,8 @@ def _root_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, const_lengths:
     return outs, [*map(neg, x_dot), *[zero_tangent(o) for o in outs[len(guess):]]]
 
 
-def _root_vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *,
-               const_lengths: tuple, jaxprs: tuple) -> tuple[list, list]:
+def _root_vmap(axis: AxisData, args: Values, dims: Dims, *, const_lengths: tuple,
+               jaxprs: tuple) -> tuple[list, list]:
     marks = split_list([d is not None for d in dims], const_lengths)
     args = [x if d is None else materialize(x, d, axis.size) for x, d in zip(args, dims)]
     *consts, guess = split_list(args, const_lengths)

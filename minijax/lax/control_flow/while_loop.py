@@ -17,14 +17,13 @@ import numpy as np
 
 from minijax.base import config, errors, source, tree
 from minijax.base.util import merge, partition, split_list, trace_cache, weak_cache
-from minijax.core import (AxisData, Jaxpr, JaxprEqn, Primitive, Zero, aval_of, batch_jaxpr,
-                          batched_aval, check_control_flow, dce_jaxpr, eval_jaxpr, instantiate,
-                          io_effect, jvp_jaxpr, materialize, merge_tangents, move_axis,
-                          ordered_io_effect, reached_outputs, state,
-                          trace_closed)
+from minijax.core import (AxisData, Dims, Jaxpr, JaxprEqn, Primitive, Values, Zero, aval_of,
+                          batch_jaxpr, batched_aval, check_control_flow, dce_jaxpr, eval_jaxpr,
+                          instantiate, io_effect, jvp_jaxpr, materialize, merge_tangents, move_axis,
+                          ordered_io_effect, reached_outputs, state, trace_closed)
 from minijax.lax import identity
-from minijax.lax.control_flow.common import (Body, check_carry, flat_result, interleave,
-                                             pad_inputs, promote_weak, rearrange, trace_body,
+from minijax.lax.control_flow.common import (Body, check_carry, flat_result, interleave, pad_inputs,
+                                             promote_weak, rearrange, settle, trace_body,
                                              used_inputs)
 from minijax.passes.discharge import bind_program
 
@@ -104,7 +103,8 @@ class _Simple(NamedTuple):
     fixed: tuple[bool, ...]
 
 
-def _simplify(body: Jaxpr, cond: Jaxpr, body_nconsts: int, cond_nconsts: int) -> _Simple:
+@weak_cache
+def _simplified(body: Jaxpr, cond: Jaxpr, body_nconsts: int, cond_nconsts: int) -> _Simple:
     reads = used_inputs(cond)[cond_nconsts:]
     fixed = tuple(v is o and not read
                   for v, o, read in zip(body.invars[body_nconsts:], body.outvars, reads))
@@ -113,9 +113,6 @@ def _simplify(body: Jaxpr, cond: Jaxpr, body_nconsts: int, cond_nconsts: int) ->
                      changing)
     cond = rearrange(cond, [*range(cond_nconsts), *[cond_nconsts + i for i in changing]])
     return _Simple(cond, body, fixed)
-
-
-_simplified = weak_cache(_simplify)
 
 
 def bind_while(cond: Body, body: Body, init: Sequence[Any]) -> list:
@@ -139,28 +136,23 @@ def _shape(*avals: Any, cond_jaxpr: Jaxpr, body_jaxpr: Jaxpr, **_: Any) -> tuple
     return body_jaxpr.out_avals, effects
 
 
+@trace_cache
 def _jvp_bodies(body: Jaxpr, cond: Jaxpr, body_nconsts: int, cond_nconsts: int, consts: tuple,
                 carry: tuple) -> tuple[Jaxpr, Jaxpr, tuple[bool, ...]]:
     """The loop over values and tangents, and which carries have tangents."""
-    while True:
-        with_tangents, out = jvp_jaxpr(body, (*consts, *carry), carry)
-        if out == carry:
-            break
-        carry = tuple(a or b for a, b in zip(carry, out))
+    (with_tangents, _), carry = settle(
+        carry, lambda carry: jvp_jaxpr(body, (*consts, *carry), carry))
     num_dots = sum(carry)
     new_body = rearrange(with_tangents, interleave((body_nconsts, len(carry)),
                                                    (sum(consts), num_dots)))
     avals = [v.aval for v in new_body.outvars]
     new_cond = pad_inputs(cond, [*range(len(cond.invars)), *[None] * num_dots],
                           [*cond.in_avals, *avals[len(carry):]])
-    return new_cond, new_body, carry
+    return new_cond, new_body, tuple(carry)
 
 
-_jvp_bodies = trace_cache(_jvp_bodies)
-
-
-def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, cond_nconsts: int,
-         cond_jaxpr: Jaxpr, body_nconsts: int, body_jaxpr: Jaxpr) -> tuple[list, list]:
+def _jvp(primals: Values, tangents: Values, *, cond_nconsts: int, cond_jaxpr: Jaxpr,
+         body_nconsts: int, body_jaxpr: Jaxpr) -> tuple[list, list]:
     """Under reverse mode the loop over values and tangents is cut in two, see core/reach.py."""
     marks = [type(t) is not Zero for t in tangents]
     sizes = [cond_nconsts, body_nconsts]
@@ -179,7 +171,7 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, cond_nconsts: int,
     return outs, merge_tangents(results[len(outs):], carry_marks, outs)
 
 
-def _transpose(cts: Sequence[Any], *args: Any, **_: Any) -> list:
+def _transpose(cts: Values, *args: Any, **_: Any) -> list:
     raise ValueError(errors.describe(
         "Reverse-mode differentiation does not work for lax.while_loop or lax.fori_loop with "
         "dynamic start/stop values. Try using lax.scan, or using fori_loop with static "
@@ -198,6 +190,7 @@ class _Batched(NamedTuple):
     at: int
 
 
+@trace_cache
 def _batch_bodies(body: Jaxpr, cond: Jaxpr, axis: AxisData, cond_marks: tuple, body_marks: tuple,
                   carry: tuple) -> _Batched:
     lanes = len(cond.out_avals[0].shape)
@@ -233,11 +226,8 @@ def _batch_bodies(body: Jaxpr, cond: Jaxpr, axis: AxisData, cond_marks: tuple, b
     return _Batched(new_cond, new_body, carry, lanes)
 
 
-_batch_bodies = trace_cache(_batch_bodies)
-
-
-def _vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *, cond_nconsts: int,
-          cond_jaxpr: Jaxpr, body_nconsts: int, body_jaxpr: Jaxpr) -> tuple[list, list]:
+def _vmap(axis: AxisData, args: Values, dims: Dims, *, cond_nconsts: int, cond_jaxpr: Jaxpr,
+          body_nconsts: int, body_jaxpr: Jaxpr) -> tuple[list, list]:
     sizes = [cond_nconsts, body_nconsts]
     cond_marks, body_marks, carry_marks = split_list([d is not None for d in dims], sizes)
     loop = _batch_bodies(body_jaxpr, cond_jaxpr, axis, tuple(cond_marks), tuple(body_marks),
@@ -266,13 +256,12 @@ def _dce(eqn: JaxprEqn, used: Sequence[bool]) -> JaxprEqn | None:
     if not any(used) and not eqn.effects:
         return None
     reads = used_inputs(cond)[cond_nconsts:]
-    live = [u or r for u, r in zip(used, reads)]
-    while True:
+
+    def sweep_body(live: list) -> tuple:
         inner, kept = dce_jaxpr(body, live, (*[False] * body_nconsts, *live))
-        grown = [a or b for a, b in zip(live, kept[body_nconsts:])]
-        if grown == live:
-            break
-        live = grown
+        return inner, kept, kept[body_nconsts:]
+
+    (inner, kept, _), live = settle([u or r for u, r in zip(used, reads)], sweep_body)
     carries = [i for i, keep in enumerate(live) if keep]
     new_cond = rearrange(cond, [*range(cond_nconsts), *[cond_nconsts + i for i in carries]])
     cond_consts, body_consts, carry = split_list(eqn.invars, [cond_nconsts, body_nconsts])
@@ -286,12 +275,7 @@ def _dce(eqn: JaxprEqn, used: Sequence[bool]) -> JaxprEqn | None:
 def _reach(marks: Sequence[bool], *, cond_nconsts: int, body_nconsts: int, body_jaxpr: Jaxpr,
            **_: Any) -> list[bool]:
     _, consts, carry = split_list(marks, [cond_nconsts, body_nconsts])
-    while True:
-        found = reached_outputs(body_jaxpr, (*consts, *carry))
-        grown = [a or b for a, b in zip(carry, found)]
-        if grown == carry:
-            return carry
-        carry = grown
+    return settle(carry, lambda carry: [reached_outputs(body_jaxpr, (*consts, *carry))])[1]
 
 
 while_p = Primitive("while", shape=_shape, multiple_results=True, effectful=True, jvp=_jvp,

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from minijax.base import dtypes, errors
-from minijax.core import (Primitive, ShapedArray, aval_of, convert_element_type, materialize,
-                          reduce_sum, transpose)
+from minijax.core import (Dims, Primitive, ShapedArray, Values, aval_of, convert_element_type,
+                          materialize, reduce_sum, transpose)
 from minijax.core.primitive import Deferred
 from minijax.lax.dot import Precision, batch_matmul
 from minijax.lax.elementwise import add, conj, div, mul
@@ -65,7 +65,7 @@ def check_square(name: str, x: ShapedArray, smallest: int = 0) -> None:
 
 def vmap_front(primitive: Primitive) -> Callable:
     """The rule that makes the mapped axis the first batch axis of every operand."""
-    def vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], **params: Any) -> tuple:
+    def vmap(axis: Any, args: Values, dims: Dims, **params: Any) -> tuple:
         args = [materialize(x, d, axis.size) for x, d in zip(args, dims)]
         out = primitive.bind(*args, **params)
         return (out, [0] * len(out)) if primitive.multiple_results else (out, 0)

@@ -11,14 +11,14 @@ keep it fixed. Where eigenvalues or singular values coincide, derivatives of vec
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
-from minijax.core import (Primitive, ShapedArray, aval_of, convert_element_type, reduce_sum)
+from minijax.core import Primitive, ShapedArray, Values, aval_of, convert_element_type, reduce_sum
 from minijax.lax.elementwise import abs, add, complex, conj, div, imag, mul, real, sub
 from minijax.lax.logic import choose, eq
 from minijax.lax.reduction import argmax
@@ -92,7 +92,11 @@ def _eigh_shape(x: ShapedArray, *, subset_by_index: Any, **_: Any) -> list[Shape
 
 def _reciprocal_gaps(w: Any, like: Any) -> Any:
     """1 / (w[j] - w[i]) with zeros on the diagonal, at the dtype of `like`."""
-    gaps = sub(row(w, like), column(w, like))
+    return _inverses(sub(row(w, like), column(w, like)))
+
+
+def _inverses(gaps: Any) -> Any:
+    """1 / gaps, but for the diagonal, which is zero in both."""
     ones = eye_like(gaps)
     return sub(div(ones_like(gaps), add(gaps, ones)), ones)
 
@@ -101,8 +105,7 @@ def ones_like(x: Any) -> Any:
     return broadcast_to(scalar_like(x, 1), aval_of(x).shape)
 
 
-def _eigh_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, subset_by_index: Any,
-              **params: Any) -> tuple:
+def _eigh_jvp(primals: Values, tangents: Values, *, subset_by_index: Any, **params: Any) -> tuple:
     """dw = diag(v^H dx v), dv = v (gaps * (v^H dx v))."""
     x, = primals
     v, w = eigh_p.bind(x, subset_by_index=subset_by_index, **params)
@@ -164,16 +167,13 @@ def eig(x: ArrayLike, *, compute_left_eigenvectors: bool = True,
 def _eig_shape(x: ShapedArray, *, compute_left_eigenvectors: bool,
                compute_right_eigenvectors: bool, **_: Any) -> list[ShapedArray]:
     check_matrices("eig", (x,), (2,))
-    if x.shape[-1] != x.shape[-2]:
-        raise ValueError(errors.describe(
-            f"The input to eig must be a square matrix. Got shape {x.shape}.",
-            fix="use svd for rectangular matrices"))
+    check_square("eig", x)
     vectors = x.update(dtype=np.dtype(dtypes.to_complex(x.dtype)), weak_type=False)
     w = vectors.update(shape=x.shape[:-1])
     return [w] + [vectors] * (compute_left_eigenvectors + compute_right_eigenvectors)
 
 
-def _eig_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, compute_left_eigenvectors: bool,
+def _eig_jvp(primals: Values, tangents: Values, *, compute_left_eigenvectors: bool,
              compute_right_eigenvectors: bool, enable_eigvec_derivs: bool,
              implementation: Any) -> tuple:
     if (compute_left_eigenvectors or compute_right_eigenvectors) and not enable_eigvec_derivs:
@@ -295,8 +295,8 @@ def _svd_shape(x: ShapedArray, *, full_matrices: bool, compute_uv: bool, subset_
             x.update(shape=(*outer, n if full_matrices else k, n))]
 
 
-def _svd_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, full_matrices: bool,
-             compute_uv: bool, subset_by_index: Any, algorithm: Any) -> tuple:
+def _svd_jvp(primals: Values, tangents: Values, *, full_matrices: bool, compute_uv: bool,
+             subset_by_index: Any, algorithm: Any) -> tuple:
     """Townsend, "Differentiating the singular value decomposition" (2016)."""
     x, = primals
     dx, = tangents
@@ -326,9 +326,7 @@ def _singular_vector_tangents(u: Any, s: Any, v: Any, dx: Any, turned: Any) -> t
     m, n = aval_of(dx).shape[-2:]
     # 1 / (s[j]^2 - s[i]^2), the difference taken before squaring
     gaps = mul(sub(row(s, s), column(s, s)), add(row(s, s), column(s, s)))
-    ones = eye_like(gaps)
-    gaps = sub(div(ones_like(gaps), add(gaps, ones)), ones)
-    gaps = convert_element_type(gaps, aval_of(turned).dtype)
+    gaps = convert_element_type(_inverses(gaps), aval_of(turned).dtype)
     right, left = scale_columns(turned, s), scale_rows(s, turned)
     safe = choose(eq(s, scalar_like(s, 0)), 1, s, s)
     in_u = mul(gaps, add(right, adjoint(right)))

@@ -10,15 +10,14 @@ products, so that it can be differentiated again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from minijax.base import errors
 from minijax.base.jaxlib import Array
-from minijax.core import (Primitive, ShapedArray, Zero, aval_of, batch, nondifferentiable,
-                          zeros)
+from minijax.core import (Dims, Primitive, ShapedArray, Values, Zero, aval_of, batch,
+                          nondifferentiable, zeros)
 from minijax.lax.control_flow.scan import scan
 from minijax.lax.elementwise import add, complex, div, imag, mul, sqrt, sub
 from minijax.lax.identity import stop_gradient
@@ -50,7 +49,7 @@ def _cholesky_shape(x: ShapedArray) -> ShapedArray:
     return x.strip_weak_type()
 
 
-def _cholesky_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple:
+def _cholesky_jvp(primals: Values, tangents: Values) -> tuple:
     """dl = l phi(l^-1 dx l^-H), phi being the lower triangle with half of the diagonal."""
     out = tril(cholesky_p.bind(*primals))
     inner = triangular_solve(out, tangents[0], left_side=False, transpose_a=True,
@@ -101,7 +100,7 @@ def _update_steps(r: Any, w: Any) -> Any:
     return scan(step, w, (r, np.arange(n, dtype=np.int32)))[1]
 
 
-def _update_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None]) -> tuple:
+def _update_vmap(axis: Any, args: Values, dims: Dims) -> tuple:
     (out,), (dim,) = batch(lambda r, w: [_update_steps(r, w)], axis, args, dims)
     return out, dim
 
@@ -143,7 +142,7 @@ def _padded_factors(out: Any) -> tuple[Any, Any]:
     return add(left, eye_like(left)), right
 
 
-def _lu_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple:
+def _lu_jvp(primals: Values, tangents: Values) -> tuple:
     """dx[p] = dL U + L dU; with c = L^-1 dx[p] U^-1, dL = L tril(c, -1) and dU = triu(c) U."""
     out, pivots, permutation = lu_p.bind(*primals)
     left, right = _padded_factors(out)
@@ -214,8 +213,7 @@ def _qr_shape(x: ShapedArray, *, pivoting: bool, full_matrices: bool,
     return [*out, ShapedArray((*outer, n), np.dtype(np.int32))] if pivoting else out
 
 
-def _qr_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, pivoting: bool,
-            **params: Any) -> tuple:
+def _qr_jvp(primals: Values, tangents: Values, *, pivoting: bool, **params: Any) -> tuple:
     """dq = q w and dr = q^H dx - w r, with w skew; its lower part is that of q^H dx r^-1."""
     q, r, *permutation = qr_p.bind(*primals, pivoting=pivoting, **params)
     dx, = tangents

@@ -8,19 +8,18 @@ transposed matrix, so reverse mode never sees the steps of a substitution.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from minijax.base import errors
 from minijax.base.jaxlib import Array
-from minijax.core import (Primitive, ShapedArray, aval_of, each_operand, get_aval, move_axis,
-                          zeros)
+from minijax.core import (Dims, Primitive, ShapedArray, Values, aval_of, each_operand, get_aval,
+                          move_axis, zeros)
 from minijax.lax.control_flow.solvers import custom_linear_solve
 from minijax.lax.elementwise import add, mul, neg
 from minijax.lax.rules import FLOATING, ArrayLike, check_dtype, scalar_like
-from minijax.lax.shapes import concatenate, expand_dims, reshape, squeeze
+from minijax.lax.shapes import concatenate, expand_dims, merge_axes, reshape, squeeze
 from minijax.lax.slicing import slice_in_dim
 from minijax.lax.sorting import sort
 
@@ -76,23 +75,16 @@ def _triangular_transpose(ct: Any, a: Any, b: Any, *, transpose_a: bool, **param
     return [None, triangular_solve_p.bind(a, ct, transpose_a=not transpose_a, **params)]
 
 
-def _triangular_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int | None], *,
-                     left_side: bool, **params: Any) -> tuple:
+def _triangular_vmap(axis: Any, args: Values, dims: Dims, *, left_side: bool,
+                     **params: Any) -> tuple:
     """One matrix for all right-hand sides: these become its columns (or rows)."""
     a, b = args
     if dims[0] is not None:
         return _in_front(axis, args, dims, left_side=left_side, **params)
-    if left_side:
-        b = move_axis(b, dims[1], -1)
-        shape = aval_of(b).shape
-        b = reshape(b, (*shape[:-2], shape[-2] * shape[-1]))
-        out = triangular_solve_p.bind(a, b, left_side=True, **params)
-        return reshape(out, shape), len(shape) - 1
-    b = move_axis(b, dims[1], -2)
-    shape = aval_of(b).shape
-    b = reshape(b, (*shape[:-3], shape[-3] * shape[-2], shape[-1]))
-    out = triangular_solve_p.bind(a, b, left_side=False, **params)
-    return reshape(out, shape), len(shape) - 2
+    at = aval_of(b).ndim - (1 if left_side else 2)
+    b = move_axis(b, dims[1], at)
+    out = triangular_solve_p.bind(a, merge_axes(b, at - 1), left_side=left_side, **params)
+    return reshape(out, aval_of(b).shape), at
 
 
 triangular_solve_p = Primitive(

@@ -3,8 +3,6 @@
     norm(x, axis=-1), norm(a, "nuc"), cond(a)
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -55,10 +53,7 @@ def _norm(x: Any, ord: Any, axis: Any, keepdims: bool) -> Any:
 
 
 def _two_norm(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    if x.dtype in promotion.COMPLEX:
-        squares = lax.real(lax.mul(x, lax.conj(x)))
-    else:
-        squares = lax.mul(x, x)
+    squares = lax.real(lax.mul(x, lax.conj(x))) if x.dtype in promotion.COMPLEX else lax.mul(x, x)
     return lax.sqrt(_sum(squares, axes, keepdims))
 
 
@@ -158,11 +153,10 @@ def _cond(x: Any, p: Any) -> Any:
         fail = f"jnp.linalg.cond: for {p=}, array must be square; got arr.shape={x.shape}"
     if fail:
         raise ValueError(errors.describe(fail, fix="pass matrices [..., m, n]"))
-    if p in (None, 2):
+    if p in (None, 2, -2):
         s = lax.linalg.svd(x, compute_uv=False)
-        return lax.div(s[..., 0], s[..., -1])
-    if p == -2:
-        s = lax.linalg.svd(x, compute_uv=False)
+        if p != -2:
+            return lax.div(s[..., 0], s[..., -1])
         out = lax.div(s[..., -1], s[..., 0])
     else:
         axes = (x.ndim - 2, x.ndim - 1)

@@ -3,8 +3,6 @@
     matrix_power(a, 10), multi_dot([a, b, c])
 """
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -14,11 +12,10 @@ import numpy as np
 from minijax import lax
 from minijax.base import errors
 from minijax.base.util import canonicalize_axis
-from minijax.core import structural
 from minijax.lax.rules import ArrayLike
 
 from minijax.numpy import einsums, products, promotion
-from minijax.numpy.linalg.factoring import inv
+from minijax.numpy.linalg.factoring import eye_for, inv
 from minijax.runtime.call import fused
 
 # --- Products ----------------------------------------------------------------------------------
@@ -95,7 +92,7 @@ def matrix_power(a: ArrayLike, n: int) -> Any:
 
 @fused(static_argnums=1)
 def _matrix_power(a: Any, n: int) -> Any:
-    a = promotion.as_array(promotion.operand("jnp.linalg.matrix_power", a))
+    a = promotion.array_operand("jnp.linalg.matrix_power", a)
     if a.ndim < 2:
         raise TypeError(errors.describe(
             f"{a.ndim}-dimensional array given. Array must be at least two-dimensional",
@@ -105,8 +102,7 @@ def _matrix_power(a: Any, n: int) -> Any:
                                         because=f"the shape is {tuple(a.shape)}",
                                         fix="pass square matrices"))
     if n == 0:
-        eye = np.eye(a.shape[-1], dtype=np.int8).astype(a.dtype)
-        return structural.broadcast_in_dim(eye, a.shape, (a.ndim - 2, a.ndim - 1))
+        return eye_for(a)
     if n < 0:
         a, n = inv.body(a), -n
     out = None
@@ -131,7 +127,7 @@ def trace(x: ArrayLike, /, *, offset: int = 0, dtype: Any = None) -> Any:
 @fused(static_argnames="offset")
 def diagonal(x: ArrayLike, /, *, offset: int = 0) -> Any:
     """A diagonal of the matrices in the last two axes."""
-    x = promotion.as_array(promotion.operand("jnp.linalg.diagonal", x))
+    x = promotion.array_operand("jnp.linalg.diagonal", x)
     rows, columns = x.shape[canonicalize_axis(-2, x.ndim):]
     start = (max(0, -offset), max(0, offset))
     count = max(0, min(rows - start[0], columns - start[1]))
@@ -142,7 +138,7 @@ def diagonal(x: ArrayLike, /, *, offset: int = 0) -> Any:
 @fused
 def matrix_transpose(x: ArrayLike, /) -> Any:
     """The last two axes exchanged."""
-    x = promotion.as_array(promotion.operand("jnp.linalg.matrix_transpose", x))
+    x = promotion.array_operand("jnp.linalg.matrix_transpose", x)
     if x.ndim < 2:
         raise ValueError(errors.describe(
             f"matrix_transpose requires at least 2 dimensions; got ndim={x.ndim}",

@@ -7,8 +7,6 @@ The one invariant: derivatives come from the defining equations, not from the st
 factorization, and hold where pivots vanish or singular values coincide.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from typing import Any, NamedTuple
@@ -37,9 +35,7 @@ from minijax.runtime.call import fused
 @fused
 def solve(a: ArrayLike, b: ArrayLike) -> Any:
     """The x with a x = b, for a [..., n, n] and b [n] or [..., n, k]; batches broadcast."""
-    a, b = promotion.promote_inexact(promotion.operand("jnp.linalg.solve", a),
-                                     promotion.operand("jnp.linalg.solve", b, 1))
-    a, b = promotion.as_array(a), promotion.as_array(b)
+    a, b = promotion.promoted_inexact("jnp.linalg.solve", a, b)
     if a.ndim < 2:
         raise ValueError(errors.describe(
             f"left hand array must be at least two dimensional; got a.shape={tuple(a.shape)}",
@@ -68,8 +64,7 @@ def _solve(a: Any, b: Any) -> Any:
 
 def tensorsolve(a: ArrayLike, b: ArrayLike, axes: tuple[int, ...] | None = None) -> Any:
     """The x with tensordot(a, x, x.ndim) == b, after moving `axes` of a to its end."""
-    a, b = (promotion.operand("jnp.linalg.tensorsolve", x, i) for i, x in enumerate((a, b)))
-    a, b = promotion.as_array(a), promotion.as_array(b)
+    a, b = map(promotion.as_array, promotion.arguments("jnp.linalg.tensorsolve", a, b))
     if axes is not None:
         ends = tuple(range(a.ndim - len(axes), a.ndim))
         a = manipulation.moveaxis(a, tuple(canonicalize_axis(i, a.ndim) for i in axes), ends)
@@ -88,7 +83,7 @@ def tensorsolve(a: ArrayLike, b: ArrayLike, axes: tuple[int, ...] | None = None)
 
 def tensorinv(a: ArrayLike, ind: int = 2) -> Any:
     """The x with tensordot(x, a, ind) the identity; `ind` axes of a are those of b in a y = b."""
-    a = promotion.as_array(promotion.operand("jnp.linalg.tensorinv", a))
+    a = promotion.array_operand("jnp.linalg.tensorinv", a)
     if ind <= 0:
         raise ValueError(errors.describe(f"ind must be a positive integer; got {ind=}",
                                          fix="tensorinv(a, ind=2)"))
@@ -264,9 +259,7 @@ def lstsq(a: ArrayLike, b: ArrayLike, rcond: float | None = None, *,
 
 @fused(static_argnums=2)
 def _lstsq(a: Any, b: Any, rcond: Any) -> tuple:
-    a, b = promotion.promote_inexact(promotion.operand("jnp.linalg.lstsq", a),
-                                     promotion.operand("jnp.linalg.lstsq", b, 1))
-    a, b = promotion.as_array(a), promotion.as_array(b)
+    a, b = promotion.promoted_inexact("jnp.linalg.lstsq", a, b)
     vector = b.ndim == 1
     _check_lstsq(a, b)
     b = lax.expand_dims(b, (1,)) if vector else b
@@ -299,14 +292,11 @@ def _check_lstsq(a: Any, b: Any) -> None:
             "Leading dimensions of input arrays must match",
             because=f"the shapes are {tuple(a.shape)} and {tuple(b.shape)}",
             fix="a is [m, n], b is [m] or [m, k]"))
-    if a.ndim != 2:
-        raise TypeError(errors.describe(
-            f"{a.ndim}-dimensional array given. Array must be two-dimensional",
-            fix="use jax.vmap for batches"))
-    if b.ndim not in (1, 2):
-        raise TypeError(errors.describe(
-            f"{b.ndim}-dimensional array given. Array must be one or two-dimensional",
-            fix="use jax.vmap for batches"))
+    for x, ranks, wanted in ((a, (2,), "two"), (b, (1, 2), "one or two")):
+        if x.ndim not in ranks:
+            raise TypeError(errors.describe(
+                f"{x.ndim}-dimensional array given. Array must be {wanted}-dimensional",
+                fix="use jax.vmap for batches"))
 
 
 def matrix_rank(M: ArrayLike, rtol: ArrayLike | None = None, *, hermitian: bool = False,

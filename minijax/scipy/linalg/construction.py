@@ -24,8 +24,7 @@ from minijax.runtime.call import fused
 
 def _vectors(name: str, *args: Any) -> list:
     """The operands with a common dtype, numbers as vectors of one element."""
-    given = [promotion.operand(name, x, i) for i, x in enumerate(args)]
-    return [jnp.atleast_1d(promotion.strong(x)) for x in promotion.promote(*given)]
+    return [jnp.atleast_1d(promotion.strong(x)) for x in promotion.promoted(name, *args)]
 
 
 def _join(x: Any, y: Any) -> Any:

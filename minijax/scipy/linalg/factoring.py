@@ -16,6 +16,7 @@ from minijax import lax, numpy as jnp
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.lax import linalg
+from minijax.lax.linalg.common import adjoint
 from minijax.lax.linalg.solve import lu_solve as solve_with_lu
 from minijax.lax.rules import ArrayLike
 from minijax.numpy import promotion
@@ -31,10 +32,6 @@ def _matrices(name: str, *args: Any) -> list:
     return [promotion.as_array(x) for x in promotion.promote_inexact(*given)]
 
 
-def _adjoint(a: Any) -> Any:
-    return jnp.conj(jnp.swapaxes(a, -1, -2))
-
-
 @fused(static_argnames=("lower", "overwrite_a", "check_finite"))
 def cholesky(a: ArrayLike, lower: bool = False, overwrite_a: bool = False,
              check_finite: bool = True) -> Array:
@@ -43,8 +40,8 @@ def cholesky(a: ArrayLike, lower: bool = False, overwrite_a: bool = False,
     Only the triangle of a that the factor fills is read.
     """
     a, = _matrices("cholesky", a)
-    factor = linalg.cholesky(a if lower else _adjoint(a), symmetrize_input=False)
-    return factor if lower else _adjoint(factor)
+    factor = linalg.cholesky(a if lower else adjoint(a), symmetrize_input=False)
+    return factor if lower else adjoint(factor)
 
 
 def cho_factor(a: ArrayLike, lower: bool = False, overwrite_a: bool = False,
@@ -251,7 +248,7 @@ def rsf2csf(T: ArrayLike, Z: ArrayLike, check_finite: bool = True) -> tuple[Arra
         r = jnp.sqrt(jnp.abs(mu) ** 2 + jnp.abs(c) ** 2).astype(t.dtype)
         cosine, sine = mu / r, c / r
         turn = jnp.stack([jnp.stack([jnp.conj(cosine), sine]), jnp.stack([-sine, cosine])])
-        back = _adjoint(turn)
+        back = adjoint(turn)
         # Only the triangle: what is left of the block or below it is taken for 0.
         rows = lax.dynamic_slice_in_dim(t, m - 1, 2, 0)
         rows = jnp.where(jnp.arange(n) < m - 1, rows, turn @ rows)

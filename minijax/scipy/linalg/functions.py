@@ -16,9 +16,10 @@ from minijax.api.autodiff import jvp
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.lax import linalg
+from minijax.lax.linalg.common import adjoint
 from minijax.lax.rules import ArrayLike
 from minijax.runtime.call import fused
-from minijax.scipy.linalg.factoring import _adjoint, _matrices
+from minijax.scipy.linalg.factoring import _matrices
 
 # --- The exponential ---------------------------------------------------------------------------
 
@@ -135,7 +136,7 @@ def sqrtm(A: ArrayLike, blocksize: int = 1) -> Array:
         return lax.fori_loop(0, j, entry, (root, j))[0]
 
     root = lax.fori_loop(1, n, column, jnp.diag(jnp.sqrt(jnp.diag(t))))
-    return z @ root @ _adjoint(z)
+    return z @ root @ adjoint(z)
 
 
 @fused(static_argnames=("func", "disp"))
@@ -165,7 +166,7 @@ def funm(A: ArrayLike, func: Callable[[Array], Array], disp: bool = True) -> Any
 
     start = jnp.diag(func(jnp.diag(t))), jnp.abs(t[0, 0])
     f, closest = lax.fori_loop(1, n, stripe, start)
-    out = z @ f @ _adjoint(z)
+    out = z @ f @ adjoint(z)
     if disp:
         return out
     size = jnp.max(jnp.sum(jnp.abs(jnp.triu(t, 1)), axis=0))
@@ -200,7 +201,7 @@ def solve_sylvester(A: ArrayLike, B: ArrayLike, C: ArrayLike, *, method: str = "
 def _sylvester_schur(a: Any, b: Any, c: Any) -> tuple[Any, Any]:
     r, u = linalg.schur(a)
     s, v = linalg.schur(b)
-    right = _adjoint(u) @ c @ v
+    right = adjoint(u) @ c @ v
     one = jnp.eye(a.shape[0], dtype=a.dtype)
 
     def column(k: Any, y: Any) -> Any:
@@ -209,7 +210,7 @@ def _sylvester_schur(a: Any, b: Any, c: Any) -> tuple[Any, Any]:
         return y.at[:, k].set(solved[:, 0])
 
     y = lax.fori_loop(0, b.shape[0], column, jnp.zeros_like(right))
-    return u @ y @ _adjoint(v), jnp.diag(r)[:, None] + jnp.diag(s)[None]
+    return u @ y @ adjoint(v), jnp.diag(r)[:, None] + jnp.diag(s)[None]
 
 
 def _sylvester_eigen(a: Any, b: Any, c: Any) -> tuple[Any, Any]:
@@ -242,8 +243,8 @@ def polar(a: ArrayLike, side: str = "right", *, method: str = "qdwh", eps: float
     if method == "svd":
         u, s, vh = jnp.linalg.svd(a, full_matrices=False)
         s = s.astype(a.dtype)
-        p = (_adjoint(vh) * s[..., None, :]) @ vh if side == "right" else (
-            u * s[..., None, :]) @ _adjoint(u)
+        p = (adjoint(vh) * s[..., None, :]) @ vh if side == "right" else (
+            u * s[..., None, :]) @ adjoint(u)
         return u @ vh, p
     if method != "qdwh":
         raise ValueError(f"Unknown polar decomposition method {method}.")
@@ -251,10 +252,10 @@ def polar(a: ArrayLike, side: str = "right", *, method: str = "qdwh", eps: float
         raise NotImplementedError(errors.describe(
             "method='qdwh' only supports mxn matrices where m < n where side='right' and m >= n "
             f"side='left', got {(m, n)} with side={side!r}", fix="method='svd'"))
-    u = _halley(a if side == "right" else _adjoint(a), eps, max_iterations or 10)
-    u = u if side == "right" else _adjoint(u)
-    p = _adjoint(u) @ a if side == "right" else a @ _adjoint(u)
-    return u, (p + _adjoint(p)) / 2
+    u = _halley(a if side == "right" else adjoint(a), eps, max_iterations or 10)
+    u = u if side == "right" else adjoint(u)
+    p = adjoint(u) @ a if side == "right" else a @ adjoint(u)
+    return u, (p + adjoint(p)) / 2
 
 
 def _halley(a: Any, eps: Any, limit: int) -> Any:
@@ -284,7 +285,7 @@ def _halley(a: Any, eps: Any, limit: int) -> Any:
         z = x + y - 1
         q, _ = linalg.qr(jnp.concatenate([jnp.sqrt(z).astype(a.dtype) * u, one], axis=-2),
                          full_matrices=False)
-        product = q[..., :m, :] @ _adjoint(q[..., m:, :])
+        product = q[..., :m, :] @ adjoint(q[..., m:, :])
         new = (y / z).astype(a.dtype) * u + ((x - y / z) / jnp.sqrt(z)).astype(a.dtype) * product
         low = jnp.minimum(low * (x + y * square) / (1 + z * square), 1)
         return new, low, jnp.max(jnp.abs(new - u)), k + 1

@@ -22,7 +22,8 @@ from minijax.lax.rules import ArrayLike
 from minijax.nn import activations
 from minijax.numpy import promotion
 from minijax.runtime.call import fused
-from minijax.scipy.common import operands, real_operands, strong_operands
+from minijax.scipy.common import (formula, operands, polynomial, real_operands,
+                                  strong_operands)
 
 Axis = int | tuple[int, ...] | None
 
@@ -42,22 +43,17 @@ def log_softmax(x: ArrayLike, /, *, axis: Axis = None) -> Array:
 # --- Gamma -------------------------------------------------------------------------------------
 
 
-@fused
-def gammaln(x: ArrayLike) -> Array:
-    """log|gamma(x)| for real x."""
-    return lax.lgamma(*operands("gammaln", x))
-
-
-@fused
-def digamma(x: ArrayLike) -> Array:
-    """The derivative of gammaln; NaN at 0, -1, -2, ..."""
-    return lax.digamma(*operands("digamma", x))
-
-
-@fused
-def gammasgn(x: ArrayLike) -> Array:
-    """The sign of gamma(x): NaN at -1, -2, ... and at -inf, that of the zero at 0."""
-    return _gammasgn(*real_operands("gammasgn", x))
+gammaln = formula("gammaln", "log|gamma(x)| for real x.", lambda x: lax.lgamma(x))
+digamma = formula("digamma", "The derivative of gammaln; NaN at 0, -1, -2, ...",
+                  lambda x: lax.digamma(x))
+gammainc = formula(
+    "gammainc", "The regularized lower incomplete gamma function P(a, x), for a >= 0 and x >= 0.",
+    lambda a, x: lax.igamma(a, x))
+gammaincc = formula("gammaincc", "The regularized upper incomplete gamma function 1 - P(a, x).",
+                    lambda a, x: lax.igammac(a, x))
+gammasgn = formula(
+    "gammasgn", "The sign of gamma(x): NaN at -1, -2, ... and at -inf, that of the zero at 0.",
+    lambda x: _gammasgn(x), real_operands)
 
 
 def _gammasgn(x: Any) -> Any:
@@ -101,11 +97,7 @@ def _complex_loggamma(z: Any) -> Any:
     w = jnp.where(left, 1 - z, z)
     steps = sum(jnp.log(w + k) for k in range(_SHIFT))
     far = w + _SHIFT
-    inverse = 1 / far
-    series = lax.full_like(z, _STIRLING[0])
-    for c in _STIRLING[1:]:
-        series = series * inverse * inverse + c
-    value = ((far - 0.5) * jnp.log(far) - far + 0.5 * math.log(2 * math.pi) + series * inverse
+    value = ((far - 0.5) * jnp.log(far) - far + 0.5 * math.log(2 * math.pi) + _stirling_rest(far)
              - steps)
     return jnp.where(left, math.log(math.pi) - _log_sin_pi(z) - value, value)
 
@@ -120,9 +112,7 @@ def _log_sin_pi(z: Any) -> Any:
     return jnp.where(lower, jnp.conj(value), value)
 
 
-@_complex_loggamma.defjvp
-def _complex_loggamma_jvp(primals: tuple, tangents: tuple) -> tuple:
-    return _complex_loggamma(*primals), _complex_digamma(*primals) * tangents[0]
+_complex_loggamma.defjvps(lambda t, out, z: _complex_digamma(z) * t)
 
 
 def _complex_digamma(z: Any) -> Any:
@@ -130,23 +120,10 @@ def _complex_digamma(z: Any) -> Any:
     w = jnp.where(left, 1 - z, z)
     steps = sum(1 / (w + k) for k in range(_SHIFT))
     inverse = 1 / (w + _SHIFT)
-    series = lax.full_like(z, _STIRLING[0] * 15)
-    for k, c in zip(range(13, 0, -2), _STIRLING[1:]):
-        series = series * inverse * inverse + k * c
-    value = jnp.log(w + _SHIFT) - inverse / 2 - series * inverse * inverse - steps
+    square = inverse * inverse
+    slopes = [k * c for k, c in zip(range(15, 0, -2), _STIRLING)]
+    value = jnp.log(w + _SHIFT) - inverse / 2 - polynomial(square, slopes) * square - steps
     return jnp.where(left, value - math.pi / jnp.tan(math.pi * z), value)
-
-
-@fused
-def gammainc(a: ArrayLike, x: ArrayLike) -> Array:
-    """The regularized lower incomplete gamma function P(a, x), for a >= 0 and x >= 0."""
-    return lax.igamma(*operands("gammainc", a, x))
-
-
-@fused
-def gammaincc(a: ArrayLike, x: ArrayLike) -> Array:
-    """The regularized upper incomplete gamma function 1 - P(a, x)."""
-    return lax.igammac(*operands("gammaincc", a, x))
 
 
 def multigammaln(a: ArrayLike, d: ArrayLike) -> Array:
@@ -162,11 +139,9 @@ def _multigammaln(a: Any, d: int) -> Any:
     return total + 0.25 * d * (d - 1) * math.log(math.pi)
 
 
-@fused
-def poch(z: ArrayLike, m: ArrayLike) -> Array:
-    """gamma(z + m) / gamma(z), the rising factorial z (z + 1) ... (z + m - 1)."""
-    z, m = strong_operands("poch", z, m)
-    return _poch(z, m)
+poch = formula(
+    "poch", "gamma(z + m) / gamma(z), the rising factorial z (z + 1) ... (z + m - 1).",
+    lambda z, m: _poch(z, m), strong_operands)
 
 
 @custom_jvp
@@ -214,16 +189,11 @@ def zeta(x: ArrayLike, q: ArrayLike | None = None) -> Array:
 # --- Beta, binomials ---------------------------------------------------------------------------
 
 
-@fused
-def betainc(a: ArrayLike, b: ArrayLike, x: ArrayLike) -> Array:
-    """The regularized incomplete beta function I_x(a, b), for a, b > 0 and 0 <= x <= 1."""
-    return lax.betainc(*operands("betainc", a, b, x))
-
-
-@fused
-def betaln(a: ArrayLike, b: ArrayLike) -> Array:
-    """log|beta(a, b)|, without cancellation of large logarithms."""
-    return _betaln(*operands("betaln", a, b))
+betainc = formula(
+    "betainc", "The regularized incomplete beta function I_x(a, b), for a, b > 0, 0 <= x <= 1.",
+    lambda a, b, x: lax.betainc(a, b, x))
+betaln = formula("betaln", "log|beta(a, b)|, without cancellation of large logarithms.",
+                 lambda a, b: _betaln(a, b))
 
 
 @fused
@@ -236,10 +206,7 @@ def beta(a: ArrayLike, b: ArrayLike) -> Array:
 def _stirling_rest(x: Any) -> Any:
     """lgamma(x) less Stirling's (x - 1/2) log x - x + log(2 pi) / 2, for x >= 8."""
     inverse = 1 / x
-    series = lax.full_like(x, _STIRLING[0])
-    for c in _STIRLING[1:]:
-        series = series * inverse * inverse + c
-    return series * inverse
+    return polynomial(inverse * inverse, _STIRLING) * inverse
 
 
 @custom_jvp
@@ -257,24 +224,16 @@ def _betaln(a: Any, b: Any) -> Any:
     return lax.lgamma(small) + jnp.where(far, gap, near)
 
 
-@_betaln.defjvp
-def _betaln_jvp(primals: tuple, tangents: tuple) -> tuple:
-    a, b = primals
-    joint = lax.digamma(a + b)
-    return _betaln(a, b), ((lax.digamma(a) - joint) * tangents[0]
-                           + (lax.digamma(b) - joint) * tangents[1])
+_betaln.defjvps(lambda t, out, a, b: (lax.digamma(a) - lax.digamma(a + b)) * t,
+                lambda t, out, a, b: (lax.digamma(b) - lax.digamma(a + b)) * t)
 
 
+@fused(static_argnames="exact")
 def factorial(n: ArrayLike, exact: bool = False) -> Array:
     """gamma(n + 1), and 0 for negative n; `exact` integers are refused."""
     if exact:
         raise NotImplementedError(errors.describe("factorial with exact=True",
                                                   fix="math.factorial(n)"))
-    return _factorial(n)
-
-
-@fused
-def _factorial(n: Any) -> Any:
     n, = operands("factorial", n)
     return jnp.where(n < 0, 0, jnp.exp(lax.lgamma(n + 1)))
 
@@ -316,16 +275,8 @@ _EVEN_ZETA = {2: math.pi ** 2 / 6, 4: math.pi ** 4 / 90, 6: math.pi ** 6 / 945,
 # --- Logarithms and entropies ------------------------------------------------------------------
 
 
-@fused
-def expit(x: ArrayLike) -> Array:
-    """1 / (1 + exp(-x))."""
-    return lax.logistic(*operands("expit", x))
-
-
-@fused
-def logit(x: ArrayLike) -> Array:
-    """log(x / (1 - x)), the inverse of expit."""
-    return _logit(*operands("logit", x))
+expit = formula("expit", "1 / (1 + exp(-x)).", lambda x: lax.logistic(x))
+logit = formula("logit", "log(x / (1 - x)), the inverse of expit.", lambda x: _logit(x))
 
 
 @custom_jvp
@@ -333,10 +284,7 @@ def _logit(x: Any) -> Any:
     return jnp.log(x / (1 - x))
 
 
-@_logit.defjvp
-def _logit_jvp(primals: tuple, tangents: tuple) -> tuple:
-    x, = primals
-    return _logit(x), tangents[0] / (x * (1 - x))
+_logit.defjvps(lambda t, out, x: t / (x * (1 - x)))
 
 
 def _times_log(x: Any, y: Any, log: Any) -> Any:
@@ -348,10 +296,7 @@ def _xlogy(x: Any, y: Any) -> Any:
     return _times_log(x, y, jnp.log)
 
 
-@_xlogy.defjvp
-def _xlogy_jvp(primals: tuple, tangents: tuple) -> tuple:
-    x, y = primals
-    return _xlogy(x, y), jnp.log(y) * tangents[0] + x / y * tangents[1]
+_xlogy.defjvps(lambda t, out, x, y: jnp.log(y) * t, lambda t, out, x, y: x / y * t)
 
 
 @custom_jvp
@@ -359,10 +304,7 @@ def _xlog1py(x: Any, y: Any) -> Any:
     return _times_log(x, y, jnp.log1p)
 
 
-@_xlog1py.defjvp
-def _xlog1py_jvp(primals: tuple, tangents: tuple) -> tuple:
-    x, y = primals
-    return _xlog1py(x, y), jnp.log1p(y) * tangents[0] + x / (1 + y) * tangents[1]
+_xlog1py.defjvps(lambda t, out, x, y: jnp.log1p(y) * t, lambda t, out, x, y: x / (1 + y) * t)
 
 
 @custom_jvp
@@ -370,35 +312,16 @@ def _xlogx(x: Any) -> Any:
     return _times_log(x, x, jnp.log)
 
 
-@_xlogx.defjvp
-def _xlogx_jvp(primals: tuple, tangents: tuple) -> tuple:
-    x, = primals
-    return _xlogx(x), (jnp.log(x) + 1) * tangents[0]
+_xlogx.defjvps(lambda t, out, x: (jnp.log(x) + 1) * t)
 
-
-@fused
-def xlogy(x: ArrayLike, y: ArrayLike) -> Array:
-    """x log(y), and 0 where x is 0."""
-    return _xlogy(*operands("xlogy", x, y))
-
-
-@fused
-def xlog1py(x: ArrayLike, y: ArrayLike) -> Array:
-    """x log(1 + y), and 0 where x is 0."""
-    return _xlog1py(*operands("xlog1py", x, y))
-
-
-@fused
-def entr(x: ArrayLike) -> Array:
-    """-x log(x), 0 at 0 and -inf below."""
-    x, = operands("entr", x)
-    return jnp.where(x < 0, -jnp.inf, -_xlogx(jnp.where(x < 0, 1, x)))
-
-
-@fused
-def rel_entr(p: ArrayLike, q: ArrayLike) -> Array:
-    """p log(p / q), 0 where p is 0 and q is not negative, inf outside the domain."""
-    return _rel_entr(*operands("rel_entr", p, q))
+xlogy = formula("xlogy", "x log(y), and 0 where x is 0.", lambda x, y: _xlogy(x, y))
+xlog1py = formula("xlog1py", "x log(1 + y), and 0 where x is 0.", lambda x, y: _xlog1py(x, y))
+entr = formula("entr", "-x log(x), 0 at 0 and -inf below.",
+               lambda x: jnp.where(x < 0, -jnp.inf, -_xlogx(jnp.where(x < 0, 1, x))))
+rel_entr = formula(
+    "rel_entr", "p log(p / q), 0 where p is 0 and q is not negative, inf outside the domain.",
+    lambda p, q: _rel_entr(p, q))
+kl_div = formula("kl_div", "rel_entr(p, q) - p + q.", lambda p, q: _rel_entr(p, q) - p + q)
 
 
 def _rel_entr(p: Any, q: Any) -> Any:
@@ -410,13 +333,6 @@ def _rel_entr(p: Any, q: Any) -> Any:
     return jnp.where(inside, value, outside)
 
 
-@fused
-def kl_div(p: ArrayLike, q: ArrayLike) -> Array:
-    """rel_entr(p, q) - p + q."""
-    p, q = operands("kl_div", p, q)
-    return _rel_entr(p, q) - p + q
-
-
 def _power_logarithm(log: Any, exponent: Any) -> Any:
     """expm1(exponent * log) / exponent, and log where the exponent is 0."""
     zero = exponent == 0
@@ -425,15 +341,7 @@ def _power_logarithm(log: Any, exponent: Any) -> Any:
     return jnp.where(zero, log + exponent * curve, jnp.expm1(safe * log) / safe)
 
 
-@fused
-def boxcox(x: ArrayLike, lmbda: ArrayLike) -> Array:
-    """(x**lmbda - 1) / lmbda, and log(x) for lmbda = 0."""
-    x, lmbda = operands("boxcox", x, lmbda)
-    return _power_logarithm(jnp.log(x), lmbda)
-
-
-@fused
-def boxcox1p(x: ArrayLike, lmbda: ArrayLike) -> Array:
-    """boxcox(1 + x, lmbda), accurate for small x."""
-    x, lmbda = operands("boxcox1p", x, lmbda)
-    return _power_logarithm(jnp.log1p(x), lmbda)
+boxcox = formula("boxcox", "(x**lmbda - 1) / lmbda, and log(x) for lmbda = 0.",
+                 lambda x, lmbda: _power_logarithm(jnp.log(x), lmbda))
+boxcox1p = formula("boxcox1p", "boxcox(1 + x, lmbda), accurate for small x.",
+                   lambda x, lmbda: _power_logarithm(jnp.log1p(x), lmbda))

@@ -22,7 +22,7 @@ from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
 from minijax.numpy import promotion
 from minijax.runtime.call import fused
-from minijax.scipy.common import (operands, polynomial, real_operands, strong_operands, together,
+from minijax.scipy.common import (formula, polynomial, real_operands, strong_operands, together,
                                   widened)
 
 _ROOT_PI = math.sqrt(math.pi)
@@ -30,28 +30,12 @@ _ROOT_PI = math.sqrt(math.pi)
 # --- Error functions ---------------------------------------------------------------------------
 
 
-@fused
-def erf(x: ArrayLike) -> Array:
-    """2 / sqrt(pi) times the integral of exp(-t**2) from 0 to x."""
-    return lax.erf(*operands("erf", x))
-
-
-@fused
-def erfc(x: ArrayLike) -> Array:
-    """1 - erf(x), accurate for large x."""
-    return lax.erfc(*operands("erfc", x))
-
-
-@fused
-def erfinv(x: ArrayLike) -> Array:
-    """The inverse of erf, on [-1, 1]."""
-    return lax.erf_inv(*operands("erfinv", x))
-
-
-@fused
-def erfcx(x: ArrayLike) -> Array:
-    """exp(x**2) erfc(x), for real and complex x."""
-    return _erfcx(*strong_operands("erfcx", x))
+erf = formula("erf", "2 / sqrt(pi) times the integral of exp(-t**2) from 0 to x.",
+              lambda x: lax.erf(x))
+erfc = formula("erfc", "1 - erf(x), accurate for large x.", lambda x: lax.erfc(x))
+erfinv = formula("erfinv", "The inverse of erf, on [-1, 1].", lambda x: lax.erf_inv(x))
+erfcx = formula("erfcx", "exp(x**2) erfc(x), for real and complex x.",
+                lambda x: _erfcx(x), strong_operands)
 
 
 @fused
@@ -92,12 +76,8 @@ def _erfcx_right(y: Any) -> Any:
 
 
 @custom_jvp
-def _erfcx(y: Any) -> Any:
-    return _erfcx_everywhere(y)
-
-
 @widened
-def _erfcx_everywhere(y: Any) -> Any:
+def _erfcx(y: Any) -> Any:
     left = jnp.real(y) < 0
     right = _erfcx_right(jnp.where(left, -y, y))
     safe = jnp.where(left, y, 0)
@@ -107,20 +87,12 @@ def _erfcx_everywhere(y: Any) -> Any:
     return jnp.where(jnp.isinf(jnp.real(y)) & ~left, 0, out)
 
 
-@_erfcx.defjvp
-def _erfcx_jvp(primals: tuple, tangents: tuple) -> tuple:
-    y, = primals
-    out = _erfcx(y)
-    return out, (2 * y * out - 2 / _ROOT_PI) * tangents[0]
+_erfcx.defjvps(lambda t, out, y: (2 * y * out - 2 / _ROOT_PI) * t)
 
 
 @custom_jvp
-def _dawsn(x: Any) -> Any:
-    return _dawsn_everywhere(x)
-
-
 @widened
-def _dawsn_everywhere(x: Any) -> Any:
+def _dawsn(x: Any) -> Any:
     small = jnp.abs(x) < 0.5
     series = lax.full_like(x, 1.0)
     safe = jnp.where(small, x, 0)
@@ -134,11 +106,7 @@ def _dawsn_everywhere(x: Any) -> Any:
     return jnp.where(small, safe * series, jnp.copysign(large, x))
 
 
-@_dawsn.defjvp
-def _dawsn_jvp(primals: tuple, tangents: tuple) -> tuple:
-    x, = primals
-    out = _dawsn(x)
-    return out, (1 - 2 * x * out) * tangents[0]
+_dawsn.defjvps(lambda t, out, x: (1 - 2 * x * out) * t)
 
 
 @fused
@@ -151,12 +119,8 @@ def fresnel(x: ArrayLike) -> tuple[Array, Array]:
 
 
 @custom_jvp
-def _fresnel(x: Any) -> tuple:
-    return _fresnel_everywhere(x)
-
-
 @widened
-def _fresnel_everywhere(x: Any) -> tuple:
+def _fresnel(x: Any) -> tuple:
     size = jnp.abs(x)
     near = size < 1.25
     s, c = _fresnel_series(jnp.where(near, size, 0))
@@ -200,18 +164,16 @@ def _fresnel_jvp(primals: tuple, tangents: tuple) -> tuple:
 # --- The normal distribution -------------------------------------------------------------------
 
 
-def _normal_operand(name: str, x: Any, where: str = ", see docstring for supported types") -> Any:
-    x = promotion.as_array(promotion.operand(name, x))
+def _normal_operand(name: str, x: Any, where: str = ", see docstring for supported types") -> list:
+    x = promotion.array_operand(name, x)
     if x.dtype not in (np.float32, np.float64):
         raise TypeError(errors.describe(f"x.dtype={x.dtype} is not supported{where}.",
                                         fix="convert it, e.g. x.astype(jnp.float32)"))
-    return x
+    return [promotion.strong(x)]
 
 
-@fused
-def ndtr(x: ArrayLike) -> Array:
-    """The normal distribution function; float32 and float64 only."""
-    return _ndtr(promotion.strong(_normal_operand("ndtr", x)))
+ndtr = formula("ndtr", "The normal distribution function; float32 and float64 only.",
+               lambda x: _ndtr(x), _normal_operand)
 
 
 def _ndtr(x: Any) -> Any:
@@ -235,7 +197,7 @@ def log_ndtr(x: ArrayLike, series_order: int = 3) -> Array:
 
 @fused
 def _log_ndtr_of(x: Any) -> Any:
-    return _log_ndtr(promotion.strong(_normal_operand("log_ndtr", x, "")))
+    return _log_ndtr(*_normal_operand("log_ndtr", x, ""))
 
 
 @custom_jvp
@@ -286,10 +248,8 @@ def _quotient(x: Any, pair: tuple) -> Any:
     return polynomial(x, pair[0]) / polynomial(x, pair[1])
 
 
-@fused
-def ndtri(p: ArrayLike) -> Array:
-    """The inverse of ndtr, on [0, 1]; float32 and float64 only."""
-    return _ndtri(promotion.strong(_normal_operand("ndtri", p)))
+ndtri = formula("ndtri", "The inverse of ndtr, on [0, 1]; float32 and float64 only.",
+                lambda p: _ndtri(p), _normal_operand)
 
 
 @custom_jvp
@@ -306,36 +266,23 @@ def _ndtri(p: Any) -> Any:
                      jnp.where(q < 0, -outer, outer))
 
 
-@_ndtri.defjvp
-def _ndtri_jvp(primals: tuple, tangents: tuple) -> tuple:
-    out = _ndtri(*primals)
-    return out, math.sqrt(2 * math.pi) * jnp.exp(0.5 * out * out) * tangents[0]
+_ndtri.defjvps(lambda t, out, p: math.sqrt(2 * math.pi) * jnp.exp(0.5 * out * out) * t)
 
 
 # --- Exponential integrals ---------------------------------------------------------------------
 
 
-@fused
-def exp1(x: ArrayLike) -> Array:
-    """The integral of exp(-t) / t from x to infinity, for x > 0."""
-    x, = real_operands("exp1", x)
-    return _expn(lax.full_like(x, 1.0), x)
-
-
-@fused
-def expn(n: ArrayLike, x: ArrayLike) -> Array:
-    """The integral of exp(-x t) / t**n from 1 to infinity, for whole n >= 0 and x >= 0."""
-    n, x = real_operands("expn", n, x)
-    return _expn(jnp.floor(n), x)
+exp1 = formula("exp1", "The integral of exp(-t) / t from x to infinity, for x > 0.",
+               lambda x: _expn(lax.full_like(x, 1.0), x), real_operands)
+expn = formula(
+    "expn", "The integral of exp(-x t) / t**n from 1 to infinity, for whole n >= 0 and x >= 0.",
+    lambda n, x: _expn(jnp.floor(n), x), real_operands)
 
 
 @custom_jvp
-def _expn(n: Any, x: Any) -> Any:
-    return _expn_everywhere(*together(n, x))
-
-
 @widened
-def _expn_everywhere(n: Any, x: Any) -> Any:
+def _expn(n: Any, x: Any) -> Any:
+    n, x = together(n, x)
     order = jnp.maximum(n, 1)
     near = x <= 1
     small, large = jnp.where(near & (x > 0), x, 0.5), jnp.where(near | jnp.isinf(x), 2.0, x)
@@ -379,25 +326,15 @@ def _expn_fraction(n: Any, x: Any) -> Any:
     return lax.fori_loop(1, 100 if x.dtype == np.float64 else 40, step, start)[3]
 
 
-@_expn.defjvp
-def _expn_jvp(primals: tuple, tangents: tuple) -> tuple:
-    n, x = primals
-    return _expn(n, x), -_expn(n - 1, x) * tangents[1]
+_expn.defjvps(None, lambda t, out, n, x: -_expn(n - 1, x) * t)
 
-
-@fused
-def expi(x: ArrayLike) -> Array:
-    """The principal value of the integral of exp(t) / t from -infinity to x."""
-    return _expi(*real_operands("expi", x))
+expi = formula("expi", "The principal value of the integral of exp(t) / t from -infinity to x.",
+               lambda x: _expi(x), real_operands)
 
 
 @custom_jvp
-def _expi(x: Any) -> Any:
-    return _expi_everywhere(x)
-
-
 @widened
-def _expi_everywhere(x: Any) -> Any:
+def _expi(x: Any) -> Any:
     border = 40.0 if x.dtype == np.float64 else 20.0
     near = (x > 0) & (x < border)
     series = _expi_series(jnp.where(near, x, 1.0))
@@ -424,28 +361,20 @@ def _expi_series(x: Any) -> Any:
     return np.euler_gamma + jnp.log(x) + total
 
 
-@_expi.defjvp
-def _expi_jvp(primals: tuple, tangents: tuple) -> tuple:
-    x, = primals
-    return _expi(x), jnp.exp(x) / x * tangents[0]
+_expi.defjvps(lambda t, out, x: jnp.exp(x) / x * t)
 
 
 # --- Sine and cosine integrals, dilogarithm, Owen's T -------------------------------------------
 
 
-@fused
-def sici(x: ArrayLike) -> tuple[Array, Array]:
-    """(Si, Ci): the integrals of sin(t) / t from 0 to x and of cos(t) / t from infinity to x."""
-    return _sici(*real_operands("sici", x))
+sici = formula(
+    "sici", "(Si, Ci): the integrals of sin(t) / t from 0 to x, of cos(t) / t from infinity to x.",
+    lambda x: _sici(x), real_operands)
 
 
 @custom_jvp
-def _sici(x: Any) -> tuple:
-    return _sici_everywhere(x)
-
-
 @widened
-def _sici_everywhere(x: Any) -> tuple:
+def _sici(x: Any) -> tuple:
     size = jnp.abs(x)
     near = size < 4
     small = jnp.where(near, size, 1.0)
@@ -490,10 +419,9 @@ _DEBYE = (-174611 / 330 / math.factorial(21), 43867 / 798 / math.factorial(19),
           1 / 6 / math.factorial(3))
 
 
-@fused
-def spence(x: ArrayLike) -> Array:
-    """The integral of log(t) / (1 - t) from 1 to x, for x >= 0; float32 and float64 only."""
-    return _spence(promotion.strong(_normal_operand("spence", x)))
+spence = formula(
+    "spence", "The integral of log(t) / (1 - t) from 1 to x, for x >= 0; float32 and float64 only.",
+    lambda x: _spence(x), _normal_operand)
 
 
 @custom_jvp
@@ -514,26 +442,18 @@ def _spence(x: Any) -> Any:
     return jnp.where(x >= 0, out, jnp.nan)
 
 
-@_spence.defjvp
-def _spence_jvp(primals: tuple, tangents: tuple) -> tuple:
-    x, = primals
-    one = x == 1
-    return _spence(x), jnp.where(one, -1, jnp.log(x) / jnp.where(one, 1, 1 - x)) * tangents[0]
+_spence.defjvps(
+    lambda t, out, x: jnp.where(x == 1, -1, jnp.log(x) / jnp.where(x == 1, 1, 1 - x)) * t)
 
-
-@fused
-def owens_t(h: ArrayLike, a: ArrayLike) -> Array:
-    """Owen's T function: P(X > h and 0 < Y < a X) for independent normal X and Y."""
-    return _owens_t(*real_operands("owens_t", h, a))
+owens_t = formula(
+    "owens_t", "Owen's T function: P(X > h and 0 < Y < a X) for independent normal X and Y.",
+    lambda h, a: _owens_t(h, a), real_operands)
 
 
 @custom_jvp
-def _owens_t(h: Any, a: Any) -> Any:
-    return _owens_t_everywhere(*together(h, a))
-
-
 @widened
-def _owens_t_everywhere(h: Any, a: Any) -> Any:
+def _owens_t(h: Any, a: Any) -> Any:
+    h, a = together(h, a)
     h, size = jnp.abs(h), jnp.abs(a)
     steep = size > 1
     slope = jnp.where(steep, 1 / jnp.where(steep, size, 1), size)

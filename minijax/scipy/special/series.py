@@ -21,36 +21,18 @@ from minijax.base.jaxlib import Array
 from minijax.core import Tracer
 from minijax.lax.rules import ArrayLike
 from minijax.runtime.call import fused
-from minijax.scipy.common import operands, real_operands, together, widened
+from minijax.scipy.common import formula, operands, real_operands, together, widened
 from minijax.scipy.special.gammas import _gammasgn
 
 # --- Bessel functions --------------------------------------------------------------------------
 
 
-@fused
-def i0e(x: ArrayLike) -> Array:
-    """exp(-|x|) i0(x)."""
-    return lax.bessel_i0e(*operands("i0e", x))
-
-
-@fused
-def i1e(x: ArrayLike) -> Array:
-    """exp(-|x|) i1(x)."""
-    return lax.bessel_i1e(*operands("i1e", x))
-
-
-@fused
-def i0(x: ArrayLike) -> Array:
-    """The modified Bessel function of the first kind and order 0."""
-    x, = operands("i0", x)
-    return jnp.exp(jnp.abs(x)) * lax.bessel_i0e(x)
-
-
-@fused
-def i1(x: ArrayLike) -> Array:
-    """The modified Bessel function of the first kind and order 1."""
-    x, = operands("i1", x)
-    return jnp.exp(jnp.abs(x)) * lax.bessel_i1e(x)
+i0e = formula("i0e", "exp(-|x|) i0(x).", lambda x: lax.bessel_i0e(x))
+i1e = formula("i1e", "exp(-|x|) i1(x).", lambda x: lax.bessel_i1e(x))
+i0 = formula("i0", "The modified Bessel function of the first kind and order 0.",
+             lambda x: jnp.exp(jnp.abs(x)) * lax.bessel_i0e(x))
+i1 = formula("i1", "The modified Bessel function of the first kind and order 1.",
+             lambda x: jnp.exp(jnp.abs(x)) * lax.bessel_i1e(x))
 
 
 @fused(static_argnames=("v", "n_iter"))

@@ -6,7 +6,7 @@ from minijax import numpy as jnp
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
 from minijax.scipy import special
-from minijax.scipy.common import composed, of_operands
+from minijax.scipy.common import composed, formula, of_operands
 
 __all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "sf"]
 
@@ -24,23 +24,11 @@ def logpdf(x: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0,
 
 
 pdf = composed(jnp.exp, logpdf, "The density at x.")
-
-
-@of_operands
-def cdf(x: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0,
-        scale: ArrayLike = 1) -> Array:
-    """P(X <= x)."""
-    return special.betainc(a, b, jnp.clip((x - loc) / scale, 0, 1))
-
-
+cdf = formula(
+    "beta.cdf", "P(X <= x).",
+    lambda x, a, b, loc=0, scale=1: special.betainc(a, b, jnp.clip((x - loc) / scale, 0, 1)))
 logcdf = composed(jnp.log, cdf, "Logarithm of P(X <= x).")
-
-
-@of_operands
-def sf(x: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0,
-       scale: ArrayLike = 1) -> Array:
-    """P(X > x)."""
-    return special.betainc(b, a, jnp.clip(1 - (x - loc) / scale, 0, 1))
-
-
+sf = formula(
+    "beta.sf", "P(X > x).",
+    lambda x, a, b, loc=0, scale=1: special.betainc(b, a, jnp.clip(1 - (x - loc) / scale, 0, 1)))
 logsf = composed(jnp.log, sf, "Logarithm of P(X > x).")

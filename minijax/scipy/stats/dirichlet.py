@@ -9,6 +9,7 @@ from minijax.lax.rules import ArrayLike
 from minijax.numpy import promotion
 from minijax.runtime.call import fused
 from minijax.scipy import special
+from minijax.scipy.common import composed
 
 __all__ = ["logpdf", "pdf"]
 
@@ -19,8 +20,7 @@ def logpdf(x: ArrayLike, alpha: ArrayLike) -> Array:
 
     The last entry may be left out, since the entries add up to 1; -inf off the simplex.
     """
-    x, alpha = [promotion.as_array(v) for v in promotion.promote_inexact(
-        promotion.operand("dirichlet.logpdf", x), promotion.operand("dirichlet.logpdf", alpha, 1))]
+    x, alpha = promotion.promoted_inexact("dirichlet.logpdf", x, alpha)
     if alpha.ndim != 1:
         raise ValueError(errors.describe(
             f"`alpha` must be one-dimensional; got alpha.shape={alpha.shape}",
@@ -42,7 +42,4 @@ def logpdf(x: ArrayLike, alpha: ArrayLike) -> Array:
     return jnp.where(inside, value, -jnp.inf)
 
 
-@fused
-def pdf(x: ArrayLike, alpha: ArrayLike) -> Array:
-    """The density at x."""
-    return jnp.exp(logpdf(x, alpha))
+pdf = composed(jnp.exp, logpdf, "The density at x.")

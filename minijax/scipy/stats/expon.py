@@ -5,7 +5,7 @@ from __future__ import annotations
 from minijax import numpy as jnp
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
-from minijax.scipy.common import composed, log1mexp, of_operands
+from minijax.scipy.common import composed, formula, log1mexp, of_operands
 
 __all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "ppf", "sf"]
 
@@ -18,13 +18,8 @@ def logpdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
 
 
 pdf = composed(jnp.exp, logpdf, "The density at x.")
-
-
-@of_operands
-def cdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """P(X <= x)."""
-    z = (x - loc) / scale
-    return -jnp.expm1(-jnp.maximum(z, 0))
+cdf = formula("expon.cdf", "P(X <= x).",
+              lambda x, loc=0, scale=1: -jnp.expm1(-jnp.maximum((x - loc) / scale, 0)))
 
 
 @of_operands
@@ -34,18 +29,9 @@ def logcdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
     return jnp.where(z <= 0, -jnp.inf, log1mexp(jnp.where(z <= 0, 1, z)))
 
 
-@of_operands
-def sf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """P(X > x)."""
-    z = (x - loc) / scale
-    return jnp.exp(-jnp.maximum(z, 0))
-
-
-@of_operands
-def logsf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """Logarithm of P(X > x)."""
-    z = (x - loc) / scale
-    return -jnp.maximum(z, 0)
+logsf = formula("expon.logsf", "Logarithm of P(X > x).",
+                lambda x, loc=0, scale=1: -jnp.maximum((x - loc) / scale, 0))
+sf = composed(jnp.exp, logsf, "P(X > x).")
 
 
 @of_operands

@@ -6,7 +6,7 @@ from minijax import numpy as jnp
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
 from minijax.scipy import special
-from minijax.scipy.common import composed, of_operands
+from minijax.scipy.common import composed, formula, of_operands
 
 __all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "sf"]
 
@@ -21,21 +21,11 @@ def logpdf(x: ArrayLike, a: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1)
 
 
 pdf = composed(jnp.exp, logpdf, "The density at x.")
-
-
-@of_operands
-def cdf(x: ArrayLike, a: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """P(X <= x)."""
-    return special.gammainc(a, jnp.maximum((x - loc) / scale, 0))
-
-
+cdf = formula(
+    "gamma.cdf", "P(X <= x).",
+    lambda x, a, loc=0, scale=1: special.gammainc(a, jnp.maximum((x - loc) / scale, 0)))
 logcdf = composed(jnp.log, cdf, "Logarithm of P(X <= x).")
-
-
-@of_operands
-def sf(x: ArrayLike, a: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """P(X > x)."""
-    return special.gammaincc(a, jnp.maximum((x - loc) / scale, 0))
-
-
+sf = formula(
+    "gamma.sf", "P(X > x).",
+    lambda x, a, loc=0, scale=1: special.gammaincc(a, jnp.maximum((x - loc) / scale, 0)))
 logsf = composed(jnp.log, sf, "Logarithm of P(X > x).")

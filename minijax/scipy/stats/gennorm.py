@@ -6,17 +6,14 @@ from minijax import numpy as jnp
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
 from minijax.scipy import special
-from minijax.scipy.common import composed, of_operands
+from minijax.scipy.common import composed, formula, of_operands
 
 __all__ = ["cdf", "logpdf", "pdf"]
 
 
-@of_operands
-def logpdf(x: ArrayLike, beta: ArrayLike) -> Array:
-    """Logarithm of the density at x."""
-    return jnp.log(0.5 * beta) - special.gammaln(1 / beta) - jnp.abs(x) ** beta
-
-
+logpdf = formula(
+    "gennorm.logpdf", "Logarithm of the density at x.",
+    lambda x, beta: jnp.log(0.5 * beta) - special.gammaln(1 / beta) - jnp.abs(x) ** beta)
 pdf = composed(jnp.exp, logpdf, "The density at x.")
 
 

@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from minijax import numpy as jnp
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
-from minijax.scipy.common import composed, of_operands
+from minijax.scipy.common import formula, of_operands
 from minijax.scipy.stats import gumbel_r
 
 __all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "ppf", "sf"]
 
 
-@of_operands
-def logpdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """Logarithm of the density at x."""
-    return gumbel_r.logpdf(-x, -loc, scale)
+def _mirrored(name: str, doc: str, function: Callable) -> Callable:
+    return formula(f"gumbel_l.{name}", doc,
+                   lambda x, loc=0, scale=1: function(-x, -loc, scale))
 
 
-pdf = composed(jnp.exp, logpdf, "The density at x.")
-
-
-@of_operands
-def logcdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """Logarithm of P(X <= x)."""
-    return gumbel_r.logsf(-x, -loc, scale)
-
-
-@of_operands
-def cdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """P(X <= x)."""
-    return gumbel_r.sf(-x, -loc, scale)
-
-
-@of_operands
-def sf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """P(X > x)."""
-    return gumbel_r.cdf(-x, -loc, scale)
-
-
-@of_operands
-def logsf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """Logarithm of P(X > x)."""
-    return gumbel_r.logcdf(-x, -loc, scale)
+logpdf = _mirrored("logpdf", "Logarithm of the density at x.", gumbel_r.logpdf)
+pdf = _mirrored("pdf", "The density at x.", gumbel_r.pdf)
+logcdf = _mirrored("logcdf", "Logarithm of P(X <= x).", gumbel_r.logsf)
+cdf = _mirrored("cdf", "P(X <= x).", gumbel_r.sf)
+sf = _mirrored("sf", "P(X > x).", gumbel_r.cdf)
+logsf = _mirrored("logsf", "Logarithm of P(X > x).", gumbel_r.logcdf)
 
 
 @of_operands

@@ -5,7 +5,7 @@ from __future__ import annotations
 from minijax import numpy as jnp
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
-from minijax.scipy.common import composed, log1mexp, of_operands
+from minijax.scipy.common import composed, formula, log1mexp, of_operands
 
 __all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "ppf", "sf"]
 
@@ -18,34 +18,13 @@ def logpdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
 
 
 pdf = composed(jnp.exp, logpdf, "The density at x.")
-
-
-@of_operands
-def logcdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """Logarithm of P(X <= x)."""
-    z = (loc - x) / scale
-    return -jnp.exp(z)
-
-
-@of_operands
-def cdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """P(X <= x)."""
-    z = (loc - x) / scale
-    return jnp.exp(-jnp.exp(z))
-
-
-@of_operands
-def sf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """P(X > x)."""
-    z = (loc - x) / scale
-    return -jnp.expm1(-jnp.exp(z))
-
-
-@of_operands
-def logsf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """Logarithm of P(X > x)."""
-    z = (loc - x) / scale
-    return log1mexp(jnp.exp(z))
+logcdf = formula("gumbel_r.logcdf", "Logarithm of P(X <= x).",
+                 lambda x, loc=0, scale=1: -jnp.exp((loc - x) / scale))
+cdf = composed(jnp.exp, logcdf, "P(X <= x).")
+sf = formula("gumbel_r.sf", "P(X > x).",
+             lambda x, loc=0, scale=1: -jnp.expm1(-jnp.exp((loc - x) / scale)))
+logsf = formula("gumbel_r.logsf", "Logarithm of P(X > x).",
+                lambda x, loc=0, scale=1: log1mexp(jnp.exp((loc - x) / scale)))
 
 
 @of_operands

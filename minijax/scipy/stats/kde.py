@@ -103,9 +103,7 @@ class gaussian_kde:
         """The density at points [d, k]: an array [k]."""
         return jnp.exp(self.logpdf(points))
 
-    def __call__(self, points: Any) -> Array:
-        """The density at points [d, k]."""
-        return self.evaluate(points)
+    __call__ = evaluate
 
     def pdf(self, x: Any) -> Array:
         """The density at points [d, k]."""
@@ -117,11 +115,9 @@ class gaussian_kde:
         points = self._points(x)
         factor = jnp.linalg.cholesky(self.inv_cov)
         energy = _energies(factor.T @ self.dataset, factor.T @ points)
-        size = jnp.log(self.weights) + self._log_norm(factor)
+        log_norm = jnp.sum(jnp.log(jnp.diagonal(factor))) - 0.5 * self.d * math.log(2 * math.pi)
+        size = jnp.log(self.weights) + log_norm
         return special.logsumexp(size[:, None] - energy, axis=0)
-
-    def _log_norm(self, factor: Any) -> Any:
-        return jnp.sum(jnp.log(jnp.diagonal(factor))) - 0.5 * self.d * math.log(2 * math.pi)
 
     def _points(self, points: Any) -> Any:
         points = jnp.atleast_2d(points)

@@ -5,17 +5,13 @@ from __future__ import annotations
 from minijax import numpy as jnp
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
-from minijax.scipy.common import composed, of_operands
+from minijax.scipy.common import composed, formula, of_operands
 
 __all__ = ["cdf", "logpdf", "pdf"]
 
 
-@of_operands
-def logpdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """Logarithm of the density at x."""
-    return -jnp.abs(x - loc) / scale - jnp.log(2 * scale)
-
-
+logpdf = formula("laplace.logpdf", "Logarithm of the density at x.",
+                 lambda x, loc=0, scale=1: -jnp.abs(x - loc) / scale - jnp.log(2 * scale))
 pdf = composed(jnp.exp, logpdf, "The density at x.")
 
 

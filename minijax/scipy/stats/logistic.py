@@ -6,7 +6,7 @@ from minijax import numpy as jnp
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
 from minijax.scipy import special
-from minijax.scipy.common import composed, of_operands
+from minijax.scipy.common import composed, formula, of_operands
 
 __all__ = ["cdf", "isf", "logpdf", "pdf", "ppf", "sf"]
 
@@ -19,27 +19,11 @@ def logpdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
 
 
 pdf = composed(jnp.exp, logpdf, "The density at x.")
-
-
-@of_operands
-def cdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """P(X <= x)."""
-    return special.expit((x - loc) / scale)
-
-
-@of_operands
-def sf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """P(X > x)."""
-    return special.expit((loc - x) / scale)
-
-
-@of_operands
-def ppf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """The value below which a share x of the distribution lies."""
-    return loc + scale * special.logit(x)
-
-
-@of_operands
-def isf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """The value above which a share x of the distribution lies."""
-    return loc - scale * special.logit(x)
+cdf = formula("logistic.cdf", "P(X <= x).",
+              lambda x, loc=0, scale=1: special.expit((x - loc) / scale))
+sf = formula("logistic.sf", "P(X > x).",
+             lambda x, loc=0, scale=1: special.expit((loc - x) / scale))
+ppf = formula("logistic.ppf", "The value below which a share x of the distribution lies.",
+              lambda x, loc=0, scale=1: loc + scale * special.logit(x))
+isf = formula("logistic.isf", "The value above which a share x of the distribution lies.",
+              lambda x, loc=0, scale=1: loc - scale * special.logit(x))

@@ -8,7 +8,7 @@ from minijax.lax.rules import ArrayLike
 from minijax.numpy import promotion
 from minijax.runtime.call import fused
 from minijax.scipy import special
-from minijax.scipy.common import operands
+from minijax.scipy.common import composed, operands
 
 __all__ = ["logpmf", "pmf"]
 
@@ -17,15 +17,12 @@ __all__ = ["logpmf", "pmf"]
 def logpmf(x: ArrayLike, n: ArrayLike, p: ArrayLike) -> Array:
     """Logarithm of the probability of the counts x [..., k]; -inf unless they add up to n."""
     p, = operands("multinomial.logpmf", p)
-    x = promotion.as_array(promotion.operand("multinomial.logpmf", x))
-    n = promotion.as_array(promotion.operand("multinomial.logpmf", n))
+    x = promotion.array_operand("multinomial.logpmf", x)
+    n = promotion.array_operand("multinomial.logpmf", n)
     counts, trials = x.astype(p.dtype), n.astype(p.dtype)
     ways = special.gammaln(trials + 1) - jnp.sum(special.gammaln(counts + 1), axis=-1)
     value = ways + jnp.sum(special.xlogy(counts, p), axis=-1)
     return jnp.where(jnp.sum(counts, axis=-1) == trials, value, -jnp.inf)
 
 
-@fused
-def pmf(x: ArrayLike, n: ArrayLike, p: ArrayLike) -> Array:
-    """The probability of the counts x."""
-    return jnp.exp(logpmf(x, n, p))
+pmf = composed(jnp.exp, logpmf, "The probability of the counts x.")

@@ -26,15 +26,12 @@ def logpdf(x: ArrayLike, mean: ArrayLike, cov: ArrayLike,
             "allow_singular argument of multivariate_normal.logpdf",
             fix="add a small multiple of the identity to cov"))
     name = "multivariate_normal.logpdf"
-    x, mean, cov = [promotion.as_array(v) for v in promotion.promote_inexact(
-        *[promotion.operand(name, v, i) for i, v in enumerate((x, mean, cov))])]
+    x, mean, cov = promotion.promoted_inexact(name, x, mean, cov)
     if not mean.ndim and not cov.ndim:
         return -0.5 * ((x - mean) ** 2 / cov + math.log(2 * math.pi) + jnp.log(cov))
     n = mean.shape[-1] if mean.ndim else cov.shape[-1]
-    if not mean.ndim:
-        mean = jnp.broadcast_to(mean, (n,))
-    if not cov.ndim:
-        cov = cov * jnp.eye(n, dtype=cov.dtype)
+    mean = mean if mean.ndim else jnp.broadcast_to(mean, (n,))
+    cov = cov if cov.ndim else cov * jnp.eye(n, dtype=cov.dtype)
     if cov.ndim < 2 or cov.shape[-2:] != (n, n):
         raise ValueError(errors.describe(
             f"{name} got incompatible shapes",

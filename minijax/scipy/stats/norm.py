@@ -8,7 +8,7 @@ from minijax import numpy as jnp
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
 from minijax.scipy import special
-from minijax.scipy.common import composed, of_operands
+from minijax.scipy.common import composed, formula, of_operands
 
 __all__ = ["cdf", "isf", "logcdf", "logpdf", "logsf", "pdf", "ppf", "sf"]
 
@@ -21,39 +21,14 @@ def logpdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
 
 
 pdf = composed(jnp.exp, logpdf, "The density at x.")
-
-
-@of_operands
-def cdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """P(X <= x)."""
-    return special.ndtr((x - loc) / scale)
-
-
-@of_operands
-def logcdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """Logarithm of P(X <= x), accurate in both tails."""
-    return special.log_ndtr((x - loc) / scale)
-
-
-@of_operands
-def sf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """P(X > x)."""
-    return special.ndtr((loc - x) / scale)
-
-
-@of_operands
-def logsf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """Logarithm of P(X > x), accurate in both tails."""
-    return special.log_ndtr((loc - x) / scale)
-
-
-@of_operands
-def ppf(q: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """The x with P(X <= x) = q."""
-    return special.ndtri(q) * scale + loc
-
-
-@of_operands
-def isf(q: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """The x with P(X > x) = q."""
-    return loc - special.ndtri(q) * scale
+cdf = formula("norm.cdf", "P(X <= x).",
+              lambda x, loc=0, scale=1: special.ndtr((x - loc) / scale))
+logcdf = formula("norm.logcdf", "Logarithm of P(X <= x), accurate in both tails.",
+                 lambda x, loc=0, scale=1: special.log_ndtr((x - loc) / scale))
+sf = formula("norm.sf", "P(X > x).", lambda x, loc=0, scale=1: special.ndtr((loc - x) / scale))
+logsf = formula("norm.logsf", "Logarithm of P(X > x), accurate in both tails.",
+                lambda x, loc=0, scale=1: special.log_ndtr((loc - x) / scale))
+ppf = formula("norm.ppf", "The x with P(X <= x) = q.",
+              lambda q, loc=0, scale=1: special.ndtri(q) * scale + loc)
+isf = formula("norm.isf", "The x with P(X > x) = q.",
+              lambda q, loc=0, scale=1: loc - special.ndtri(q) * scale)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from minijax import numpy as jnp
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
-from minijax.runtime.call import fused
-from minijax.scipy.common import composed, of_operands
+from minijax.scipy.common import composed, formula, of_operands
 
 __all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "ppf", "sf"]
 
@@ -20,23 +19,11 @@ def logpdf(x: ArrayLike, b: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1)
 
 
 pdf = composed(jnp.exp, logpdf, "The density at x.")
-
-
-@of_operands
-def logsf(x: ArrayLike, b: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """Logarithm of P(X > x)."""
-    return -b * jnp.log(jnp.maximum((x - loc) / scale, 1))
-
-
+logsf = formula("pareto.logsf", "Logarithm of P(X > x).",
+                lambda x, b, loc=0, scale=1: -b * jnp.log(jnp.maximum((x - loc) / scale, 1)))
 sf = composed(jnp.exp, logsf, "P(X > x).")
-
-
-@fused
-def cdf(x: ArrayLike, b: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """P(X <= x)."""
-    return -jnp.expm1(logsf(x, b, loc, scale))
-
-
+cdf = formula("pareto.cdf", "P(X <= x).",
+              lambda x, b, loc=0, scale=1: -jnp.expm1(logsf(x, b, loc, scale)))
 logcdf = composed(jnp.log, cdf, "Logarithm of P(X <= x).")
 
 

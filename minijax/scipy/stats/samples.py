@@ -38,7 +38,7 @@ def _check_policy(nan_policy: str, supported: tuple[str, ...]) -> None:
 
 def _along_last(name: str, a: Any, axis: int | None) -> tuple[Any, int, int]:
     """(a with the axis last, the axis, the rank); all axes are one if `axis` is None."""
-    a = promotion.as_array(promotion.operand(name, a))
+    a = promotion.array_operand(name, a)
     if axis is None:
         return jnp.ravel(a), 0, 1
     axis = canonicalize_axis(axis, a.ndim)
@@ -118,7 +118,7 @@ def sem(a: ArrayLike, axis: int | None = 0, ddof: int = 1, nan_policy: str = "pr
     if nan_policy not in ("propagate", "omit"):
         raise ValueError(errors.describe(f"{nan_policy} is not supported",
                                          fix="nan_policy='propagate' or 'omit'"))
-    a = promotion.as_array(promotion.promote_inexact(promotion.operand("sem", a))[0])
+    a, = promotion.promoted_inexact("sem", a)
     if axis is None:
         a, axis = jnp.ravel(a), 0
     if nan_policy == "omit":

@@ -7,7 +7,7 @@ from typing import Any
 from minijax import numpy as jnp
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
-from minijax.scipy.common import composed, of_operands
+from minijax.scipy.common import composed, formula, of_operands
 from minijax.scipy.stats import norm
 
 __all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "sf"]
@@ -48,14 +48,7 @@ def logcdf(x: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0,
     return jnp.where((a < b) & ~jnp.isnan(z), value, jnp.nan)
 
 
-@of_operands
-def logsf(x: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0,
-          scale: ArrayLike = 1) -> Array:
-    """Logarithm of P(X > x)."""
-    return logcdf(-x, -b, -a, -loc, scale)
-
-
-sf = composed(jnp.exp, logsf, "P(X > x).")
-
-
 cdf = composed(jnp.exp, logcdf, "P(X <= x).")
+logsf = formula("truncnorm.logsf", "Logarithm of P(X > x).",
+                lambda x, a, b, loc=0, scale=1: logcdf(-x, -b, -a, -loc, scale))
+sf = composed(jnp.exp, logsf, "P(X > x).")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from minijax import numpy as jnp
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
-from minijax.scipy.common import composed, of_operands, strong_operands
+from minijax.scipy.common import composed, formula, of_operands, strong_operands
 
 __all__ = ["cdf", "logpdf", "pdf", "ppf"]
 
@@ -18,15 +18,8 @@ def logpdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
 
 
 pdf = composed(jnp.exp, logpdf, "The density at x.")
-
-
-@of_operands
-def cdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """P(X <= x)."""
-    return jnp.clip((x - loc) / scale, 0, 1)
-
-
-@of_operands
-def ppf(q: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
-    """The x with P(X <= x) = q."""
-    return jnp.where((q >= 0) & (q <= 1), q * scale + loc, jnp.nan)
+cdf = formula("uniform.cdf", "P(X <= x).",
+              lambda x, loc=0, scale=1: jnp.clip((x - loc) / scale, 0, 1))
+ppf = formula(
+    "uniform.ppf", "The x with P(X <= x) = q.",
+    lambda q, loc=0, scale=1: jnp.where((q >= 0) & (q <= 1), q * scale + loc, jnp.nan))

@@ -27,6 +27,8 @@ def test_axes():
     assert_close(out, {"a": (X + 3).T, "b": X})
     assert_close(jax.pmap(lambda x: x.sum(), out_axes=None)(np.ones((8, 3))), 3.0)
     assert_close(jax.pmap(lambda x, *, y: x * y)(X, y=X), X * X)
+    f = jax.pmap(lambda x, y: (x, [None], {}), in_axes=(0, (None, 0)), out_axes=(0, [-1], -5))
+    assert_close(f(X, (None, X))[0], X)  # no leaf is out of bounds, and None has no axis
     assert_close(jax.pmap(lambda x, n: x * n, static_broadcasted_argnums=1)(X, 3), X * 3)
 
 
@@ -101,6 +103,7 @@ def test_donation():
      "num_local_devices=2"),
     (lambda: jax.pmap(lambda x: x, in_axes="a")(X), TypeError, "pmap in_axes must be an int"),
     (lambda: jax.pmap(lambda x: x, out_axes=3)(X), ValueError, "axis 3 is out of bounds"),
+    (lambda: jax.pmap(lambda x: x, out_axes=-1)(X), ValueError, "must not be negative"),
     (lambda: jax.pmap(lambda x: lax.psum(x, "j"))(X), NameError, "unbound axis name: j"),
 ])
 def test_errors(call, cls, text):

@@ -1,0 +1,124 @@
+"""Values that XLA's CPU fusion would compute again in each kernel are stored, and only those."""
+
+import re
+
+import numpy as np
+import pytest
+
+import lowering
+import minijax as jax
+import minijax.numpy as jnp
+from lowering import fusion, rules
+from minijax import lax
+
+FUSED = re.compile(r"^%?\S*fused_computation\S* .*?^}", re.M | re.S)
+
+
+def kernels(compiled):
+    """The number of instructions in each fusion of a compiled program."""
+    return [body.count(" = ") for body in FUSED.findall(compiled.as_text())]
+
+
+def norm(x):
+    centred = x - x.mean(-1, keepdims=True)
+    return centred / jnp.sqrt((centred ** 2).mean(-1, keepdims=True) + 1e-5)
+
+
+def residual(params, x):
+    """Layers that add a product and a bias to their input: what XLA does not protect."""
+    for w, b in params:
+        x = x + norm(x) @ w + b
+    return x
+
+
+def arguments(layers):
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=(layers, 64, 64), scale=0.1).astype(np.float32)
+    b = rng.normal(size=(layers, 64)).astype(np.float32)
+    return list(zip(w, b)), rng.normal(size=(8, 64)).astype(np.float32)
+
+
+def barriers(fun, *args):
+    return jax.jit(fun).lower(*args).as_text().count("optimization_barrier")
+
+
+def test_fusions_grow_linearly_with_depth():
+    sizes = {n: kernels(jax.jit(residual).lower(*arguments(n)).compile()) for n in (8, 24)}
+    assert sum(sizes[24]) < 3.5 * sum(sizes[8])
+    assert max(sizes[24]) < 30
+
+
+def test_without_the_barriers_they_grow_quadratically(monkeypatch):
+    monkeypatch.setattr(lowering, "pins", lambda jaxpr: frozenset())
+    sizes = {n: kernels(jax.jit(lambda *args: residual(*args)).lower(*arguments(n)).compile())
+             for n in (8, 24)}
+    assert sum(sizes[24]) > 5 * sum(sizes[8])  # else XLA has learnt it, and fusion.py can go
+
+
+@pytest.mark.parametrize("derivative", [False, True])
+def test_results_are_those_without_barriers(monkeypatch, derivative):
+    fun = (jax.grad(lambda *args: (residual(*args) ** 2).mean()) if derivative else residual)
+    args = arguments(20)
+    assert barriers(fun, *args)
+    stored = jax.jit(fun)(*args)
+    monkeypatch.setattr(lowering, "pins", lambda jaxpr: frozenset())
+    jax.clear_caches()
+    plain = jax.jit(fun)(*args)
+    for x, y in zip(jax.tree.leaves(stored), jax.tree.leaves(plain), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-5 * float(jnp.abs(y).max()))
+
+
+def test_short_programs_and_protected_sums_stay_as_they_are():
+    def protected(x, ys):
+        for y in ys:
+            x = x + y
+            x = x + norm(x)
+        return x
+
+    x = np.ones((8, 64), np.float32)
+    assert not barriers(residual, *arguments(2))
+    assert not barriers(lambda x: jnp.sin(x) / jnp.cos(x) + jnp.exp(x), x)
+    assert not barriers(protected, x, [x] * 2)
+
+
+def test_layers_in_called_functions_are_seen():
+    layer = jax.jit(lambda x, w, b: x + norm(x) @ w + b)
+
+    def model(params, x):
+        for w, b in params:
+            x = layer(x, w, b)
+        return x
+
+    assert barriers(model, *arguments(16))
+    assert barriers(jax.checkpoint(residual), *arguments(16))
+
+
+def heavy(x):
+    """Work that three kernels repeat."""
+    y = x
+    for _ in range(12):
+        y = jnp.tanh(y * 2 + 1)
+    return y.sum(0) + y.sum(1) + (y @ y).sum(0) + jnp.max(y - 1, 0) + (jnp.sin(y) @ y).sum(0)
+
+
+def test_bodies_of_scans_are_searched_and_other_loops_left_alone():
+    x = np.ones((16, 16), np.float32)
+
+    def step(x):
+        return x + heavy(x)
+
+    assert barriers(lambda x: lax.scan(lambda c, _: (step(c), None), x, None, length=3)[0], x)
+    assert not barriers(lambda x: lax.while_loop(lambda c: c[0, 0] < 9, step, x), x)
+    assert not barriers(lambda x: lax.cond(x[0, 0] > 0, step, jnp.sin, x), x)
+
+
+def test_programs_that_are_stored_or_meant_for_other_platforms_have_no_barriers():
+    args = arguments(16)
+    assert barriers(residual, *args)
+    assert "optimization_barrier" not in jax.export.export(jax.jit(residual))(*args).mlir_module()
+    traced = jax.jit(residual).trace(*args)
+    assert "optimization_barrier" not in traced.lower(lowering_platforms=("cuda",)).as_text()
+
+
+def test_the_weights_are_of_operations_that_lowering_knows():
+    assert set(fusion._WEIGHTS) <= set(rules.table("cpu"))
