@@ -116,8 +116,8 @@ def reshard(ctx: Context, x: Value, *, dst_sharding: Any, **_: Any) -> Value:
         *[entry if isinstance(entry, tuple) else (entry,) for entry in have.partitions])
     wanted = getattr(getattr(dst_sharding, "spec", None), "unreduced", ())
     new = tuple(a for a in wanted if a not in taken)
-    if ctx.spmd is None or ctx.manual or not new:
-        return constrained(ctx, x, dst_sharding)
+    if ctx.spmd is None or ctx.manual or not new:  # a type says by itself how values are split
+        return constrained(ctx, x, dst_sharding) if sharding_of(ctx.out_avals[0]) is None else x
     return _one_term(ctx, x, dst_sharding, new)
 
 

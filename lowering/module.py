@@ -374,10 +374,10 @@ def _donations(donors: Sequence[bool], inputs: Sequence[Any], outputs: Sequence[
     """`ins` and `outs` are pairs of sharding and layout, None where the compiler chooses."""
     aliases, unused = match_donations(
         donors, [v.aval for v in inputs], [v.aval for v in outputs], ins, outs)
-    chosen = any(layout for _, layout in (*ins, *outs))
-    free = [v.aval.shape for v, (sharding, _) in zip(outputs, outs) if sharding is None]
-    given = [i for i in unused if chosen or (is_spmd and inputs[i].aval.shape in free)]
-    return _Donations(aliases, given, tuple(i for i in unused if i not in given))
+    if any(layout for _, layout in (*ins, *outs)) or (
+            is_spmd and any(sharding is None for sharding, _ in outs)):
+        return _Donations(aliases, unused, ())
+    return _Donations(aliases, (), unused)
 
 
 def match_donations(donors: Sequence[bool], inputs: Sequence[Any], outputs: Sequence[Any],

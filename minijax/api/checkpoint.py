@@ -15,17 +15,21 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from minijax import core
 from minijax.api.flatten import with_fixed, wraps
 from minijax.api.policies import Offloadable, is_saved
 from minijax.api.residuals import made_by
-from minijax.base import config, errors, tree
+from minijax.base import config, dtypes, errors, tree
 from minijax.base.util import trace_cache, weak_cache
 from minijax.core import (DropVar, Jaxpr, JaxprCall, JaxprEqn, Literal, Values, Var, Zero, aval_of,
                           dce_call, dce_jaxpr, eval_jaxpr, jit_p, linearize_jaxpr, merge_tangents,
                           reshape_p, trace_closed, with_memory)
 from minijax.core.dce import sweep
+from minijax.core.ir import NO_EFFECTS
 from minijax.lax.control_flow.common import trace_body
+from minijax.lax.types import reduce_precision_p
 from minijax.passes.discharge import bind_program, call
 
 logger = logging.getLogger(__name__)
@@ -185,9 +189,27 @@ def _make_plan(jaxpr: Jaxpr, nonzero: tuple, policy: Callable | None) -> _Plan:
     offloaded = _offloaded(forward, kept, policy)
     if any(offloaded):
         whole = _fetching(whole, offloaded)
-    forward, _ = dce_jaxpr(forward.replace(outvars=outs + kept), (True,) * len(outs + kept),
-                           instantiate=True)
+    forward = _rounded(forward.replace(outvars=outs + kept), kept)
+    forward, _ = dce_jaxpr(forward, (True,) * len(outs + kept), instantiate=True)
     return _Plan(forward, whole, reads, out_nonzero, offloaded)
+
+
+def _rounded(forward: Jaxpr, kept: Sequence[Var]) -> Jaxpr:
+    """The program in which what is both saved and read is rounded to its type.
+
+    A compiler may keep more bits between operations; the derivative would be of other values.
+    """
+    read = {v for eqn in forward.eqns for v in eqn.invars}
+    exact = {v: Var(v.aval) for v in kept
+             if v in read and dtypes.issubdtype(v.aval.dtype, np.floating)}
+    eqns = []
+    for eqn in forward.eqns:
+        eqns.append(eqn.replace(invars=[exact.get(v, v) for v in eqn.invars]))
+        for v in filter(exact.get, eqn.outvars):
+            bits = dtypes.finfo(v.aval.dtype)
+            eqns.append(JaxprEqn(reduce_precision_p, [v], [exact[v]], {
+                "exponent_bits": bits.nexp, "mantissa_bits": bits.nmant}, NO_EFFECTS, eqn.source))
+    return forward.replace(eqns=eqns, outvars=[exact.get(v, v) for v in forward.outvars])
 
 
 def _offloaded(forward: Jaxpr, kept: Sequence[Var], policy: Callable | None) -> tuple:

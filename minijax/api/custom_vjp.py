@@ -26,7 +26,7 @@ from minijax.api.vmap import leaf_names
 from minijax.base import config, dtypes, errors, tree
 from minijax.core import (AxisData, BatchTrace, Dims, Jaxpr, Primitive, Tracer, Values, Zero,
                           aval_of, batch, convert_element_type, eval_jaxpr, instantiate,
-                          instantiate_cotangent, is_linear, jvp, materialize, merge_tangents,
+                          instantiate_cotangent, is_linear, is_ref, materialize, merge_tangents,
                           reduce_sum, state, trace_to_jaxpr, unbatched_aval, varying_axes,
                           zero_tangent)
 from minijax.lax.control_flow.common import difference, type_name
@@ -287,8 +287,7 @@ class _Pull:
 
 def _jvp(primals: Values, tangents: Values, *, fwd_jaxpr_thunk: Callable, bwd: Callable,
          num_consts: int, symbolic_zeros: bool, call_jaxpr: Any, **_: Any) -> tuple[list, list]:
-    if any(type(t) is Cell for t in tangents):  # the rule knows nothing of references
-        return jvp(as_function(call_jaxpr), primals, tangents)
+    tangents = [t.value if type(t) is Cell else t for t in tangents]  # of references: as they are
     if any(type(t) is not Zero for t in tangents[:num_consts]):
         raise CustomVJPException(errors.describe(
             "Detected differentiation of a custom_vjp function with respect to a closed-over "
@@ -310,7 +309,8 @@ def _jvp(primals: Values, tangents: Values, *, fwd_jaxpr_thunk: Callable, bwd: C
     out_nonzero = [a.dtype != dtypes.float0 for a in out_avals]
     if not any(out_nonzero):
         return outs, merge_tangents([], out_nonzero, outs)
-    pull = _Pull(bwd, structure, [aval_of(x) for x in primals], nonzero)
+    in_avals = [aval.inner_aval if is_ref(aval) else aval for aval in map(aval_of, primals)]
+    pull = _Pull(bwd, structure, in_avals, nonzero)
     found = custom_lin_p.bind(
         *residuals, *[t for t in tangents if type(t) is not Zero], num_res=len(residuals),
         bwd=pull, in_zeros=tuple(not nz for nz in nonzero), out_avals=out_avals,

@@ -26,8 +26,9 @@ def make_mesh(axis_shapes: Sequence[int], axis_names: Sequence[str],
     shape = tuple(axis_shapes)
     for size in shape:
         if not hasattr(size, "__index__"):
-            raise TypeError(errors.describe(
-                f"`mesh_shape` passed to make_mesh should be a sequence of ints; got {shape}",
+            raise ValueError(errors.describe(
+                "`axis_shapes` passed to `make_mesh` should be a sequence of ints. Got "
+                f"{axis_shapes}",
                 fix="jax.make_mesh((4, 2), ('x', 'y'))"))
     wanted = math.prod(shape)
     if len(devices) < wanted:

@@ -14,6 +14,7 @@ from minijax.api.flatten import Call
 from minijax.api.vmap import leaf_names
 from minijax.base import source, tree
 from minijax.core import Jaxpr, JaxprEqn, Literal, aval_of, jit_p
+from minijax.lax.types import reduce_precision_p
 
 __all__ = ["print_saved_residuals", "saved_residuals"]
 
@@ -35,7 +36,10 @@ def print_saved_residuals(f: Callable, *args: Any, **kwargs: Any) -> None:
 
 
 def _origins(jaxpr: Jaxpr, names: dict) -> list[tuple[Any, str]]:
-    makers = {v: eqn for eqn in jaxpr.eqns for v in eqn.outvars}
+    makers: dict = {}
+    for eqn in jaxpr.eqns:  # what is saved was rounded to its type first
+        rounded = eqn.primitive is reduce_precision_p and makers.get(eqn.invars[0])
+        makers.update(dict.fromkeys(eqn.outvars, rounded or eqn))
     saved = dict.fromkeys(v for v in jaxpr.outvars if type(v) is not Literal)
     found = [(v.aval, "from a literal") for v in jaxpr.outvars if type(v) is Literal]
     found += [(v.aval, "from a constant") for v in jaxpr.constvars if v in saved]

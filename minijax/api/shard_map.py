@@ -414,13 +414,16 @@ def _result(f: Callable, request: Request, x: Any, spec: Any, out: Any, i: int) 
 
 
 def _not_replicated(f: Callable, request: Request, spec: Any, varying: frozenset) -> ValueError:
-    def listed(axes: Any) -> str:
-        return f"{{{','.join(str(a) for a in request.mesh.axis_names if a in axes)}}}"
+    mesh, named = request.mesh, set(axes_in(spec))
 
-    named = set(axes_in(spec))
+    def listed(axes: Any) -> str:
+        return f"{{{','.join(str(a) for a in mesh.axis_names if a in axes)}}}"
+
     return ValueError(errors.describe(
         f"shard_map applied to the function '{fun_name(f)}' was given out_specs which require "
         "replication which can't be statically inferred given the mesh:\n\n"
+        f"The mesh given has shape {mesh.axis_sizes} with corresponding axis names "
+        f"{mesh.axis_names}.\n\n"
         f"out_specs is {spec} which implies that the corresponding output value is only varying "
         f"across mesh axes {listed(named)} and not {listed(varying - named)}, but it was inferred "
         f"to be possibly varying over {listed(varying)}",

@@ -297,12 +297,14 @@ dump_ir_to = _text("jax_dump_ir_to", "")
 dump_ir_modes = _text("jax_dump_ir_modes", "stablehlo")
 include_debug_info_in_dumps = _flag("jax_include_debug_info_in_dumps", True)
 include_full_tracebacks_in_locations = _flag("jax_include_full_tracebacks_in_locations", True)
+hlo_source_file_canonicalization_regex = _text("jax_hlo_source_file_canonicalization_regex")
 traceback_in_locations_limit = _number("jax_traceback_in_locations_limit", 100)
 
 # --- compiling, and the cache on disk ---
 enable_compilation_cache = _flag("jax_enable_compilation_cache", True)
 compilation_cache_dir = _text("jax_compilation_cache_dir")
 compilation_cache_max_size = _number("jax_compilation_cache_max_size", -1)
+cache_include_metadata_in_key = _flag("jax_compilation_cache_include_metadata_in_key")
 persistent_cache_min_compile_time_secs = _number("jax_persistent_cache_min_compile_time_secs", 1.0)
 persistent_cache_min_entry_size_bytes = _number("jax_persistent_cache_min_entry_size_bytes", 0)
 persistent_cache_enable_xla_caches = _text(
@@ -338,7 +340,6 @@ for _name, _default in {
     "jax2tf_associative_scan_reductions": False, "jax2tf_default_native_serialization": True,
     "jax_backend_target": "", "jax_bcoo_cusparse_lowering": False, "jax_check_proxy_envs": True,
     "jax_compilation_cache_check_contents": False, "jax_compilation_cache_expect_pgle": False,
-    "jax_compilation_cache_include_metadata_in_key": False,
     "jax_compiler_detailed_logging_min_ops": 10, "jax_cpu_get_global_topology_timeout_minutes": 5,
     "jax_cpu_get_local_topology_timeout_minutes": 2, "jax_cross_host_transfer_socket_address": "",
     "jax_cross_host_transport_addresses": "", "jax_custom_vjp3": False,
@@ -364,7 +365,7 @@ for _name, _default in {
 }.items():
     {bool: _flag, int: _number, str: _text}[type(_default)](_name, _default)
 for _name in ("jax_cross_host_transfer_timeout_seconds", "jax_cross_host_transfer_transfer_size",
-              "jax_hlo_source_file_canonicalization_regex", "jax_source_url_schema"):
+              "jax_source_url_schema"):
     _text(_name)
 _choice("jax_send_traceback_to_runtime", "off", ("off", "on", "full"))
 for _name in ("divide", "nan", "oob"):

@@ -11,7 +11,7 @@ import os
 import runpy
 import sys
 import zipfile
-from types import ModuleType
+from types import ModuleType, TracebackType
 
 from minijax.compat.alias import inherit, install_finder, stay_importable
 
@@ -51,6 +51,9 @@ def main(arguments: list[str]) -> int:
     else:
         sys.argv = arguments
         path = os.path.abspath(kind)
+        if not os.path.exists(path):
+            print(f"can't open file {path!r}: No such file or directory", file=sys.stderr)
+            return 2
         sys.path[0] = os.path.dirname(path)
         stay_importable()
         if os.path.isfile(path) and not zipfile.is_zipfile(path):
@@ -65,4 +68,14 @@ def _execute(code: str | bytes, name: str, names: dict[str, object]) -> None:
     """Run code as the module `__main__`, which then stays for what runs at exit."""
     sys.modules["__main__"] = module = ModuleType("__main__")
     vars(module).update(names, __builtins__=builtins)
+    sys.excepthook = _show
     exec(compile(code, name, "exec", dont_inherit=True), vars(module))
+
+
+def _show(kind: type, error: BaseException, tb: TracebackType | None) -> None:
+    """Print a traceback that begins with the program's own first line, as Python's do."""
+    rest = tb
+    while rest is not None and rest.tb_frame.f_code is not _execute.__code__:
+        rest = rest.tb_next
+    rest = tb if rest is None else rest.tb_next
+    sys.__excepthook__(kind, error.with_traceback(rest), rest)

@@ -161,7 +161,6 @@ class _Node(NamedTuple):
 
 
 _nodes: dict[str, _Node] = {}
-_PLAIN_KEYS = (str, int, float, bool, type(None))
 
 
 def register_pytree_node_serialization(

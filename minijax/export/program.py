@@ -208,9 +208,8 @@ def export(fun_jit: Any, *, platforms: Sequence[str] | None = None,
             raise NotImplementedError(
                 "In multi-platform lowering either all or no lowering platforms should support "
                 f"donation. Lowering for {wanted} of which only {_DONATING} support donation")
-        place = _placement(traced, [getattr(x, "sharding", None)
-                                    for x in tree.leaves((args, kwargs))])
-        made = [_for_platform(traced, place, name, tuple(disabled_checks)) for name in wanted]
+        made = [_for_platform(traced, traced.placement, name, tuple(disabled_checks))
+                for name in wanted]
         return made[0] if len(made) == 1 else _combine(traced, made)
     return exporter
 
@@ -255,17 +254,6 @@ def _for_platform(traced: Any, place: Placement, platform: str,
         config.export_calling_convention_version.value,
         tuple(i for i, keep in enumerate(program.kept) if keep), dynamic,
         lambda exported: _vjp_of(jaxpr, place, exported))
-
-
-def _placement(traced: Any, specs: Sequence[Any]) -> Placement:
-    """Where the program runs; for arguments over an abstract mesh, on as many devices."""
-    place = traced.placement
-    size = max([s.mesh.size for s in specs if isinstance(s, NamedSharding)
-                and isinstance(s.mesh, AbstractMesh)], default=1)
-    if size == 1 or len(place.devices) > 1 or len(specs) != len(traced.jaxpr.in_avals):
-        return place
-    shardings = [s if isinstance(s, NamedSharding) else UNSPECIFIED for s in specs]
-    return place._replace(devices=place.devices * size, in_shardings=tuple(shardings))
 
 
 class _Arguments:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from minijax.api.misc import ShapeDtypeStruct
@@ -16,8 +16,7 @@ from minijax.base.dims import SymbolicDim, max_dim, min_dim
 from minijax.base.errors import InconclusiveDimensionOperation
 from minijax.export.bounds import (INF, Interval, Pairs, Unsatisfiable, bounds, interval, meet,
                                    tightened, total)
-from minijax.export.dims import (Dim, Operation, Term, make, multiply, quotient, terms_of,
-                                 variables)
+from minijax.export.dims import (Dim, Operation, Term, make, multiply, quotient, terms_of)
 
 _DOCS = "https://docs.jax.dev/en/latest/export/shape_poly.html"
 
@@ -340,8 +339,3 @@ def symbolic_args_specs(args: Any, shapes_specs: Any, constraints: Sequence[str]
     return tree.unflatten(structure, [
         x.update(shape=symbolic_shape(spec, scope=scope, like=x.shape))
         for x, spec in zip(made, specs)])
-
-
-def dimension_variables(shapes: Iterator[Sequence[Any]]) -> list[str]:
-    """The names of the dimension variables of shapes, in alphabetical order."""
-    return sorted({name for shape in shapes for size in shape for name in variables(size)})

@@ -8,6 +8,7 @@ into a local one; names of enclosing axes stay in the parameters for the traces 
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable, Sequence
@@ -18,9 +19,9 @@ import numpy as np
 from minijax.base import errors, tree
 from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axis
-from minijax.core import (Primitive, ShapedArray, aval_of, axis_data, batch, convert_element_type,
-                          linear, manual_type, materialize, move_axis, nondifferentiable,
-                          with_varying)
+from minijax.core import (Primitive, ShapedArray, Values, aval_of, axis_data, batch,
+                          convert_element_type, linear, manual_type, materialize, move_axis,
+                          nondifferentiable, with_varying)
 from minijax.lax import casts
 from minijax.lax.casts import bound, names_of, pcast, placed, typed_axes, vary
 from minijax.lax.elementwise import add, mul
@@ -28,7 +29,7 @@ from minijax.lax.gather import index_take
 from minijax.lax.logic import eq, select
 from minijax.lax.reduction import reduce_max, reduce_min, reduce_sum
 from minijax.lax.rules import scalar_like
-from minijax.lax.shapes import broadcast_in_dim, full_like, iota, reshape, squeeze
+from minijax.lax.shapes import broadcast_in_dim, cut_axis, full_like, iota, merge_axes, squeeze
 from minijax.lax.slicing import dynamic_slice_in_dim, index_in_dim
 
 __all__ = ["all_gather", "all_to_all", "axis_index", "axis_size", "pbroadcast", "pmax", "pmean",
@@ -69,17 +70,12 @@ def _reduction(name: str, local: Callable, repeated: Callable[[Any, int], Any],
 
     `repeated(x, n)` is the result when all n values are equal.
     """
-    def vmap(axis: Any, args: Sequence[Any], dims: Sequence[Any], *, axes: tuple,
-             **params: Any) -> tuple:
+    def vmap(axis: Any, args: Values, dims: Sequence[Any], *, axes: tuple, **params: Any) -> tuple:
         rest = tuple(a for a in axes if a != axis.name)
         x, dim = args[0], dims[0]
         if axis.name in axes:
             _no_groups(name, params.get("axis_index_groups"))
-            if dim is None:
-                x = repeated(x, axis.size)
-            else:
-                x = local(x, (dim,))
-                dim = None
+            x, dim = (repeated(x, axis.size) if dim is None else local(x, (dim,))), None
         if rest:
             x = primitive.bind(x, axes=rest, **params)
         return x, dim
@@ -90,19 +86,18 @@ def _reduction(name: str, local: Callable, repeated: Callable[[Any, int], Any],
     return primitive
 
 
-psum_p = _reduction(
-    "psum", reduce_sum, lambda x, n: mul(x, scalar_like(x, n)), jvp=linear,
-    transpose=lambda ct, x, *, axes, axis_index_groups: psum_p.bind(
+_sum = functools.partial(_reduction, local=reduce_sum, jvp=linear,
+                         repeated=lambda x, n: mul(x, scalar_like(x, n)))
+psum_p = _sum(
+    "psum", transpose=lambda ct, x, *, axes, axis_index_groups: psum_p.bind(
         ct, axes=axes, axis_index_groups=axis_index_groups))
 # The sum over axes that types keep account of: its result is known to be the same along them.
-psum_invariant_p = _reduction(
-    "psum_invariant", reduce_sum, lambda x, n: mul(x, scalar_like(x, n)), jvp=linear,
+psum_invariant_p = _sum(
+    "psum_invariant", show={"axis_index_groups": None},
     transpose=lambda ct, x, *, axes, axis_index_groups: vary(ct, axes))
-psum_invariant_p.show = {"axis_index_groups": None}
 # The sum of what is a sum already, whose terms are on the devices along the axes.
-unreduced_psum_p = _reduction(
-    "unreduced_psum", reduce_sum, lambda x, n: mul(x, scalar_like(x, n)), jvp=linear,
-    place=placed("unreduced", None),
+unreduced_psum_p = _sum(
+    "unreduced_psum", place=placed("unreduced", None),
     transpose=lambda ct, x, *, axes: casts.preduced_p.bind(ct, axes=axes))
 casts.psum_invariant_p, casts.unreduced_psum_p = psum_invariant_p, unreduced_psum_p
 pmax_p = _reduction("pmax", reduce_max, lambda x, n: x)
@@ -172,14 +167,10 @@ def pmin(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
 # --- The index ---------------------------------------------------------------------------------
 
 
-def _axis_index_vmap(axis: Any, args: Sequence[Any], dims: Sequence[Any], *,
-                     axis_name: Any) -> tuple:
-    return iota(np.dtype(np.int32), axis.size), 0
-
-
 axis_index_p = Primitive(
     "axis_index", shape=lambda *, axis_name: ShapedArray((), np.dtype(np.int32)),
-    jvp=nondifferentiable, vmap=_axis_index_vmap, place=_index_place,
+    jvp=nondifferentiable, place=_index_place,
+    vmap=lambda axis, args, dims, **_: (iota(np.dtype(np.int32), axis.size), 0),
     axes=lambda params: (params["axis_name"],))
 
 
@@ -204,7 +195,7 @@ def _movement(name: str, shape: Callable, mapped: Callable, transpose: Callable,
     functions call `shape` for its checks, because under vmap no rule does.
     `one_by_one(x, **params)` writes the collective over several axes in ones over single axes.
     """
-    def vmap(axis: Any, args: Sequence[Any], dims: Sequence[Any], **params: Any) -> tuple:
+    def vmap(axis: Any, args: Values, dims: Sequence[Any], **params: Any) -> tuple:
         (x,), (dim,) = args, dims
         names = names_of(params["axis_name"])
         if axis.name not in names:
@@ -328,21 +319,7 @@ def _all_gather_shape(x: ShapedArray, *, all_gather_dimension: int, axis_size: i
 def _all_gather_mapped(axis: Any, x: Any, *, all_gather_dimension: int, tiled: bool,
                        **_: Any) -> tuple:
     out = move_axis(x, 0, all_gather_dimension)
-    return (_merge(out, all_gather_dimension) if tiled else out), None
-
-
-def _merge(x: Any, at: int, count: int = 2) -> Any:
-    """Make the `count` axes from `at` on one."""
-    shape = aval_of(x).shape
-    merged = math.prod(shape[at:at + count])
-    return reshape(x, (*shape[:at], merged, *shape[at + count:]))
-
-
-def _cut(x: Any, at: int, *parts: int) -> Any:
-    """Make the axis `at` several, of the sizes `parts` and what remains."""
-    shape = aval_of(x).shape
-    rest = shape[at] // math.prod(parts)
-    return reshape(x, (*shape[:at], *parts, rest, *shape[at + 1:]))
+    return (merge_axes(out, all_gather_dimension) if tiled else out), None
 
 
 def _sizes(names: Sequence[Any]) -> list[int]:
@@ -358,7 +335,7 @@ def _all_gather_one_by_one(x: Any, *, all_gather_dimension: int, axis_name: tupl
     for name in reversed(axis_name):
         x = all_gather_p.bind(x, all_gather_dimension=all_gather_dimension, axis_name=(name,),
                               tiled=False, **{**params, "axis_size": axis_data(name).size})
-    return _merge(x, all_gather_dimension, len(axis_name) + tiled)
+    return merge_axes(x, all_gather_dimension, len(axis_name) + tiled)
 
 
 all_gather_p = _movement("all_gather", _all_gather_shape, _all_gather_mapped,
@@ -434,7 +411,7 @@ def _reduce_scatter_mapped(axis: Any, x: Any, *, scatter_dimension: int, tiled: 
                            **_: Any) -> tuple:
     total = reduce_sum(x, (0,))
     if tiled:
-        total = _cut(total, scatter_dimension, axis.size)
+        total = cut_axis(total, scatter_dimension, axis.size)
     return total, scatter_dimension
 
 
@@ -445,7 +422,7 @@ def _reduce_scatter_transpose(ct: Any, x: Any, *, scatter_dimension: int, **para
 def _reduce_scatter_one_by_one(x: Any, *, scatter_dimension: int, axis_name: tuple, tiled: bool,
                                **params: Any) -> Any:
     sizes = _sizes(axis_name)
-    x = _cut(x, scatter_dimension, *sizes)
+    x = cut_axis(x, scatter_dimension, *sizes)
     for name, size in zip(axis_name, sizes):
         x = reduce_scatter_p.bind(x, scatter_dimension=scatter_dimension, axis_name=(name,),
                                   tiled=False, **{**params, "axis_size": size})
@@ -504,11 +481,11 @@ def _all_to_all_shape(x: ShapedArray, *, split_axis: int, concat_axis: int, axis
 def _all_to_all_mapped(axis: Any, x: Any, *, split_axis: int, concat_axis: int, tiled: bool,
                        **_: Any) -> tuple:
     if tiled:
-        x = _cut(x, split_axis + 1, axis.size)
+        x = cut_axis(x, split_axis + 1, axis.size)
     # Receivers are along the split axis, which becomes the mapped one; senders were along axis 0.
     x = move_axis(x, split_axis + 1, 0)
     x = move_axis(x, 1, concat_axis + 1)
-    return (_merge(x, concat_axis + 1) if tiled else x), 0
+    return (merge_axes(x, concat_axis + 1) if tiled else x), 0
 
 
 def _all_to_all_transpose(ct: Any, x: Any, *, split_axis: int, concat_axis: int,
@@ -519,14 +496,14 @@ def _all_to_all_transpose(ct: Any, x: Any, *, split_axis: int, concat_axis: int,
 def _all_to_all_one_by_one(x: Any, *, split_axis: int, concat_axis: int, axis_name: tuple,
                            tiled: bool, **params: Any) -> Any:
     sizes = _sizes(axis_name)
-    x = _cut(x, split_axis, *sizes)  # one axis for the receivers along each name, and the rest
+    x = cut_axis(x, split_axis, *sizes)  # axes for the receivers along each name, and the rest
     if not tiled:
         x = squeeze(x, (split_axis + len(sizes),))
     for place, name in enumerate(axis_name):
         x = all_to_all_p.bind(x, split_axis=split_axis + place, concat_axis=split_axis + place,
                               axis_name=name, tiled=False, **params)
-    x = move_axis(_merge(x, split_axis, len(sizes)), split_axis, concat_axis)
-    return _merge(x, concat_axis) if tiled else x
+    x = move_axis(merge_axes(x, split_axis, len(sizes)), split_axis, concat_axis)
+    return merge_axes(x, concat_axis) if tiled else x
 
 
 all_to_all_p = _movement("all_to_all", _all_to_all_shape, _all_to_all_mapped,

@@ -26,8 +26,8 @@ from minijax.core import (Dims, Primitive, ShapedArray, Values, aval_of, convert
 from minijax.lax import logic, shapes
 from minijax.lax.dot import PrecisionLike, canonicalize_precision, dot_general
 from minijax.lax.rules import ArrayLike, check_same_dtypes, remembered
-from minijax.lax.shapes import merge_axes, split_axis
-from minijax.lax.window import dilated, padtype_to_pads
+from minijax.lax.shapes import cut_axis, merge_axes
+from minijax.lax.window import dilated, padtype_to_pads, positions
 from minijax.sharding.spec import axes_of
 
 
@@ -251,24 +251,23 @@ def conv_dimension_numbers(lhs_shape: Sequence[int], rhs_shape: Sequence[int],
             f"{len(lhs_shape)} and {len(rhs_shape)}.", fix="add dimensions of size 1"))
     if dimension_numbers is None:
         return _default_layout(len(lhs_shape))
+    fail = None
     if not isinstance(dimension_numbers, (list, tuple)):
+        fail = f" must be tuple/list or None, got {type(dimension_numbers)}."
+    elif len(dimension_numbers) != 3:
+        fail = f" list/tuple must be length 3, got {len(dimension_numbers)}."
+    elif not all(isinstance(spec, str) for spec in dimension_numbers):
+        fail = f" elements must be strings, got {tuple(map(type, dimension_numbers))}."
+    else:
+        for i, spec in enumerate(dimension_numbers):
+            if len(spec) != len(lhs_shape):
+                fail = (f"[{i}] must have len equal to the ndim of lhs and rhs, got {len(spec)} "
+                        f"for lhs and rhs shapes {tuple(lhs_shape)} and {tuple(rhs_shape)}.")
+                break
+    if fail:
         raise TypeError(errors.describe(
-            "convolution dimension_numbers must be tuple/list or None, got "
-            f"{type(dimension_numbers)}.", fix='use ("NHWC", "HWIO", "NHWC")'))
-    if len(dimension_numbers) != 3:
-        raise TypeError(errors.describe(
-            "convolution dimension_numbers list/tuple must be length 3, got "
-            f"{len(dimension_numbers)}.", fix="name the layouts of lhs, rhs and result"))
-    if not all(isinstance(spec, str) for spec in dimension_numbers):
-        raise TypeError(errors.describe(
-            "convolution dimension_numbers elements must be strings, got "
-            f"{tuple(map(type, dimension_numbers))}.", fix='use ("NHWC", "HWIO", "NHWC")'))
-    for i, spec in enumerate(dimension_numbers):
-        if len(spec) != len(lhs_shape):
-            raise TypeError(errors.describe(
-                f"convolution dimension_numbers[{i}] must have len equal to the ndim of lhs and "
-                f"rhs, got {len(spec)} for lhs and rhs shapes {tuple(lhs_shape)} and "
-                f"{tuple(rhs_shape)}.", fix="use one letter for each dimension"))
+            f"convolution dimension_numbers{fail}", fix='name the dimensions of lhs, rhs and '
+            'result by letters: ("NHWC", "HWIO", "NHWC")'))
     return ConvDimensionNumbers(*conv_general_permutations(tuple(dimension_numbers)))
 
 
@@ -312,7 +311,7 @@ def conv_shape_tuple(lhs_shape: Sequence[int], rhs_shape: Sequence[int], strides
     if isinstance(pads, str):
         pads = padtype_to_pads(lhs_shape[2:], rhs_shape[2:], strides, pads)
     ones = (1,) * len(strides)
-    spatial = [_positions(n, k, s, p, b, d) for n, k, s, p, b, d in
+    spatial = [positions(n, k, s, p, b, d) for n, k, s, p, b, d in
                zip(lhs_shape[2:], rhs_shape[2:], strides, pads, ones, ones)]
     return (lhs_shape[0] // batch_group_count, rhs_shape[0], *spatial)
 
@@ -350,13 +349,6 @@ def _placed(logical: Sequence[int], spec: Sequence[int]) -> tuple[int, ...]:
 
 
 # --- Types -------------------------------------------------------------------------------------
-
-
-def _positions(size: int, kernel: int, stride: int, pads: tuple[int, int], base: int,
-               spread: int) -> int:
-    """How often the kernel fits."""
-    length = dilated(size, base) + pads[0] + pads[1]
-    return max((length - dilated(kernel, spread)) // stride + 1, 0)
 
 
 def _stride_error(rank: int, strides: Sequence[int]) -> str:
@@ -472,7 +464,7 @@ def _conv_sizes(x: ShapedArray, y: ShapedArray, dnums: ConvDimensionNumbers, win
             raise ValueError(errors.describe(
                 "Negative padding is larger than the size of the corresponding dimension: got "
                 f"padding={padding} for lhs_shape[2:]={sizes}", fix="cut off less"))
-        spatial.append(_positions(x.shape[d], y.shape[k], s, p, b, w))
+        spatial.append(positions(x.shape[d], y.shape[k], s, p, b, w))
     batch = x.shape[dnums.lhs_spec[0]] // batch_groups
     return _placed((batch, y.shape[dnums.rhs_spec[0]], *spatial), dnums.out_spec)
 
@@ -493,7 +485,7 @@ def _move_outer(x: Any, src: int, dst: int, count: int) -> Any:
     if count == 1:
         return x
     # the parts are at src, everything after it moves by one
-    return _merge_into(split_axis(x, src, count), src, dst)
+    return _merge_into(cut_axis(x, src, count), src, dst)
 
 
 # --- Derivatives -------------------------------------------------------------------------------
@@ -590,14 +582,14 @@ def _conv_vmap(axis: Any, args: Values, dims: Dims, **params: Any) -> tuple:
     if y_dim is None:
         x = _merge_inside(x, x_dim, n_dim, batch_groups)
         out = conv_general_dilated_p.bind(x, y, **params)
-        return split_axis(out, out_n, axis.size), out_n
+        return cut_axis(out, out_n, axis.size), out_n
     if x_dim is None:
         count = groups * batch_groups
         y = _merge_inside(y, y_dim, o_dim, count)
         out = conv_general_dilated_p.bind(x, y, **params)
         if count == 1:
-            return split_axis(out, out_c, axis.size), out_c
-        out = move_axis(split_axis(out, out_c, count, axis.size), out_c + 1, 0)
+            return cut_axis(out, out_c, axis.size), out_c
+        out = move_axis(cut_axis(out, out_c, count, axis.size), out_c + 1, 0)
         return merge_axes(out, out_c + 1), 0
     y = _merge_into(y, y_dim, o_dim)
     if batch_groups > 1:
@@ -607,7 +599,7 @@ def _conv_vmap(axis: Any, args: Values, dims: Dims, **params: Any) -> tuple:
         x = _merge_into(x, x_dim, c_dim)
         params["feature_group_count"] = groups * axis.size
     out = conv_general_dilated_p.bind(x, y, **params)
-    return split_axis(out, out_c, axis.size), out_c
+    return cut_axis(out, out_c, axis.size), out_c
 
 
 def _over_merged(asked: Any, dim: int, axis: Any) -> Any:
@@ -624,7 +616,7 @@ def _merge_inside(x: Any, src: int, dst: int, groups: int) -> Any:
     """`_merge_into`, but between the `groups` groups of dimension `dst` and what is in them."""
     if groups == 1:
         return _merge_into(x, src, dst)
-    x = split_axis(move_axis(x, src, 0), dst + 1, groups)  # axis, ..., groups, inner, ...
+    x = cut_axis(move_axis(x, src, 0), dst + 1, groups)  # axis, ..., groups, inner, ...
     return merge_axes(move_axis(x, 0, dst + 1), dst, 3)  # ..., groups, axis, inner, ...
 
 

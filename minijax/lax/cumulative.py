@@ -10,7 +10,7 @@ of those that are not linear, are a parallel prefix: log2(n) elementwise steps.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from minijax.base.jaxlib import Array
 from minijax.core import Primitive, ShapedArray, Values, aval_of, jvp, linear
 from minijax.core.primitive import Deferred
 from minijax.lax import elementwise, logic, shapes
-from minijax.lax.rules import INEXACT, ArrayLike, check_dtype, fill_like
+from minijax.lax.rules import INEXACT, ArrayLike, along, check_dtype, fill_like
 from minijax.lax.slicing import slice_in_dim
 
 
@@ -136,14 +136,6 @@ def _decomposed(primitive: Primitive, combine: Callable[[Any, Any], Any]) -> Cal
 # --- Primitives --------------------------------------------------------------------------------
 
 
-def _cumulative_vmap(primitive: Primitive) -> Callable:
-    def vmap(axis_data: Any, args: Values, dims: Sequence[int], *, axis: int,
-             reverse: bool) -> tuple:
-        d = dims[0]
-        return primitive.bind(args[0], axis=axis + (axis >= d), reverse=reverse), d
-    return vmap
-
-
 def _through_prefix(combine: Callable[[Any, Any], Any]) -> Callable:
     """The `jvp` rule that differentiates the prefix."""
     def prefix(x: Any, axis: int, reverse: bool) -> list:
@@ -157,7 +149,7 @@ def _through_prefix(combine: Callable[[Any, Any], Any]) -> Callable:
 
 def _cumulative(name: str, combine: Callable, **rules: Any) -> Primitive:
     rules.setdefault("jvp", _through_prefix(combine))
-    return Primitive(name, shape=_cumulative_shape(name), vmap=Deferred(_cumulative_vmap),
+    return Primitive(name, shape=_cumulative_shape(name), vmap=along("axis"),
                      decompose=Deferred(lambda primitive: _decomposed(primitive, combine)),
                      **rules)
 

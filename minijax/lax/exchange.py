@@ -24,7 +24,7 @@ from minijax.lax.elementwise import add, div, mul, sub
 from minijax.lax.gather import index_take
 from minijax.lax.logic import bitwise_and, ge, lt, select
 from minijax.lax.reduction import argmax, reduce_or
-from minijax.lax.rules import linear_in_values, scalar_like
+from minijax.lax.rules import linear_in_values, no_rule, scalar_like
 from minijax.lax.shapes import (broadcast_in_dim, broadcasted_iota, expand_dims, full_like, iota,
                                 reshape, transpose)
 
@@ -166,11 +166,8 @@ def precv(token: Token, out_shape: Any, axis_name: AxisName,
                         out_shape=ShapedArray(out_shape.shape, np.dtype(out_shape.dtype)))
 
 
-def _no_vmap(axis: Any, args: Values, dims: Sequence[Any], **_: Any) -> tuple:
-    raise NotImplementedError(errors.describe(
-        "psend and precv under vmap are not supported", fix="lax.ppermute"))
-
-
+_no_vmap = no_rule(NotImplementedError, "psend and precv under vmap are not supported",
+                   "lax.ppermute")
 psend_p = Primitive("psend", shape=lambda x, **_: abstract_token, vmap=_no_vmap,
                     axes=lambda params: names_of(params["axis_name"]))
 precv_p = Primitive("precv", shape=lambda token, *, out_shape, **_: out_shape, vmap=_no_vmap,

@@ -13,8 +13,8 @@ from typing import Any
 
 from minijax.base import errors, tree
 from minijax.base.jaxlib import NamedSharding
-from minijax.core import (Primitive, ShapedArray, Where, aval_of, dual, linear, manual_type,
-                          sharding_of)
+from minijax.core import (Dims, Primitive, ShapedArray, Values, Where, aval_of, dual, linear,
+                          manual_type, over_batch, sharding_of)
 from minijax.lax.casts import manual_casts
 from minijax.lax.moving import move_to
 from minijax.lax.placement import with_sharding_constraint
@@ -48,7 +48,7 @@ def _said(sharding: Any, shape: tuple) -> NamedSharding | None:
 ShapedArray.unplaced, ShapedArray.said = staticmethod(_unplaced), staticmethod(_said)
 
 
-def explicit_split(leaves: Sequence[Any], dims: Sequence[int | None], spmd_name: Any) -> Any:
+def explicit_split(leaves: Sequence[Any], dims: Dims, spmd_name: Any) -> Any:
     """How explicit mesh axes split the dimension that `vmap` maps, which must be all the same."""
     found = {}
     for x, dim in zip(leaves, dims):
@@ -179,18 +179,14 @@ def _all_of(mesh: Any, kind: AxisType) -> Any:
         old if old is AxisType.Manual else kind for old in mesh.axis_types))
 
 
-def _reshard_vmap(axis: Any, args: Sequence[Any], dims: Sequence[int], *,
-                  dst_sharding: Any) -> tuple:
+def _reshard_vmap(axis: Any, args: Values, dims: Sequence[int], *, dst_sharding: Any) -> tuple:
     (x,), (dim,) = args, dims
-    entries = list(dst_sharding.spec) + [None] * (aval_of(x).ndim - 1 - len(dst_sharding.spec))
-    entries.insert(dim, axis.spmd_name or entries_of(aval_of(x))[dim])
-    spec = dst_sharding.spec.update(tuple(entries))
-    return reshard_p.bind(x, dst_sharding=dst_sharding.update(spec=spec)), dim
+    return reshard_p.bind(x, dst_sharding=over_batch(dst_sharding, dim, axis)), dim
 
 
 reshard_p = Primitive("reshard", shape=lambda x, **_: x, jvp=linear, vmap=_reshard_vmap,
-                      transpose=_reshard_transpose, split=_reshard_split)
-reshard_p.show = lambda params: {}
+                      transpose=_reshard_transpose, split=_reshard_split,
+                      show=lambda params: {})
 
 
 # --- Axes of another type for a while -----------------------------------------------------------
@@ -252,9 +248,15 @@ def _mesh_cast(x: Any, mesh: Any) -> Any:
     sharding = sharding_of(getattr(x, "aval", None))
     if sharding is None:
         return x
-    return mesh_cast_p.bind(x, dst_sharding=make(mesh, sharding.spec))
+    spec = sharding.spec.update(reduced=sharding.spec.reduced.intersection(mesh.explicit_axes))
+    return mesh_cast_p.bind(x, dst_sharding=make(mesh, spec))
+
+
+def _mesh_cast_vmap(axis: Any, args: Values, dims: Sequence[int], *, dst_sharding: Any) -> tuple:
+    (x,), (dim,) = args, dims
+    return mesh_cast_p.bind(x, dst_sharding=over_batch(dst_sharding, dim, axis)), dim
 
 
 mesh_cast_p = Primitive("mesh_cast", shape=lambda x, **_: x, jvp=linear, split=_reshard_split,
                         transpose=lambda ct, x, **_: ct, decompose=lambda x, **_: x,
-                        vmap=lambda axis, args, dims, **_: (args[0], dims[0]))
+                        vmap=_mesh_cast_vmap)

@@ -25,7 +25,7 @@ from minijax.lax.elementwise import abs, add, div, exp, log, log1p, mul, neg, re
 from minijax.lax.logic import bitwise_and, bitwise_not, bitwise_or, choose, eq, ge, gt, le, lt, ne
 from minijax.lax.reduction import reduce_or
 from minijax.lax.rules import (FLOATING, ArrayLike, binary, broadcast_to, broadcasting, joint_shape,
-                               no_rule, scalar_like)
+                               no_rule, scalar_like as number)
 from minijax.lax.special import digamma, lgamma
 
 
@@ -68,15 +68,15 @@ def _iterate(step: Callable[[Any, tuple], tuple[tuple, Any]], active: Any, value
     axes = tuple(range(aval_of(like).ndim))
 
     def going(state: tuple) -> Any:
-        return bitwise_and(lt(state[0], scalar_like(like, _LIMIT)), reduce_or(state[1], axes))
+        return bitwise_and(lt(state[0], number(like, _LIMIT)), reduce_or(state[1], axes))
 
     def body(state: tuple) -> tuple:
         n, active, *old = state
         new, converged = step(n, tuple(old))
         kept = [choose(active, y, x, x) for x, y in zip(old, new)]
-        return add(n, scalar_like(n, 1)), bitwise_and(active, bitwise_not(converged)), *kept
+        return add(n, number(n, 1)), bitwise_and(active, bitwise_not(converged)), *kept
 
-    start = (scalar_like(like, 1), *vary_as((active, *values), like, active, *values))
+    start = (number(like, 1), *vary_as((active, *values), like, active, *values))
     return while_loop(going, body, start)[2:]
 
 
@@ -96,43 +96,39 @@ def _epsilon(x: Any) -> float:
     return float(np.finfo(aval_of(x).dtype).eps)
 
 
-def _number(x: Any, value: float) -> Any:
-    return scalar_like(x, value)
-
-
 # --- Incomplete gamma --------------------------------------------------------------------------
 
 
 def _log_ratio_minus(x: Any, a: Any) -> Any:
     """log(x / a) - (x - a) / a without cancellation where x is near a."""
     u = div(sub(x, a), a)
-    r = div(u, add(u, _number(u, 2)))
+    r = div(u, add(u, number(u, 2)))
     square = mul(r, r)
     terms = 20 if aval_of(u).dtype == np.float64 else 9
-    series = _number(u, 1 / (2 * terms + 1))
+    series = number(u, 1 / (2 * terms + 1))
     for k in range(terms - 1, 0, -1):
-        series = add(mul(series, square), _number(u, 1 / (2 * k + 1)))
-    near = sub(mul(mul(_number(u, 2), mul(r, square)), series), mul(u, r))
-    return choose(lt(abs(u), _number(u, 0.5)), near, sub(log(div(x, a)), u), u)
+        series = add(mul(series, square), number(u, 1 / (2 * k + 1)))
+    near = sub(mul(mul(number(u, 2), mul(r, square)), series), mul(u, r))
+    return choose(lt(abs(u), number(u, 0.5)), near, sub(log(div(x, a)), u), u)
 
 
 def _stirling_rest(a: Any) -> Any:
     """log gamma(a) less Stirling's (a - 1/2) log a - a + log(2 pi) / 2."""
-    large = gt(a, _number(a, 16))
+    large = gt(a, number(a, 16))
     inverse = reciprocal(choose(large, a, 16, a))
     square = mul(inverse, inverse)
-    series = _number(a, 1 / 1188)
+    series = number(a, 1 / 1188)
     for c in (-1 / 1680, 1 / 1260, -1 / 360, 1 / 12):
-        series = add(mul(series, square), _number(a, c))
+        series = add(mul(series, square), number(a, c))
     small = choose(large, 16, a, a)
-    main = sub(mul(sub(small, _number(a, 0.5)), log(small)), small)
-    direct = sub(sub(lgamma(small), main), _number(a, 0.5 * math.log(2 * math.pi)))
+    main = sub(mul(sub(small, number(a, 0.5)), log(small)), small)
+    direct = sub(sub(lgamma(small), main), number(a, 0.5 * math.log(2 * math.pi)))
     return choose(large, mul(series, inverse), direct, a)
 
 
 def _log_density(a: Any, x: Any) -> Any:
     """log(x**a e**-x / gamma(a + 1)) for x > 0."""
-    width = mul(_number(a, 0.5), log(mul(_number(a, 2 * math.pi), a)))
+    width = mul(number(a, 0.5), log(mul(number(a, 2 * math.pi), a)))
     return sub(sub(mul(a, _log_ratio_minus(x, a)), _stirling_rest(a)), width)
 
 
@@ -145,12 +141,12 @@ def _series(a: Any, x: Any, active: Any, slopes: bool = False) -> tuple:
         denominator = add(a, n)
         term = mul(term, div(x, denominator))
         total = add(total, term)
-        small = le(term, mul(_number(a, eps), total))
+        small = le(term, mul(number(a, eps), total))
         if slopes:
             log_slope = sub(log_slope, reciprocal(denominator))
             change = mul(term, log_slope)
             slope = add(slope, change)
-            small = bitwise_and(small, le(abs(change), mul(_number(a, eps), abs(slope))))
+            small = bitwise_and(small, le(abs(change), mul(number(a, eps), abs(slope))))
         return (term, total, log_slope, slope), small
 
     one, zero = _ones(a)
@@ -160,12 +156,12 @@ def _series(a: Any, x: Any, active: Any, slopes: bool = False) -> tuple:
 
 def _ones(like: Any) -> tuple:
     shape = aval_of(like).shape
-    return broadcast_to(_number(like, 1), shape), broadcast_to(_number(like, 0), shape)
+    return broadcast_to(number(like, 1), shape), broadcast_to(number(like, 0), shape)
 
 
 def _away_from_zero(x: Any) -> Any:
     tiny = 1e-30
-    return choose(lt(abs(x), _number(x, tiny)), tiny, x, x)
+    return choose(lt(abs(x), number(x, tiny)), tiny, x, x)
 
 
 def _fraction(a: Any, x: Any, active: Any, slopes: bool = False) -> tuple:
@@ -179,25 +175,25 @@ def _fraction(a: Any, x: Any, active: Any, slopes: bool = False) -> tuple:
     def step(n: Any, values: tuple) -> tuple:
         c, dc, d, dd, h, slope = values
         top = mul(n, sub(a, n))
-        b = add(sub(x, a), add(add(n, n), _number(n, 1)))
+        b = add(sub(x, a), add(add(n, n), number(n, 1)))
         ratio = div(top, c)
         if slopes:  # d top / da = n, d b / da = -1
-            dc = sub(div(sub(n, mul(ratio, dc)), c), _number(n, 1))
-            dd = sub(add(mul(n, d), mul(top, dd)), _number(n, 1))
+            dc = sub(div(sub(n, mul(ratio, dc)), c), number(n, 1))
+            dd = sub(add(mul(n, d), mul(top, dd)), number(n, 1))
         c = _away_from_zero(add(b, ratio))
         d = reciprocal(_away_from_zero(add(b, mul(top, d))))
         delta = mul(c, d)
         h = mul(h, delta)
-        small = le(abs(sub(delta, _number(n, 1))), _number(n, eps))
+        small = le(abs(sub(delta, number(n, 1))), number(n, eps))
         if slopes:
             dd = neg(mul(mul(dd, d), d))
             change = add(div(dc, c), div(dd, d))
             slope = add(slope, change)
-            small = bitwise_and(small, le(abs(change), mul(_number(n, eps), abs(slope))))
+            small = bitwise_and(small, le(abs(change), mul(number(n, eps), abs(slope))))
         return (c, dc, d, dd, h, slope), small
 
     start = reciprocal(add(sub(x, a), one))
-    values = (broadcast_to(_number(a, 1e30), aval_of(a).shape), zero, start, mul(start, start),
+    values = (broadcast_to(number(a, 1e30), aval_of(a).shape), zero, start, mul(start, start),
               start, start)
     *_, h, slope = _iterate(step, active, values, a)
     return h, slope
@@ -213,10 +209,10 @@ class _Regions(NamedTuple):
 
 
 def _regions(a: Any, x: Any) -> _Regions:
-    finite = _number(a, float(np.finfo(aval_of(a).dtype).max))
-    valid = bitwise_and(bitwise_and(gt(a, _number(a, 0)), gt(x, _number(x, 0))),
+    finite = number(a, float(np.finfo(aval_of(a).dtype).max))
+    valid = bitwise_and(bitwise_and(gt(a, number(a, 0)), gt(x, number(x, 0))),
                         bitwise_and(le(a, finite), le(x, finite)))
-    fraction = bitwise_and(valid, bitwise_and(gt(x, _number(x, 1)), gt(x, a)))
+    fraction = bitwise_and(valid, bitwise_and(gt(x, number(x, 1)), gt(x, a)))
     series = bitwise_and(valid, bitwise_not(fraction))
     return _Regions(valid, fraction, (choose(series, a, 1, a), choose(series, x, 0.5, x), series),
                     (choose(fraction, a, 1, a), choose(fraction, x, 2, x), fraction))
@@ -229,7 +225,7 @@ def _both_tails(a: Any, x: Any) -> tuple:
     density = exp(_log_density(safe_a, safe_x))
     lower = mul(density, _series(*series_args)[0])
     upper = mul(mul(density, safe_a), _fraction(*fraction_args)[0])
-    one = _number(a, 1)
+    one = number(a, 1)
     lower, upper = (choose(in_fraction, sub(one, upper), lower, a),
                     choose(in_fraction, upper, sub(one, lower), a))
     return _limits(a, x, lower, 0, 1), _limits(a, x, upper, 1, 0)
@@ -237,7 +233,7 @@ def _both_tails(a: Any, x: Any) -> tuple:
 
 def _limits(a: Any, x: Any, inside: Any, at_zero: float, at_infinity: float) -> Any:
     """`inside` with the values on the boundary of the domain, and NaN outside it."""
-    zero, infinity = _number(a, 0), _number(a, np.inf)
+    zero, infinity = number(a, 0), number(a, np.inf)
     out = choose(bitwise_or(eq(x, zero), eq(a, infinity)), at_zero, inside, a)
     out = choose(bitwise_or(eq(a, zero), eq(x, infinity)), at_infinity, out, a)
     outside = bitwise_or(bitwise_or(lt(x, zero), lt(a, zero)),
@@ -268,7 +264,7 @@ def _slopes(a: Any, x: Any) -> tuple:
 
 def _edge(a: Any, x: Any, inside: Any, valid: Any) -> Any:
     """`inside` where valid; 0 at x = 0; NaN elsewhere."""
-    at_zero = bitwise_and(eq(x, _number(x, 0)), gt(a, _number(a, 0)))
+    at_zero = bitwise_and(eq(x, number(x, 0)), gt(a, number(a, 0)))
     return choose(valid, inside, choose(at_zero, 0, math.nan, a), a)
 
 
@@ -285,13 +281,13 @@ def _random_gamma_grad(a: Any, x: Any) -> Any:
 def _power_log(exponent: Any, logarithm: Any) -> Any:
     """exponent * logarithm, where 0 * -inf is 0."""
     product = mul(exponent, logarithm)
-    return choose(broadcast_to(eq(exponent, _number(exponent, 0)), aval_of(product).shape), 0,
+    return choose(broadcast_to(eq(exponent, number(exponent, 0)), aval_of(product).shape), 0,
                   product, product)
 
 
 def _gamma_density(a: Any, x: Any) -> Any:
     """dP/dx = x**(a-1) e**-x / gamma(a)."""
-    power = _power_log(sub(a, _number(a, 1)), log(x))
+    power = _power_log(sub(a, number(a, 1)), log(x))
     return exp(sub(sub(power, x), lgamma(a)))
 
 
@@ -330,7 +326,7 @@ def _beta_fraction(a: Any, b: Any, x: Any, active: Any) -> Any:
         c, d, first = apply(top, c, d)
         top = neg(div(mul(mul(add(a, n), add(add(a, b), n)), x), mul(even, add(even, one))))
         c, d, second = apply(top, c, d)
-        small = le(abs(sub(second, one)), _number(n, eps))
+        small = le(abs(sub(second, one)), number(n, eps))
         return (c, d, mul(f, mul(first, second))), small
 
     start = neg(div(mul(add(a, b), x), add(a, one)))
@@ -340,11 +336,11 @@ def _beta_fraction(a: Any, b: Any, x: Any, active: Any) -> Any:
 
 def _log_beta_scale(a: Any, b: Any, x: Any) -> Any:
     """log(x**a (1-x)**b / B(a, b)) for 0 < x < 1."""
-    one, total = _number(a, 1), add(a, b)
+    one, total = number(a, 1), add(a, b)
     mean = div(a, total)
     exponent = add(mul(a, _log_ratio_minus(x, mean)),
                    mul(b, _log_ratio_minus(sub(one, x), div(b, total))))
-    width = mul(_number(a, 0.5), log(mul(div(a, _number(a, 2 * math.pi)), div(b, total))))
+    width = mul(number(a, 0.5), log(mul(div(a, number(a, 2 * math.pi)), div(b, total))))
     rest = sub(_stirling_rest(total), add(_stirling_rest(a), _stirling_rest(b)))
     return add(add(exponent, width), rest)
 
@@ -354,12 +350,12 @@ def _log_beta(a: Any, b: Any) -> Any:
 
 
 def _betainc(a: Any, b: Any, x: Any) -> Any:
-    zero, one, infinity = [_number(a, v) for v in (0, 1, np.inf)]
+    zero, one, infinity = [number(a, v) for v in (0, 1, np.inf)]
     valid = bitwise_and(bitwise_and(gt(a, zero), gt(b, zero)),
                         bitwise_and(bitwise_and(lt(a, infinity), lt(b, infinity)),
                                     bitwise_and(gt(x, zero), lt(x, one))))
     # The fraction converges fast left of the mean; right of it, by symmetry, in 1 - x.
-    mirrored = gt(x, div(add(a, one), add(add(a, b), _number(a, 2))))
+    mirrored = gt(x, div(add(a, one), add(add(a, b), number(a, 2))))
     p, q, y = [choose(valid, v, 0.5, v) for v in (choose(mirrored, b, a, a),
                                                   choose(mirrored, a, b, a),
                                                   choose(mirrored, sub(one, x), x, x))]
@@ -381,7 +377,7 @@ _no_shape_term = no_rule(ValueError, "Betainc gradient with respect to a and b n
 
 def _beta_density(a: Any, b: Any, x: Any) -> Any:
     """dI/dx = x**(a-1) (1-x)**(b-1) / B(a, b)."""
-    one = _number(a, 1)
+    one = number(a, 1)
     powers = add(_power_log(sub(a, one), log(x)), _power_log(sub(b, one), log1p(neg(x))))
     return exp(sub(powers, _log_beta(a, b)))
 

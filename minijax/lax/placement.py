@@ -13,7 +13,7 @@ from minijax.base.jaxlib import Array, NamedSharding, Sharding
 from minijax.base.util import trace_cache
 from minijax.core import (Jaxpr, Primitive, Values, aval_of, conform, eval_jaxpr, is_tracer, linear,
                           state, trace_closed, with_memory)
-from minijax.sharding import PartitionSpec
+from minijax.sharding import AbstractMesh, PartitionSpec
 from minijax.sharding.context import NO_MESH, get_abstract_mesh, named
 from minijax.sharding.layout import Format
 from minijax.sharding.mesh import mesh_context
@@ -37,6 +37,7 @@ def with_sharding_constraint(x: Any, shardings: Any) -> Any:
     return treedef.unflatten(list(map(_constrain, leaves, given)))
 
 
+@trace_cache
 def _demanding(jaxpr: Jaxpr, ins: tuple, outs: tuple) -> Jaxpr:
     """The program with demands, None for no demand, on its arguments and results."""
     def body(*args: Any) -> list:
@@ -46,14 +47,10 @@ def _demanding(jaxpr: Jaxpr, ins: tuple, outs: tuple) -> Jaxpr:
     return trace_closed(body, jaxpr.in_avals, jaxpr.debug)
 
 
-_demanding = trace_cache(_demanding)
-
-
 def demanding(params: dict) -> dict:
     """The parameters of a `jit` within another program, which demands its shardings itself."""
-    ins, outs = (tuple(
-        s if isinstance(s, NamedSharding) and not s.mesh.explicit_axes else None for s in params[key]
-    ) for key in ("in_shardings", "out_shardings"))
+    ins, outs = (tuple(s if isinstance(s, NamedSharding) and not s.mesh.explicit_axes else None
+                       for s in params[key]) for key in ("in_shardings", "out_shardings"))
     if any(ins) or any(outs):
         return {**params, "jaxpr": _demanding(params["jaxpr"], ins, outs)}
     return params
@@ -74,7 +71,9 @@ def like(x: Any, other: Any) -> Any:
 def committed_device(x: Any) -> Any:
     """The sharding of a struct, or of an array committed to one device outside of traces."""
     if not isinstance(x, Array):
-        return getattr(x, "sharding", None)
+        sharding = getattr(x, "sharding", None)
+        return named(sharding.spec) if isinstance(
+            getattr(sharding, "mesh", None), AbstractMesh) else sharding
     sharding = None if state.trace.staging or is_tracer(x) else getattr(x, "_sharding", None)
     return sharding if isinstance(sharding, SingleDeviceSharding) and x._committed else None
 

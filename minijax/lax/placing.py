@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from minijax.base import errors
 from minijax.core import (ManualAxisType, MixedAxes, ShardingTypeError, Where, bare,
                           manual_type, sharding_of, with_manual, with_memory, with_sharding)
-from minijax.lax.casts import manual_casts
 from minijax.sharding.context import abstract_context, get_abstract_mesh
 from minijax.sharding.spec import axes_of
 
@@ -33,8 +32,6 @@ def _infer(primitive: Any, avals: Sequence[Any], params: dict) -> tuple[tuple, f
     else:
         manual = _joined(primitive.name, avals)
         outs = [with_manual(o, manual) if hasattr(o, "placement") else o for o in outs]
-    if primitive.pointwise or primitive.split is not None:
-        _check_mesh(primitive, avals)
     if primitive.split is not None:
         outs = list(map(with_sharding, outs, primitive.split(avals, outs, **params)))
     elif any(map(sharding_of, avals)):
@@ -42,6 +39,8 @@ def _infer(primitive: Any, avals: Sequence[Any], params: dict) -> tuple[tuple, f
             outs = [with_sharding(o, _elementwise(primitive.name, avals, o)) for o in outs]
         else:
             sums_of(primitive.name, avals)
+    if primitive.pointwise or primitive.split is not None:
+        _check_mesh(primitive, avals)
     return tuple(outs), frozenset(effects)
 
 

@@ -84,14 +84,14 @@ rng_bit_generator_p = Primitive("rng_bit_generator", shape=_rng_bit_generator_sh
 
 
 def _rng_uniform_shape(a: ShapedArray, b: ShapedArray, *, shape: tuple) -> ShapedArray:
+    fail = None
     if a.dtype != b.dtype:
-        raise ValueError(errors.describe(
-            f"Arguments to rng_uniform must have identical dtypes, got {a.dtype.name} and "
-            f"{b.dtype.name}.", fix="convert the bounds to one dtype"))
-    if a.ndim or b.ndim:
-        raise ValueError(errors.describe(
-            f"Arguments to rng_uniform must be scalars; got shapes {a.shape} and {b.shape}.",
-            fix="use scalar bounds, or jax.random.uniform"))
+        fail = f"have identical dtypes, got {a.dtype.name} and {b.dtype.name}."
+    elif a.ndim or b.ndim:
+        fail = f"be scalars; got shapes {a.shape} and {b.shape}."
+    if fail:
+        raise ValueError(errors.describe(f"Arguments to rng_uniform must {fail}",
+                                         fix="use scalars of one dtype, or jax.random.uniform"))
     return ShapedArray(shape, a.dtype)
 
 

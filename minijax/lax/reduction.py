@@ -189,19 +189,8 @@ def _argument_shape(x: ShapedArray, *, axes: tuple, index_dtype: Any) -> ShapedA
     return ShapedArray(x.shape[:axis] + x.shape[axis + 1:], np.dtype(index_dtype))
 
 
-def _argument_vmap(primitive: Primitive) -> Callable:
-    def vmap(axis: Any, args: Values, dims: Sequence[int], *, axes: tuple,
-             index_dtype: Any) -> tuple:
-        d, a = dims[0], axes[0]
-        a += a >= d
-        return primitive.bind(args[0], axes=(a,), index_dtype=index_dtype), d - (a < d)
-    return vmap
-
-
-argmax_p = Primitive("argmax", shape=_argument_shape, jvp=nondifferentiable,
-                     vmap=Deferred(_argument_vmap))
-argmin_p = Primitive("argmin", shape=_argument_shape, jvp=nondifferentiable,
-                     vmap=Deferred(_argument_vmap))
+argmax_p = _reduction("argmax", _argument_shape, nondifferentiable)
+argmin_p = _reduction("argmin", _argument_shape, nondifferentiable)
 
 
 # --- reduce ------------------------------------------------------------------------------------
@@ -349,8 +338,9 @@ def apply_elementwise(jaxpr: Jaxpr, *args: Any) -> list:
     return [shapes.reshape(materialize(x, d, size), shape) for x, d in zip(outs, dims)]
 
 
-def _tree_reduce(operands: Values, inits: Sequence[Any], jaxpr: Jaxpr, dimensions: tuple) -> list:
-    """`reduce` as a tree of elementwise steps, which can be differentiated and batched."""
+def _tree_reduce(args: Values, *, jaxpr: Jaxpr, dimensions: tuple, **_: Any) -> list:
+    """`reduce` as a tree of elementwise steps."""
+    operands, inits = _split(args)
     shape = aval_of(operands[0]).shape
     kept = [i for i in range(len(shape)) if i not in dimensions]
     count = math.prod([shape[i] for i in dimensions])
@@ -369,27 +359,33 @@ def _tree_reduce(operands: Values, inits: Sequence[Any], jaxpr: Jaxpr, dimension
     return apply_elementwise(jaxpr, *inits, *[shapes.squeeze(x, (0,)) for x in columns])
 
 
-def _reduce_jvp(primals: Values, tangents: Values, *, computation: Callable, jaxpr: Jaxpr,
-                dimensions: tuple) -> tuple:
-    if all(type(t) is Zero for t in tangents):
-        outs = reduce_p.bind(*primals, computation=computation, jaxpr=jaxpr,
-                             dimensions=dimensions)
-        return outs, [zero_tangent(x) for x in outs]
+def in_steps(steps: Callable, over_batch: Callable[[dict], dict]) -> dict[str, Deferred]:
+    """The rules of a reduction by any computation, of operands followed by initial values.
 
-    return jvp(lambda *args: _tree_reduce(*_split(args), jaxpr, dimensions), primals, tangents)
+    `steps(args, **params)` does it in elementwise steps, which can be differentiated and batched;
+    `over_batch(params)` are the parameters for operands with one more axis in front.
+    """
+    def make_jvp(primitive: Primitive) -> Callable:
+        def rule(primals: Values, tangents: Values, **params: Any) -> tuple:
+            if all(type(t) is Zero for t in tangents):
+                outs = primitive.bind(*primals, **params)
+                return outs, [zero_tangent(x) for x in outs]
+            return jvp(lambda *args: steps(args, **params), primals, tangents)
+        return rule
+
+    def make_vmap(primitive: Primitive) -> Callable:
+        def rule(axis: Any, args: Values, dims: Dims, **params: Any) -> tuple:
+            operand_dims, init_dims = _split(dims)
+            if any(d is not None for d in init_dims):  # the operation takes scalars there
+                return batch(lambda *xs: steps(xs, **params), axis, args, dims)
+            operands, inits = _split(args)
+            operands = [materialize(x, d, axis.size) for x, d in zip(operands, operand_dims)]
+            outs = primitive.bind(*operands, *inits, **over_batch(params))
+            return outs, [0] * len(outs)
+        return rule
+    return {"jvp": Deferred(make_jvp), "vmap": Deferred(make_vmap)}
 
 
-def _reduce_vmap(axis: Any, args: Values, dims: Dims, *, computation: Callable, jaxpr: Jaxpr,
-                 dimensions: tuple) -> tuple:
-    operands, inits = _split(args)
-    operand_dims, init_dims = _split(dims)
-    if any(d is not None for d in init_dims):  # the operation takes scalars there
-        return batch(lambda *xs: _tree_reduce(*_split(xs), jaxpr, dimensions), axis, args, dims)
-    operands = [materialize(x, d, axis.size) for x, d in zip(operands, operand_dims)]
-    outs = reduce_p.bind(*operands, *inits, computation=computation, jaxpr=jaxpr,
-                         dimensions=tuple([d + 1 for d in dimensions]))
-    return outs, [0] * len(outs)
-
-
-reduce_p = Primitive("reduce", shape=_reduce_shape, multiple_results=True, jvp=_reduce_jvp,
-                     vmap=_reduce_vmap)
+reduce_p = Primitive(
+    "reduce", shape=_reduce_shape, multiple_results=True, **in_steps(_tree_reduce, lambda params: {
+        **params, "dimensions": tuple([d + 1 for d in params["dimensions"]])}))

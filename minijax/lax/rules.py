@@ -18,8 +18,8 @@ import numpy as np
 
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
-from minijax.core import (Primitive, ShapedArray, Values, Zero, aval_of, broadcast_in_dim, conform,
-                          instantiate, pointwise, reduce_sum, reshape, zero_tangent)
+from minijax.core import (Dims, Primitive, ShapedArray, Values, Zero, aval_of, broadcast_in_dim,
+                          conform, instantiate, pointwise, reduce_sum, reshape, zero_tangent)
 from minijax.core.primitive import Deferred
 
 ArrayLike = Array | np.ndarray | np.generic | bool | int | float | complex
@@ -148,7 +148,7 @@ def binary(name: str, kinds: Sequence[str], *, jvp: Any = None, tip: str = "",
     return Primitive(name, shape=shape, jvp=jvp, vmap=pointwise, **rules)
 
 
-# --- Derivatives -------------------------------------------------------------------------------
+# --- Combinators for rules ---------------------------------------------------------------------
 
 
 @Deferred
@@ -162,6 +162,21 @@ def linear_in_values(primitive: Primitive) -> Callable:
                  for x, t in zip(primals, tangents)]
         return out, primitive.bind(*moved, **params)
     return jvp
+
+
+def along(axis: str) -> Deferred:
+    """The `vmap` rule of an operation on one operand along the axis that the parameter names.
+
+    The mapped axis stays where it is, in all results.
+    """
+    def make(primitive: Primitive) -> Callable:
+        def vmap(mapped: Any, args: Values, dims: Dims, **params: Any) -> tuple:
+            (x,), (dim,) = args, dims
+            params[axis] += params[axis] >= dim
+            out = primitive.bind(x, **params)
+            return (out, [dim] * len(out)) if primitive.multiple_results else (out, dim)
+        return vmap
+    return Deferred(make)
 
 
 def no_rule(error: type[Exception], text: str, fix: str, because: str | None = None) -> Callable:

@@ -27,8 +27,7 @@ from minijax.core import (Dims, Primitive, ShapedArray, Tracer, Values, aval_of,
 from minijax.lax import elementwise, placement
 from minijax.lax.identity import stage
 from minijax.lax.logic import select_n
-from minijax.lax.rules import (NUMBER, ArrayLike, check_dtype, check_same_dtypes,
-                               remembered)
+from minijax.lax.rules import NUMBER, ArrayLike, along, check_dtype, check_same_dtypes, remembered
 from minijax.lax.types import check_conversion
 from minijax.sharding.named import check_fits
 
@@ -240,7 +239,7 @@ def merge_axes(x: Any, at: int, count: int = 2) -> Any:
     return reshape(x, (*shape[:at], math.prod(shape[at:at + count]), *shape[at + count:]))
 
 
-def split_axis(x: Any, at: int, *outer: int) -> Any:
+def cut_axis(x: Any, at: int, *outer: int) -> Any:
     """`x` with the axis `at` made several, of the sizes `outer` and what remains."""
     shape = aval_of(x).shape
     parts = math.prod(outer)
@@ -437,15 +436,8 @@ def _split_transpose(cts: Values, x: Any, *, sizes: tuple, axis: int) -> Any:
     return concatenate([instantiate_cotangent(ct) for ct in cts], axis)
 
 
-# The mapped axis is called `mapped` where a parameter of the primitive is called `axis`.
-def _split_vmap(mapped: Any, args: Values, dims: Sequence[int], *, sizes: tuple,
-                axis: int) -> tuple:
-    outs = split_p.bind(args[0], sizes=sizes, axis=axis + (axis >= dims[0]))
-    return outs, [dims[0]] * len(outs)
-
-
 split_p = Primitive("split", shape=_split_shape, multiple_results=True, jvp=linear,
-                    transpose=_split_transpose, vmap=_split_vmap)
+                    transpose=_split_transpose, vmap=along("axis"))
 
 
 def stack(operands: Sequence[ArrayLike], axis: int = 0) -> Array:
@@ -472,6 +464,7 @@ def _stack_transpose(ct: Any, *operands: Any, axis: int) -> list:
     return [c if is_linear(x) else None for c, x in zip(unstack(ct, axis), operands)]
 
 
+# The mapped axis is called `mapped` where a parameter of the primitive is called `axis`.
 def _stack_vmap(mapped: Any, args: Values, dims: Dims, *, axis: int) -> tuple:
     args, dim = _all_batched(mapped, args, dims)
     return stack_p.bind(*args, axis=axis + (axis > dim)), dim + (axis <= dim)

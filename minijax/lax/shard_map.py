@@ -14,14 +14,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from minijax.base import errors
-from minijax.base.util import trace_cache
-from minijax.core import (AxisData, AxisTrace, BatchTrace, Jaxpr, JaxprEqn, Linear, Literal,
-                          ManualAxisType, Primitive, Zero, ancestors, aval_of, axes_of,
+from minijax.base.util import select, trace_cache
+from minijax.core import (AxisData, AxisTrace, BatchTrace, Dims, Jaxpr, JaxprEqn, Linear, Literal,
+                          ManualAxisType, Primitive, Values, Zero, ancestors, aval_of, axes_of,
                           backward_pass, batch, batched_aval, cotangent_aval, dce_call, dual,
-                          entered, eval_jaxpr, jvp_jaxpr, linearize_jaxpr, manual_type,
-                          materialize, merge_tangents, move_axis, reach_call, reshape,
-                          sharding_of, state, trace_closed, varying_axes, with_manual,
-                          with_sharding, with_varying)
+                          entered, eval_jaxpr, jvp_jaxpr, linearize_jaxpr, manual_type, materialize,
+                          merge_tangents, move_axis, reach_call, reshape, sharding_of, state,
+                          trace_closed, varying_axes, with_manual, with_sharding, with_varying)
 from minijax.lax.casts import vary
 from minijax.lax.collectives import psum_invariant_p, psum_p
 from minijax.lax.elementwise import div
@@ -150,7 +149,7 @@ class _Frame(NamedTuple):
     check_vma: bool
     newly_manual_axes: frozenset
 
-    def bind(self, operands: Sequence[Any], jaxpr: Jaxpr, in_specs: Sequence[Any],
+    def bind(self, operands: Values, jaxpr: Jaxpr, in_specs: Sequence[Any],
              out_specs: Sequence[Any]) -> list:
         return shard_map_p.bind(*operands, jaxpr=jaxpr, in_specs=tuple(in_specs),
                                 out_specs=tuple(out_specs), **self._asdict())
@@ -169,19 +168,15 @@ def _shape(*avals: Any, jaxpr: Jaxpr, mesh: Any, out_specs: Sequence[Any],
             for spec, aval in zip(out_specs, jaxpr.out_avals)], jaxpr.effects
 
 
-def _picked(items: Sequence[Any], marks: Sequence[bool]) -> list:
-    return [item for item, mark in zip(items, marks) if mark]
-
-
-def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr,
-         in_specs: Sequence[Any], out_specs: Sequence[Any], **params: Any) -> tuple[list, list]:
+def _jvp(primals: Values, tangents: Values, *, jaxpr: Jaxpr, in_specs: Sequence[Any],
+         out_specs: Sequence[Any], **params: Any) -> tuple[list, list]:
     nonzero = [type(t) is not Zero for t in tangents]
     frame = _frame(params)
     with frame.scope():
         inner, out_nonzero = jvp_jaxpr(jaxpr, nonzero)
-    results = frame.bind([*primals, *_picked(tangents, nonzero)], inner,
-                         [*in_specs, *_picked(in_specs, nonzero)],
-                         [*out_specs, *_picked(out_specs, out_nonzero)])
+    results = frame.bind([*primals, *select(tangents, nonzero)], inner,
+                         [*in_specs, *select(in_specs, nonzero)],
+                         [*out_specs, *select(out_specs, out_nonzero)])
     n = len(out_specs)
     return results[:n], merge_tangents(results[n:], out_nonzero, results[:n])
 
@@ -200,6 +195,7 @@ class _Split(NamedTuple):
     out_nonzero: tuple[bool, ...]
 
 
+@trace_cache
 def _split(jaxpr: Jaxpr, nonzero: tuple, frame: _Frame, taken: frozenset) -> _Split:
     forward, linear, out_nonzero = linearize_jaxpr(jaxpr, nonzero)
     n = len(jaxpr.outvars)
@@ -237,12 +233,8 @@ def _spread(kept: Sequence[Any], new: Sequence[Any]) -> list:
     return [next(rest) if k is None else () for k in kept]
 
 
-_split = trace_cache(_split)
-
-
-def _linearize(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr,
-               in_specs: Sequence[Any], out_specs: Sequence[Any],
-               **params: Any) -> tuple[list, list]:
+def _linearize(primals: Values, tangents: Values, *, jaxpr: Jaxpr, in_specs: Sequence[Any],
+               out_specs: Sequence[Any], **params: Any) -> tuple[list, list]:
     nonzero = tuple(type(t) is not Zero for t in tangents)
     frame, taken = _frame(params), _taken_axes()
     with frame.scope():
@@ -256,12 +248,13 @@ def _linearize(primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr,
     residuals = [(next(new), next(specs)) if k is None else (primals[k], in_specs[k])
                  for k in split.kept]
     found = frame.bind(
-        [*[x for x, _ in residuals], *_picked(tangents, nonzero)], split.linear,
-        [*[spec for _, spec in residuals], *_picked(in_specs, nonzero)],
-        _picked(out_specs, split.out_nonzero))
+        [*[x for x, _ in residuals], *select(tangents, nonzero)], split.linear,
+        [*[spec for _, spec in residuals], *select(in_specs, nonzero)],
+        select(out_specs, split.out_nonzero))
     return outs, merge_tangents(found, split.out_nonzero, outs)
 
 
+@trace_cache
 def _transposed(jaxpr: Jaxpr, linear: tuple, ct_nonzero: tuple, frame: _Frame, in_specs: tuple,
                 out_specs: tuple, taken: frozenset) -> tuple[Jaxpr, tuple[bool, ...]]:
     """The body run backwards, and which linear operands have a cotangent."""
@@ -291,16 +284,13 @@ def _transposed(jaxpr: Jaxpr, linear: tuple, ct_nonzero: tuple, frame: _Frame, i
         operands = [Linear(a) if lin else next(known) for a, lin in zip(jaxpr.in_avals, linear)]
         cts = [shared_out(next(given), spec) if nz else Zero(a)
                for a, nz, spec in zip(jaxpr.out_avals, ct_nonzero, out_specs)]
-        found = _picked(list(zip(backward_pass(jaxpr, operands, cts), in_specs)), linear)
+        found = select(list(zip(backward_pass(jaxpr, operands, cts), in_specs)), linear)
         out_nonzero.extend(type(ct) is not Zero for ct, _ in found)
         return [summed(ct, spec) for ct, spec in found if type(ct) is not Zero]
 
     in_avals = [a for a, lin in zip(jaxpr.in_avals, linear) if not lin]
-    in_avals += map(cotangent_aval, _picked(jaxpr.out_avals, ct_nonzero))
+    in_avals += map(cotangent_aval, select(jaxpr.out_avals, ct_nonzero))
     return trace_closed(fun, in_avals, jaxpr.debug), tuple(out_nonzero)
-
-
-_transposed = trace_cache(_transposed)
 
 
 def _whole_spec(spec: PartitionSpec, ndim: int) -> PartitionSpec:
@@ -308,7 +298,7 @@ def _whole_spec(spec: PartitionSpec, ndim: int) -> PartitionSpec:
     return spec.update((*spec.partitions, *[None] * (ndim - len(spec.partitions))))
 
 
-def _transpose(cts: Sequence[Any], *args: Any, jaxpr: Jaxpr, in_specs: tuple, out_specs: tuple,
+def _transpose(cts: Values, *args: Any, jaxpr: Jaxpr, in_specs: tuple, out_specs: tuple,
                **params: Any) -> list:
     linear = tuple(type(x) is Linear for x in args)
     nonzero = tuple(type(c) is not Zero for c in cts)
@@ -317,15 +307,16 @@ def _transpose(cts: Sequence[Any], *args: Any, jaxpr: Jaxpr, in_specs: tuple, ou
         inner, out_nonzero = _transposed(jaxpr, linear, nonzero, frame, in_specs, out_specs, taken)
     known = [not lin for lin in linear]
     results = iter(frame.bind(
-        [*_picked(args, known), *_picked(cts, nonzero)], inner,
-        [*_picked(in_specs, known), *map(dual, _picked(out_specs, nonzero))],
-        _picked([_whole_spec(dual(spec), x.aval.ndim) for spec, x, lin in
+        [*select(args, known), *select(cts, nonzero)], inner,
+        [*select(in_specs, known), *map(dual, select(out_specs, nonzero))],
+        select([_whole_spec(dual(spec), x.aval.ndim) for spec, x, lin in
                  zip(in_specs, args, linear) if lin], out_nonzero)))
     flags = iter(out_nonzero)
     return [(next(results) if next(flags) else Zero(x.aval)) if lin else None
             for x, lin in zip(args, linear)]
 
 
+@trace_cache
 def _batched(jaxpr: Jaxpr, axis: AxisData, in_batched: tuple) -> tuple[Jaxpr, tuple[bool, ...]]:
     spmd = frozenset(_spmd_axes(axis))
     out_batched: list[bool] = []
@@ -346,9 +337,6 @@ def _vary_spmd(aval: Any, spmd: frozenset) -> Any:
     return with_varying(aval, varying_axes(aval) | spmd) if spmd else aval
 
 
-_batched = trace_cache(_batched)
-
-
 def _spmd_axes(axis: AxisData) -> tuple:
     name = axis.spmd_name or (axis.split and axis.split.spec.partitions[0])
     return () if name is None else name if isinstance(name, tuple) else (name,)
@@ -360,8 +348,8 @@ def _taken_axes() -> frozenset:
                      for a in _spmd_axes(t.axis))
 
 
-def _vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[int | None], *, jaxpr: Jaxpr,
-          in_specs: Sequence[Any], out_specs: Sequence[Any], **params: Any) -> tuple[list, list]:
+def _vmap(axis: AxisData, args: Values, dims: Dims, *, jaxpr: Jaxpr, in_specs: Sequence[Any],
+          out_specs: Sequence[Any], **params: Any) -> tuple[list, list]:
     frame = _frame(params)
     spmd = tuple(a for a in _spmd_axes(axis) if a in frame.newly_manual_axes)
     for spec in (*in_specs, *out_specs):
@@ -392,7 +380,7 @@ _dce_operands = dce_call("jaxpr", ("in_specs",))
 def _dce(eqn: JaxprEqn, used: Sequence[bool]) -> JaxprEqn | None:
     new = _dce_operands(eqn, used)
     if new is not None:
-        new.params["out_specs"] = tuple(_picked(new.params["out_specs"], used))
+        new.params["out_specs"] = tuple(select(new.params["out_specs"], used))
     return new
 
 

@@ -254,36 +254,35 @@ def _starts_in_dim(shape: tuple, axis: int, index: Any, allow_negative: bool) ->
 
 
 def _check_starts(op: str, rank: int, starts: Sequence[ShapedArray], colon: str) -> None:
-    fix = "use integer scalars of one dtype as start indices"
+    fail, kinds = None, [s.dtype for s in starts]
     if len(starts) != rank:
-        raise TypeError(errors.describe(
-            f"{op} start_indices must have length equal to the number of dimensions of the "
-            f"operand, got {len(starts)} indices for rank {rank}.", fix=fix))
-    if any(s.ndim for s in starts):
+        fail = (f"{op} start_indices must have length equal to the number of dimensions of the "
+                f"operand, got {len(starts)} indices for rank {rank}.")
+    elif any(s.ndim for s in starts):
         shown = "(" + ", ".join(map(str, starts)) + ("," if len(starts) == 1 else "") + ")"
+        fail = f"start_indices arguments to {op} must be scalars, got indices {shown}"
+    elif any(k != kinds[0] or not dtypes.issubdtype(k, np.integer) for k in kinds):
+        fail = (f"index arguments to {op} must be integers of the same type, got{colon} "
+                f"{', '.join(k.name for k in kinds)}")
+    if fail:
         raise TypeError(errors.describe(
-            f"start_indices arguments to {op} must be scalars, got indices {shown}", fix=fix))
-    kinds = [s.dtype for s in starts]
-    if any(k != kinds[0] or not dtypes.issubdtype(k, np.integer) for k in kinds):
-        raise TypeError(errors.describe(
-            f"index arguments to {op} must be integers of the same type, got{colon} "
-            f"{', '.join(k.name for k in kinds)}", fix=fix))
+            fail, fix="use integer scalars of one dtype as start indices"))
 
 
 def _dynamic_slice_shape(x: ShapedArray, *starts: ShapedArray, slice_sizes: tuple) -> ShapedArray:
+    fail = None
     if len(slice_sizes) != x.ndim:
+        fail = ("have length equal to the number of dimensions of the operand, got slice_sizes "
+                f"{slice_sizes} for operand shape {x.shape}.")
+    elif any(n < 0 for n in slice_sizes):
+        fail = f"be greater than or equal to zero, got slice_sizes of {slice_sizes}."
+    elif any(dims.below(bound, n) for n, bound in zip(slice_sizes, x.shape)):
+        fail = ("be less than or equal to operand shape, got slice_sizes "
+                f"{slice_sizes} for operand shape {x.shape}.")
+    if fail:
         raise TypeError(errors.describe(
-            "slice slice_sizes must have length equal to the number of dimensions of the "
-            f"operand, got slice_sizes {slice_sizes} for operand shape {x.shape}.",
-            fix=f"give {x.ndim} slice sizes"))
-    if any(n < 0 for n in slice_sizes):
-        raise TypeError(errors.describe(
-            "slice slice_sizes must be greater than or equal to zero, got slice_sizes of "
-            f"{slice_sizes}.", fix="use nonnegative sizes"))
-    if any(dims.below(bound, n) for n, bound in zip(slice_sizes, x.shape)):
-        raise TypeError(errors.describe(
-            "slice slice_sizes must be less than or equal to operand shape, got slice_sizes "
-            f"{slice_sizes} for operand shape {x.shape}.", fix="take a smaller piece"))
+            f"slice slice_sizes must {fail}", fix="give one size for each dimension, not negative "
+            "and no larger than the operand's"))
     _check_starts("dynamic_slice", x.ndim, starts, ":")
     return ShapedArray(slice_sizes, x.dtype, x.weak_type)
 

@@ -22,7 +22,7 @@ from minijax.core import (Dims, Primitive, ShapedArray, Values, Zero, aval_of, m
                           zero_tangent, zeros)
 from minijax.lax import shapes
 from minijax.lax.gather import GatherDimensionNumbers, GatherScatterMode, gather_p
-from minijax.lax.rules import ArrayLike
+from minijax.lax.rules import ArrayLike, along
 
 
 def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: int = 1) -> Array:
@@ -185,13 +185,8 @@ def _top_k_jvp(primals: Values, tangents: Values, *, k: int, axis: int) -> tuple
     return [values, indices], [moved, zero_tangent(indices)]
 
 
-def _top_k_vmap(mapped: Any, args: Values, dims: Sequence[int], *, k: int, axis: int) -> tuple:
-    d = dims[0]
-    return top_k_p.bind(args[0], k=k, axis=axis + (axis >= d)), [d, d]
-
-
 top_k_p = Primitive("top_k", shape=_top_k_shape, multiple_results=True, jvp=_top_k_jvp,
-                    vmap=_top_k_vmap)
+                    vmap=along("axis"))
 
 
 # --- approx_top_k ------------------------------------------------------------------------------

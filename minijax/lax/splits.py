@@ -63,6 +63,10 @@ def check_explicit(sharding: NamedSharding) -> None:
                 fix="lax.with_sharding_constraint, or a mesh with explicit axes"))
 
 
+def _refused(text: str) -> ShardingTypeError:
+    return ShardingTypeError(errors.describe(text, fix="jax.reshard(x, sharding) an operand"))
+
+
 def _split(name: str, rule: Callable) -> Callable:
     """A `split` rule: what `out_sharding` or `sharding` asks for, else `rule` if it applies."""
     def split(avals: Sequence[Any], outs: Sequence[Any], **params: Any) -> list:
@@ -88,10 +92,9 @@ def _sum_terms(avals: Sequence[Any], unreduced: frozenset, *, axes: tuple, **_: 
     summed = {a for e in axes_of([entries_of(aval)[i] for i in axes]) for a in e}
     own = getattr(sharding_of(aval), "spec", PartitionSpec()).unreduced
     if unreduced - summed - own:
-        raise ShardingTypeError(errors.describe(
+        raise _refused(
             "out_sharding's unreduced axes should be in operand's specs that were summed over. "
-            f"Got operand={aval!r}, axes={set(axes)}, unreduced_spec={set(unreduced)}",
-            fix="jax.reshard(x, sharding) the operand"))
+            f"Got operand={aval!r}, axes={set(axes)}, unreduced_spec={set(unreduced)}")
 
 
 def _dot_terms(avals: Sequence[Any], unreduced: frozenset, *, dimension_numbers: tuple,
@@ -99,11 +102,10 @@ def _dot_terms(avals: Sequence[Any], unreduced: frozenset, *, dimension_numbers:
     lhs, rhs = (tuple(entries_of(aval)[i] for i in dims)
                 for aval, dims in zip(avals, dimension_numbers[0]))
     if unreduced and lhs != rhs:
-        raise ShardingTypeError(errors.describe(
+        raise _refused(
             "lhs and rhs contracting dims should be sharded identically when out_sharding provided "
             "to dot_general mentions unreduced_axes. Got "
-            f"lhs_contracting_spec={lhs}, rhs_contracting_spec={rhs}",
-            fix="jax.reshard(x, sharding) one operand"))
+            f"lhs_contracting_spec={lhs}, rhs_contracting_spec={rhs}")
     if unreduced and unreduced != {a for e in axes_of(lhs) for a in e}:
         raise ShardingTypeError(errors.describe(
             "out_sharding's unreduced axes should be equal to the contracting specs. Got unreduced "
@@ -172,11 +174,10 @@ def _cut(what: str) -> Callable:
         for entry, axes, n in zip(entries, axes_of(entries), outs[0].shape):
             parts = math.prod(sizes[a] for a in axes)
             if n % parts:
-                raise ShardingTypeError(errors.describe(
+                raise _refused(
                     f"{what} on sharded dims where out dim ({n}) is not divisible by mesh axes "
                     f"({parts}) with spec ({entry}) is not implemented. Got input type="
-                    f"{avals[0].str_short(True)} and output shape={outs[0].shape}",
-                    fix="jax.reshard(x, sharding) first"))
+                    f"{avals[0].str_short(True)} and output shape={outs[0].shape}")
         return with_entries(avals, entries)
     return rule
 
@@ -197,28 +198,25 @@ def _tile(avals: Sequence[Any], outs: Sequence[Any], *, reps: tuple) -> Any:
 def _concatenate(avals: Sequence[Any], outs: Sequence[Any], **_: Any) -> Any:
     found = {entries_of(a): a for a in avals}
     if len(found) > 1:
-        raise ShardingTypeError(errors.describe(
+        raise _refused(
             "All operands should have the same sharding. Got shardings "
-            + ", ".join(str(a.sharding.spec) for a in found.values()),
-            fix="jax.reshard(x, sharding) the operands"))
+            + ", ".join(str(a.sharding.spec) for a in found.values()))
     return with_entries(avals, entries_of(avals[0]))
 
 
 def _update(avals: Sequence[Any], outs: Sequence[Any], **_: Any) -> Any:
     pairs = zip(entries_of(avals[0]), entries_of(avals[1]))
     if any(update not in (None, entry) for entry, update in pairs):
-        raise ShardingTypeError(errors.describe(
+        raise _refused(
             "dynamic_update_slice operand sharding must be equal to update sharding, got operand "
-            f"sharding {avals[0].sharding.spec} and update sharding {avals[1].sharding.spec}.",
-            fix="jax.reshard(x, sharding) one of them"))
+            f"sharding {avals[0].sharding.spec} and update sharding {avals[1].sharding.spec}.")
     return sharding_of(avals[0])
 
 
 def _whole_along(name: str, entries: Sequence[Any], axis: int, text: str) -> None:
     if entries[axis] is not None:
-        raise ShardingTypeError(errors.describe(
-            f"{text}. Got {tuple(entries)} and axis {axis} in {name}",
-            fix="jax.reshard(x, sharding) first"))
+        raise _refused(
+            f"{text}. Got {tuple(entries)} and axis {axis} in {name}")
 
 
 def _bitcast(avals: Sequence[Any], outs: Sequence[Any], *, new_dtype: Any) -> Any:
@@ -264,10 +262,9 @@ def _conv(avals: Sequence[Any], outs: Sequence[Any], *, dimension_numbers: Any, 
     lhs, rhs = entries_of(avals[0]), entries_of(avals[1])
     batch, feature, *spatial = dimension_numbers.lhs_spec
     if lhs[feature] is not None:
-        raise ShardingTypeError(errors.describe(
+        raise _refused(
             "Please specify the output sharding via `out_sharding` parameter of "
-            f"`conv_general_dilated`: the features are split over {lhs[feature]}",
-            fix="jax.reshard(lhs, sharding) first"))
+            f"`conv_general_dilated`: the features are split over {lhs[feature]}")
     entries: list = [None] * outs[0].ndim
     out_batch, out_feature, *out_spatial = dimension_numbers.out_spec
     entries[out_batch], entries[out_feature] = lhs[batch], rhs[dimension_numbers.rhs_spec[0]]
@@ -346,9 +343,8 @@ def _dot_general(avals: Sequence[Any], outs: Sequence[Any], *, dimension_numbers
                         ("contracting dimensions to have consistent", (lhs_sum, rhs_sum))):
         specs = tuple(lhs[i] for i in pairs[0]), tuple(rhs[i] for i in pairs[1])
         if any(a != b for a, b in zip(*specs) if a is not None and b is not None):
-            raise ShardingTypeError(errors.describe(
-                f"dot_general requires {what} sharding, got {specs[0]} and {specs[1]}.",
-                fix="jax.reshard(x, sharding) one operand"))
+            raise _refused(
+                f"dot_general requires {what} sharding, got {specs[0]} and {specs[1]}.")
     summed = tuple(lhs[i] for i in lhs_sum), tuple(rhs[i] for i in rhs_sum)
     if any(a is not None and b is not None for a, b in zip(*summed)):
         raise ShardingTypeError(errors.describe(
@@ -362,9 +358,9 @@ def _dot_general(avals: Sequence[Any], outs: Sequence[Any], *, dimension_numbers
     used = [a for axes in axes_of(entries) for a in axes]
     if len(set(used)) < len(used):
         operands = ", ".join(a.str_short() for a in avals)
-        raise ShardingTypeError(errors.describe(
+        raise _refused(
             f"dot_general operation with inputs: {operands} produces an illegally sharded result "
-            f"with the entries {tuple(entries)}", fix="jax.reshard(x, sharding) one operand"))
+            f"with the entries {tuple(entries)}")
     return with_entries(avals, entries)
 
 
@@ -376,10 +372,9 @@ def _batched(rank: int) -> Callable:
         for aval in avals:
             own = entries_of(aval)
             if any(own[count:]) or any(None not in (e, f) and e != f for e, f in zip(entries, own)):
-                raise ShardingTypeError(errors.describe(
+                raise _refused(
                     "The dimensions of matrices should be unsharded, and batches sharded alike. "
-                    f"Got the operands {', '.join(a.str_short(True) for a in avals)}",
-                    fix="jax.reshard(x, sharding) first"))
+                    f"Got the operands {', '.join(a.str_short(True) for a in avals)}")
             entries = [e or f for e, f in zip(entries, own)]
         return with_entries(avals, entries + [None] * (outs[0].ndim - count))
     return rule

@@ -39,21 +39,23 @@ class AccuracyMode(Enum):
     DEFAULT = 2
 
 
-@dataclass(frozen=True)
+@dataclass(init=False, unsafe_hash=True)
 class Tolerance:
     """The largest error that the result of an elementary function may have.
 
     `atol` is absolute, `rtol` relative, `ulps` counts units in the last place.
     """
 
-    atol: float = 0.0
-    rtol: float = 0.0
-    ulps: int = 0
+    atol: float
+    rtol: float
+    ulps: int
 
-    def __post_init__(self) -> None:
-        if min(self.atol, self.rtol, self.ulps) < 0:
+    def __init__(self, atol: float = 0.0, rtol: float = 0.0, ulps: int = 0):
+        if min(atol, rtol, ulps) < 0:
             raise ValueError(errors.describe("Tolerances must be non-negative.",
-                                             because=f"got {self}", fix="lax.Tolerance(rtol=1e-6)"))
+                                             because=f"got {atol=}, {rtol=}, {ulps=}",
+                                             fix="lax.Tolerance(rtol=1e-6)"))
+        self.atol, self.rtol, self.ulps = atol, rtol, ulps
 
 
 def dtype(x: Any) -> Any:

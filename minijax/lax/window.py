@@ -19,8 +19,8 @@ import numpy as np
 
 from minijax.base import errors, tree
 from minijax.base.dims import index, indices, max_dim
-from minijax.core import (Dims, Jaxpr, Primitive, ShapedArray, Values, Zero, aval_of, batch,
-                          each_operand, jvp, linear, materialize, zero_tangent)
+from minijax.core import (Dims, Jaxpr, Primitive, ShapedArray, Values, aval_of, each_operand,
+                          linear, materialize)
 from minijax.core.primitive import Deferred
 from minijax.lax import elementwise, logic, reduction, shapes
 from minijax.lax.reduction import (apply_elementwise, highest, lowest, monoid, reduce_max_p,
@@ -40,11 +40,12 @@ class Window(NamedTuple):
 
     def out_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """How many windows fit, in each dimension."""
-        return tuple([_positions(*spec) for spec in zip(shape, *self)])
+        return tuple([positions(*spec) for spec in zip(shape, *self)])
 
 
-def _positions(size: int, window: int, stride: int, pads: tuple[int, int], base: int,
-               spread: int) -> int:
+def positions(size: int, window: int, stride: int, pads: tuple[int, int], base: int,
+              spread: int) -> int:
+    """How often a window fits."""
     length = dilated(size, base) + pads[0] + pads[1]
     extent = dilated(window, spread)
     return (length - extent) // stride + 1 if length >= extent else 0
@@ -471,12 +472,12 @@ def _reduce_window_shape(*avals: ShapedArray, jaxpr: Jaxpr, consts: tuple,
     return [ShapedArray(shape, x.dtype) for x in operands]
 
 
-def _fold_windows(args: Values, jaxpr: Jaxpr, window: Window) -> list:
+def _fold_windows(args: Values, *, jaxpr: Jaxpr, consts: tuple, **params: Any) -> list:
     """The reduction as one elementwise step for each place in the window.
 
     Places in the padding do not count: the initial value, if it is not neutral, counts once.
     """
-    half = len(args) // 2
+    half, window = len(args) // 2, Window(**params)
     operands, inits = args[:half], args[half:]
     in_shape = aval_of(operands[0]).shape
     shape = window.out_shape(in_shape)
@@ -491,27 +492,10 @@ def _fold_windows(args: Values, jaxpr: Jaxpr, window: Window) -> list:
     return totals
 
 
-def _reduce_window_jvp(primals: Values, tangents: Values, *, jaxpr: Jaxpr, consts: tuple,
-                       **params: Any) -> tuple:
-    if all(type(t) is Zero for t in tangents):
-        outs = reduce_window_p.bind(*primals, jaxpr=jaxpr, consts=consts, **params)
-        return outs, [zero_tangent(x) for x in outs]
-    return jvp(lambda *args: _fold_windows(args, jaxpr, Window(**params)), primals, tangents)
-
-
-def _reduce_window_vmap(axis: Any, args: Values, dims: Dims, *, jaxpr: Jaxpr, consts: tuple,
-                        **params: Any) -> tuple:
-    half = len(args) // 2
-    if any(d is not None for d in dims[half:]):  # the operation takes scalars there
-        return batch(lambda *xs: _fold_windows(xs, jaxpr, Window(**params)), axis, args, dims)
-    operands = [materialize(x, d, axis.size) for x, d in zip(args[:half], dims[:half])]
-    outs = reduce_window_p.bind(*operands, *args[half:], jaxpr=jaxpr, consts=consts,
-                                **_one_more(Window(**params), 0))
-    return outs, [0] * half
-
-
-reduce_window_p = Primitive("reduce_window", shape=_reduce_window_shape, multiple_results=True,
-                            jvp=_reduce_window_jvp, vmap=_reduce_window_vmap)
+reduce_window_p = Primitive(
+    "reduce_window", shape=_reduce_window_shape, multiple_results=True,
+    **reduction.in_steps(_fold_windows, lambda params: {**params, **_one_more(
+        Window(*[params[name] for name in Window._fields]), 0)}))
 
 
 # --- select_and_scatter with any computations --------------------------------------------------

@@ -1,5 +1,7 @@
 """What the array API standard asks a namespace about itself: `jnp.__array_namespace_info__()`."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

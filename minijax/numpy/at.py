@@ -9,6 +9,8 @@ update, with repeated positions applied one after the other and positions outsid
     x.at[x < 0].set(0)                    # a mask: also under jit
 """
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Callable
 from typing import Any

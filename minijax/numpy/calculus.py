@@ -4,6 +4,8 @@
     interp(x, xp, fp, left="extrapolate", right=0.0)
 """
 
+from __future__ import annotations
+
 import operator
 from collections.abc import Sequence
 from typing import Any

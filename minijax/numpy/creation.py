@@ -22,7 +22,7 @@ from minijax.base.dtypes import DTypeLike
 from minijax.base.jaxlib import Array, ArrayImpl, Device, JaxRuntimeError, Sharding, _jax
 from minijax.base.source import warn
 from minijax.core import ShapedArray, Tracer, get_aval, is_tracer, state, structural
-from minijax.lax.placement import like
+from minijax.lax.placement import committed_device, like
 from minijax.lax.rules import ArrayLike
 from minijax.numpy.promotion import (
     COMPLEX, array_operand, as_array, broadcast, check_array_like, convert, operand, shape_of)
@@ -338,7 +338,7 @@ def _like_device(a: Any, shape: Any, device: Place) -> Place:
     if device is None and shape is None:
         if type(a) is ArrayImpl:
             return a._sharding if a._committed else None
-        return None if is_tracer(a) else getattr(a, "sharding", None)
+        return None if is_tracer(a) else committed_device(a)
     return device
 
 

@@ -8,6 +8,8 @@ remembered.  The invariant is that an axis no later step needs is summed as earl
     einsum(q, [0, 1], k, [1, 2], [0, 2])
 """
 
+from __future__ import annotations
+
 import functools
 import importlib
 from collections.abc import Callable, Sequence

@@ -8,6 +8,8 @@ domain; only the last axis of a real transform has another size, n // 2 + 1, on 
     irfft(spectrum, n=samples.size)         # samples again, also where their number is odd
 """
 
+from __future__ import annotations
+
 import math
 import operator
 from collections.abc import Sequence

@@ -101,7 +101,7 @@ def _new_axis_to(values: Any, axis: int) -> Any:
 
 def _ends(name: str, start: Any, stop: Any, dtype: Any) -> list:
     """Both ends at the dtype of the computation and at their joint shape."""
-    ends = arguments(name, start, stop)
+    ends = operand(name, start), operand(name, stop, 1)
     real = inexact_dtype(common_dtype(*ends)[0])
     if dtype is not None and dtype not in INTEGER and dtype.kind != "b":
         real = dtypes.promote_types(real, dtype)

@@ -5,6 +5,8 @@ time; compiling a program for each (20 ms) would cost a thousand times what NumP
 invariant: `elements` answers only where NumPy gives what the compiled operations would give.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

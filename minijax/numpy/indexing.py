@@ -10,6 +10,8 @@ positions are operands there, a Python loop over `x[i]` compiles once.
     get(x, form, operands)                                # slice, squeeze
 """
 
+from __future__ import annotations
+
 import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple

@@ -4,6 +4,8 @@
     apply_along_axis(f, 0, x)
 """
 
+from __future__ import annotations
+
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any

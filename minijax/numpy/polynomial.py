@@ -3,6 +3,8 @@
     polyval(jnp.array([1.0, 2.0, 3.0]), x)      # x**2 + 2 * x + 3
 """
 
+from __future__ import annotations
+
 import operator
 from typing import Any
 

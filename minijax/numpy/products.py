@@ -7,6 +7,8 @@ Every contraction is described by labels on the axes of both operands and become
     contract(a, b, contraction(tuple("ik"), tuple("kj"), tuple("ij")), Dot(dtype))
 """
 
+from __future__ import annotations
+
 import functools
 import operator
 from collections.abc import Callable, Hashable, Sequence

@@ -154,12 +154,13 @@ def promote_inexact(*args: Any) -> list:
 
 def promoted(name: str, *args: Any) -> list:
     """The arguments of a function as arrays of their common dtype."""
-    return [as_array(x) for x in promote(*arguments(name, *args))]
+    return [as_array(x) for x in promote(*[operand(name, x, i) for i, x in enumerate(args)])]
 
 
 def promoted_inexact(name: str, *args: Any) -> list:
     """The arguments of a function as arrays of their common dtype, or of the default float."""
-    return [as_array(x) for x in promote_inexact(*arguments(name, *args))]
+    given = [operand(name, x, i) for i, x in enumerate(args)]
+    return [as_array(x) for x in promote_inexact(*given)]
 
 
 def promote_numeric(*args: Any) -> list:

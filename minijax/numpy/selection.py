@@ -7,6 +7,8 @@ Where the size of a result depends on values, `size=` fixes it (missing elements
     nonzero(x > 0, size=5, fill_value=-1)
 """
 
+from __future__ import annotations
+
 import functools
 import math
 import operator

@@ -7,6 +7,8 @@ Eager calls on a CPU without `size` are NumPy's, which needs no program per size
     intersect1d(x, y, size=4, fill_value=-1)
 """
 
+from __future__ import annotations
+
 import operator
 from typing import Any, NamedTuple
 

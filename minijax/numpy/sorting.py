@@ -6,6 +6,8 @@ NaN comes last everywhere and -0.0 equals 0.0, as in NumPy; `_before` is that or
     searchsorted(sorted_x, values, side="right")
 """
 
+from __future__ import annotations
+
 import operator
 from typing import Any
 

@@ -7,6 +7,8 @@ elements are treated as `method` says.
     histogram(x, bins=20, range=(0.0, 1.0))
 """
 
+from __future__ import annotations
+
 import builtins
 import math
 from collections.abc import Sequence

@@ -124,15 +124,17 @@ def bind_program(primitive: Primitive, operands: Values, params: dict, *jaxprs: 
     """
     if type(state.trace) in (JaxprTrace, EvalTrace) or not any(map(uses_refs, jaxprs)):
         return primitive.bind(*operands, **params)
-    if _differentiating() and not all(map(_has_tangent, operands)):
+    if _differentiating():
         uses = frozenset().union(*map(_uses, jaxprs))
-        if uses == {"rule"}:
+        if uses == {"rule"} and not any(map(_has_tangent, operands)):
             return primitive.bind(*operands, **params)
+        if "rule" in uses and primitive is jit_p:
+            return eval_jaxpr(jaxprs[0], jaxprs[0].consts, *operands)
         if "rule" in uses:
             raise NotImplementedError(errors.describe(
-                "References that are read or written in a compiled function or loop cannot also "
-                "be operands of a 'custom_vjp_call' there while it is differentiated.",
-                fix="use two references, or call the function outside of jit and scan"))
+                "References that are read or written in a loop cannot also be operands of a "
+                "'custom_vjp_call' there while it is differentiated.",
+                fix="use two references, or call the function outside of scan"))
     refs = [x if is_ref(aval_of(x)) else None for x in operands]
     values = [x if r is None else get_p.bind(r, indexer=references.everything)
               for x, r in zip(operands, refs)]
@@ -145,9 +147,9 @@ def bind_program(primitive: Primitive, operands: Values, params: dict, *jaxprs: 
 
 
 def _has_tangent(x: Any) -> bool:
-    """Whether an operand is no reference, or one whose derivative is asked for."""
+    """Whether an operand is a reference whose derivative is asked for."""
     if not is_ref(aval_of(x)):
-        return True
+        return False
     return type(x) is JVPTracer or type(x) is BatchTracer and _has_tangent(
         getattr(x.val, "ref", x.val))
 

@@ -106,9 +106,10 @@ def allocate(trace: Trace, x: Any, params: dict) -> Any:
     return trace.process_primitive(new_ref_p, (x,), params)
 
 
-new_ref_p = _Allocate("new_ref", effectful=True, shape=lambda aval, kind=None, **_: (
-    AbstractRef(aval.strip_weak_type(), kind), {allocate_effect}))
-new_ref_p.discharge = lambda args, refs, params: ([args[0]], [])
+new_ref_p = _Allocate(
+    "new_ref", effectful=True, discharge=lambda args, refs, params: ([args[0]], []),
+    shape=lambda aval, kind=None, **_: (
+        AbstractRef(aval.strip_weak_type(), kind), {allocate_effect}))
 
 
 def _end(ref: Ref) -> Any:
@@ -127,8 +128,8 @@ def _end_vmap(ref: Any, dim: int | None) -> tuple:
 freeze_p = Primitive(
     "freeze", effectful=True, impl=_end, jvp=_end_jvp,
     shape=lambda ref: (ref.inner_aval, {allocate_effect}),
-    vmap=lambda axis, args, dims: _end_vmap(*_mapped(axis, args[0], dims[0], False)))
-freeze_p.discharge = lambda args, refs, params: ([alive(args[0])], [None])
+    vmap=lambda axis, args, dims: _end_vmap(*_mapped(axis, args[0], dims[0], False)),
+    discharge=lambda args, refs, params: ([alive(args[0])], [None]))
 
 
 # --- reading and writing -----------------------------------------------------------------------
@@ -170,9 +171,8 @@ def _get_split(avals: Sequence[Any], outs: Sequence[Any], *, indexer: Any) -> li
 
 
 get_p = Primitive("get", effectful=True, shape=_get_shape, jvp=_get_jvp, vmap=_get_vmap,
-                  split=_get_split,
+                  split=_get_split, discharge=_get_discharge,
                   impl=lambda ref, *dynamic, indexer: read_at(ref.read(), indexer, *dynamic))
-get_p.discharge = _get_discharge
 
 
 def _swap_shape(ref: AbstractRef, value: Any, *dynamic: Any, indexer: Any) -> tuple:
@@ -239,8 +239,7 @@ def _swap_discharge(args: Values, refs: Sequence[bool], params: dict) -> tuple:
 
 
 swap_p = _Write("swap", effectful=True, shape=_swap_shape, impl=_swap_impl, jvp=_swap_jvp,
-                vmap=_swap_vmap)
-swap_p.discharge = _swap_discharge
+                vmap=_swap_vmap, discharge=_swap_discharge)
 
 
 def _add_shape(ref: AbstractRef, value: Any, *dynamic: Any, indexer: Any) -> tuple:
@@ -281,5 +280,4 @@ def _add_discharge(args: Values, refs: Sequence[bool], params: dict) -> tuple:
 
 
 addupdate_p = _Write("addupdate", multiple_results=True, effectful=True, shape=_add_shape,
-                     impl=_add_impl, jvp=_add_jvp, vmap=_add_vmap)
-addupdate_p.discharge = _add_discharge
+                     impl=_add_impl, jvp=_add_jvp, vmap=_add_vmap, discharge=_add_discharge)

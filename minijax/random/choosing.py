@@ -241,7 +241,7 @@ def _take(a: Any, indices: Any, axis: int) -> Any:
 
 
 def _weighted(key: Any, p: Any, size: int, shape: tuple, replace: bool, mode: str | None) -> Any:
-    p = p if dtypes.issubdtype(p.dtype, np.inexact) else p.astype(float)
+    p = p.astype(dtypes.to_inexact(p.dtype))
     if p.shape != (size,):
         raise ValueError(errors.describe(
             f"p must be None or a 1D vector with the same size as a.shape[axis]. p has shape "

@@ -21,6 +21,7 @@ from minijax.base import dtypes, errors, jaxlib
 from minijax.core import AbstractRef, ShapedArray, Tracer, refs, register_aval
 from minijax.runtime import backend, place
 from minijax.sharding.layout import Format
+from minijax.sharding.named import NamedSharding
 from minijax.sharding.single import single_device
 
 Array = jaxlib.Array
@@ -104,10 +105,19 @@ def _value(self: ArrayImpl) -> np.ndarray:
     return value
 
 
+def _is_sum(x: ArrayImpl) -> bool:
+    """Whether the devices hold terms of a sum that nobody has done."""
+    return isinstance(x._sharding, NamedSharding) and bool(x._sharding.spec.unreduced)
+
+
 def _gather(x: ArrayImpl) -> np.ndarray:
     """The whole value of an array that lives on several devices."""
     if x.is_fully_replicated:
         return np.asarray(x.addressable_data(0))
+    if _is_sum(x):
+        raise NotImplementedError(errors.describe(
+            "An unreduced array has no value yet: its devices hold terms of a sum",
+            because=f"its sharding is {x._sharding}", fix="jax.reshard(x, P()) sums it"))
     if not x.is_fully_addressable:
         raise RuntimeError(
             "Fetching value for `jax.Array` that spans non-addressable (non process local) "
@@ -216,6 +226,8 @@ def _iter_host(x: ArrayImpl) -> Iterator[Any]:
 def _repr(self: ArrayImpl) -> str:
     aval = self.aval
     tail = f"dtype={aval.dtype.name}{', weak_type=True' if aval.weak_type else ''})"
+    if _is_sum(self):
+        return f"Array(shape={aval.shape}, {tail[:-1]}, sharding={self._sharding})"
     if not self.is_fully_addressable and not self.is_fully_replicated:
         return f"Array(shape={aval.shape}, {tail}"
     if aval.size == 0:
@@ -228,9 +240,9 @@ def _repr(self: ArrayImpl) -> str:
 
 
 def _str(self: ArrayImpl) -> str:
-    if self.is_fully_addressable or self.is_fully_replicated:
-        return str(self._value)
-    return repr(self)
+    if _is_sum(self) or not (self.is_fully_addressable or self.is_fully_replicated):
+        return repr(self)
+    return str(self._value)
 
 
 def _format(self: ArrayImpl, format_spec: str) -> str:

@@ -290,6 +290,8 @@ def placement(traced: Traced, options: Options, leaves: Sequence[Any]) -> Placem
 
 def _check_layouts(layouts: Sequence[Any], leaves: Sequence[Any]) -> None:
     for layout, x in zip(layouts, leaves, strict=True):
+        if isinstance(layout, Layout):
+            layout.check_compatible_aval(get_aval(x).shape)
         if isinstance(layout, Layout) and type(x) is ArrayImpl and x._committed:
             found = place.layout_of(x)
             if found.major_to_minor != layout.major_to_minor:

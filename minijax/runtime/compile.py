@@ -25,6 +25,7 @@ from minijax.base import config, dtypes, errors, jaxlib, monitoring, source, uti
 from minijax.base.util import select
 from minijax.core import (UNSPECIFIED, Jaxpr, JaxprEqn, Values, lowerable_effects, ordered_effects,
                           shardable_ordered_effects, show_scope, trace_closed)
+from minijax.lax.control_flow.common import used_inputs
 from minijax.lax.moving import hosted
 from minijax.passes import structure
 from minijax.passes.physicalize import is_extended, mentions_keys, physicalize
@@ -34,7 +35,7 @@ from minijax.sharding.context import physical_mesh
 from minijax.sharding.layout import mode
 from minijax.sharding.memory import in_memory_of
 from minijax.sharding.mesh import mesh_context
-from minijax.sharding.named import make
+from minijax.sharding.named import make, with_devices
 from minijax.sharding.single import SingleDeviceSharding, single_device
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,12 @@ class Placement(NamedTuple):
     committed: bool = False
     in_layouts: tuple[Any, ...] = ()
     out_layouts: tuple[Any, ...] = ()
+
+    def over(self, devices: tuple[Any, ...]) -> "Placement":
+        """The same with these devices, in place of those that an abstract mesh does not have."""
+        ins, outs = (tuple(with_devices(s, devices) for s in shardings)
+                     for shardings in (self.in_shardings, self.out_shardings))
+        return self._replace(devices=devices, in_shardings=ins, out_shardings=outs)
 
     def complete(self, num_inputs: int, num_outputs: int) -> "Placement":
         """The same with a sharding, or UNSPECIFIED, for every argument and result."""
@@ -128,14 +135,6 @@ def _option_value(value: Any) -> Any:
 # ---------------------------------------------------------------------------- lowering
 
 
-def used_inputs(jaxpr: Jaxpr) -> tuple[bool, ...]:
-    """Which inputs some equation or result reads."""
-    read = set(jaxpr.outvars)
-    for eqn in jaxpr.eqns:
-        read.update(eqn.invars)
-    return tuple(v in read for v in jaxpr.invars)
-
-
 def _is_embedded(value: Any) -> bool:
     """Whether a constant becomes part of the program's text."""
     if isinstance(value, ArrayImpl):
@@ -167,10 +166,13 @@ def _expand(primitive: Any, avals: tuple, params: tuple, exact: tuple = ()) -> J
     return trace_closed(body, avals)
 
 
-def _location_file(code: Any) -> str | None:
+@functools.lru_cache
+def _location_file(removed: str | None) -> Callable[[Any], str | None]:
     """The file of a frame as it appears in MLIR locations; None for minijax's own frames."""
-    file = code.co_filename
-    return None if source.is_internal(file) else file
+    def file(code: Any) -> str | None:
+        name = code.co_filename
+        return None if source.is_internal(name) else re.sub(removed, "", name) if removed else name
+    return file
 
 
 class Program:
@@ -197,6 +199,11 @@ class Program:
     def compile(self, extra: Iterable[tuple[str, Any]] = ()) -> "Executable":
         """Compile and load; programs with the same text share one loaded executable."""
         devices = self.placement.devices
+        if len(set(devices)) < len(devices):
+            raise RuntimeError(errors.describe(
+                "device_assignment cannot be `None` during compilation. Please pass a tuple of "
+                "devices to `.compile(device_assignment=)`", because="the program is over an "
+                "abstract mesh, which has no devices", fix="with jax.set_mesh(mesh): ..."))
         fixed = [False] * (len(self.ordered) + len(self.const_args))
         options = compile_options(
             devices, extra,
@@ -240,7 +247,8 @@ def lower_jaxpr(jaxpr: Jaxpr, name: str, placement: Placement, *, donated: Seque
         jaxpr, platform=platform or own_platform, name=symbol_name(name), pins=pins,
         donated=kept_donated, const_args=as_args, expand=expand,
         arg_names=select(arg_names(), kept) if arg_names else (),
-        result_names=result_names() if result_names else (), code_to_filename=_location_file,
+        result_names=result_names() if result_names else (),
+        code_to_filename=_location_file(config.hlo_source_file_canonicalization_regex.value),
         scope=f"jit({name})", show_scope=show_scope, ordered_effects=ordered,
         devices=placement.devices, **_context(shapes, kept),
         in_layouts=select(map(mode, placement.in_layouts), kept) if placement.in_layouts else (),
@@ -407,7 +415,8 @@ _texts = _TextCache()
 def _load(program: Program, devices: tuple[Any, ...], options: Any) -> Any:
     callbacks = program.lowered.host_callbacks
     client = devices[0].client
-    code = program.lowered.bytecode()
+    code = (program.lowered.plain_bytecode() if config.cache_include_metadata_in_key.value
+            else program.lowered.bytecode())
     foreign.prepare(code)
     if callbacks:
         return backend_compile_and_load(client, program, devices, options, callbacks)

@@ -183,7 +183,7 @@ class Lowered(_Stage):
         program = self._program
         if device_assignment is not None:
             program = copy.copy(program)
-            program.placement = program.placement._replace(devices=tuple(device_assignment))
+            program.placement = program.placement.over(tuple(device_assignment))
         options = {**dict(self._options.compiler_options), **(compiler_options or {})}
         return Compiled(self, program.compile(sorted(options.items())))
 

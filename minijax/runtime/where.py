@@ -16,10 +16,8 @@ from minijax.runtime import backend, place, spmd
 from minijax.runtime.compile import Placement
 from minijax.sharding import AbstractMesh, Mesh, NamedSharding
 from minijax.sharding.context import physical_mesh
-from minijax.sharding.layout import Format
 from minijax.sharding.memory import space_of
 from minijax.sharding.named import check_fits, make
-from minijax.sharding.single import SingleDeviceSharding
 from minijax.sharding.spec import PartitionSpec
 
 Array = jaxlib.Array
@@ -55,18 +53,22 @@ def _choose(wishes: Wishes) -> Placement:
         elif found != devices:
             raise ValueError("Received incompatible devices for jitted computation. Got "
                              f"{committed()} and {text()}")
-    mesh = wishes.mesh or physical_mesh()
-    if found is None:
-        found = (backend.default_device(),) if mesh is None else tuple(mesh.devices.flat)
     given = [_operand_sharding(s, x) for s, x in zip(wishes.ins, wishes.operands, strict=True)]
+    outs = [_typed_output(s, aval) for s, aval in
+            zip(wishes.outs, wishes.jaxpr.out_avals, strict=True)]
+    mesh = wishes.mesh or physical_mesh()
+    if found is None and mesh is None:  # of an abstract mesh only the number of devices is known
+        sizes = [s.mesh.size for s in (*given, *outs) if isinstance(s, NamedSharding)]
+        found = (backend.default_device(),) * max(sizes, default=1)
+    elif found is None:
+        found = tuple(mesh.devices.flat)
     meshes = [s.mesh for s in given if isinstance(s, NamedSharding)]
     meshes += [demand.mesh for demand in spmd.demands(wishes.jaxpr)]
-    outs = tuple([_concrete(_typed_output(s, aval), meshes) for s, aval in
-                  zip(wishes.outs, wishes.jaxpr.out_avals, strict=True)])
+    outs = tuple([_concrete(s, meshes, len(found)) for s in outs])
     meshes += [s.mesh for s in outs if isinstance(s, NamedSharding)]
     if len(found) == 1 and not meshes and (mesh is None or tuple(mesh.devices.flat) != found):
         return Placement(found, _hosted(given), _hosted(outs), committed is not None)
-    ins = _spelled_out([_concrete(s, meshes) for s in given], meshes)
+    ins = _spelled_out([_concrete(s, meshes, len(found)) for s in given], meshes)
     _check_shapes(wishes, ins)
     return Placement(found, ins, outs, True)
 
@@ -132,14 +134,10 @@ def _on(devices: Sequence[Any]) -> str:
 
 
 def _devices(sharding: Any) -> tuple | None:
-    if sharding is UNSPECIFIED or sharding is None:
+    if sharding is UNSPECIFIED or sharding is None or (
+            isinstance(getattr(sharding, "mesh", None), AbstractMesh)):
         return None
-    if type(sharding) is SingleDeviceSharding:
-        return (sharding._device,)
-    if isinstance(getattr(sharding, "mesh", None), AbstractMesh):
-        return None
-    found = sharding._internal_device_list
-    return None if found is None else tuple(found)
+    return tuple(sharding._internal_device_list)
 
 
 def _operand_sharding(given: Any, x: Any) -> Any:
@@ -155,14 +153,14 @@ def _operand_sharding(given: Any, x: Any) -> Any:
     return given
 
 
-def _concrete(sharding: Any, meshes: Iterable[Any]) -> Any:
+def _concrete(sharding: Any, meshes: Iterable[Any], count: int) -> Any:
     """A sharding over axes without devices, over those of a mesh with the same axes."""
     if isinstance(sharding, NamedSharding) and isinstance(sharding.mesh, AbstractMesh):
         for mesh in (physical_mesh(), *meshes):
             if isinstance(mesh, Mesh) and mesh.shape_tuple == sharding.mesh.shape_tuple:
                 mesh = mesh.update(axis_types=sharding.mesh.axis_types)
                 return make(mesh, sharding.spec, sharding._memory_kind)
-        return UNSPECIFIED
+        return sharding if sharding.mesh.size == count > 1 else UNSPECIFIED
     return sharding
 
 
@@ -171,12 +169,7 @@ def committed_sharding(x: Any) -> Any:
     if isinstance(x, Array):
         return None if is_tracer(x) or not x.committed else x.sharding
     found = getattr(x, "sharding", None)
-    if isinstance(found, Format):
-        found = found.sharding
-    if not isinstance(found, jaxlib.Sharding) or (  # a type names axes, not devices
-            isinstance(found, NamedSharding) and isinstance(found.mesh, AbstractMesh)):
-        return None
-    return found
+    return found if isinstance(found, jaxlib.Sharding) else None
 
 
 def _check_shapes(wishes: Wishes, ins: Iterable[Any]) -> None:

@@ -17,9 +17,7 @@ from typing import Any
 import numpy as np
 
 from minijax import lax, numpy as jnp
-from minijax.base.jaxlib import Array
 from minijax.core import convert_element_type
-from minijax.lax.rules import ArrayLike
 from minijax.numpy import promotion
 from minijax.runtime.call import fused
 
@@ -70,8 +68,8 @@ def formula(name: str, doc: str, body: Callable, promote: Callable = operands) -
     """The function `name` ("erf", or "norm.cdf") of a formula, its arguments promoted first."""
     body.__name__ = body.__qualname__ = name.rpartition(".")[2]
     body.__doc__ = doc
-    body.__annotations__ = dict.fromkeys(inspect.signature(body).parameters, ArrayLike)
-    body.__annotations__["return"] = Array
+    body.__annotations__ = dict.fromkeys(inspect.signature(body).parameters, "ArrayLike")
+    body.__annotations__["return"] = "Array"
     return _promoting(body, name, promote)
 
 

@@ -193,10 +193,6 @@ def _device_set(self: NamedSharding) -> set[Any]:
     return set(_check_concrete(self, "device_set").devices.flat)
 
 
-def _num_devices(self: NamedSharding) -> int:
-    return self.mesh.size
-
-
 def _is_fully_addressable(self: NamedSharding) -> bool:
     _check_concrete(self, "is_fully_addressable")
     return self._internal_device_list.is_fully_addressable
@@ -218,6 +214,15 @@ def make(mesh: Mesh | AbstractMesh, spec: PartitionSpec,
          memory_kind: str | None = None) -> NamedSharding:
     """NamedSharding(mesh, spec, memory_kind=memory_kind)."""
     return NamedSharding(mesh, spec, memory_kind=memory_kind)
+
+
+def with_devices(sharding: Any, devices: tuple) -> Any:
+    """The sharding over these devices, if it is over axes without any."""
+    mesh = getattr(sharding, "mesh", None)
+    if not isinstance(mesh, AbstractMesh):
+        return sharding
+    grid = np.reshape(devices, mesh.axis_sizes)
+    return sharding.update(mesh=Mesh(grid, mesh.axis_names, mesh.axis_types))
 
 
 def padded(sharding: Any, ndim: int) -> Any:
@@ -256,7 +261,7 @@ def _attach() -> None:
     cls.__reduce__ = _reduce
     cls._to_xla_hlo_sharding = _to_xla_hlo_sharding
     cls.device_set = property(_device_set)
-    cls.num_devices = property(_num_devices)
+    cls.num_devices = property(lambda self: self.mesh.size)
     cls.is_fully_addressable = property(_is_fully_addressable)
     cls.is_fully_replicated = property(_is_fully_replicated)
     cls.replicated_axes = property(_replicated_axes)

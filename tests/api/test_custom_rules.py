@@ -403,6 +403,16 @@ def test_what_is_offloaded_waits_in_the_memory_of_the_host():
     assert text.count('_xla_buffer_placement = "device"') == 2
 
 
+def test_what_is_saved_and_used_is_rounded_to_its_type():
+    f = jax.jit(jax.checkpoint(lambda x: jnp.sin((x @ x).astype("float32")) * x,
+                               policy=POLICIES.everything_saveable))
+    forward = jax.make_jaxpr(lambda x: jax.vjp(f, x))(jnp.eye(2, dtype="bfloat16")).eqns[0]
+    jaxpr = forward.params["jaxpr"]
+    rounded = [e.outvars[0] for e in jaxpr.eqns if e.primitive.name == "reduce_precision"]
+    product = next(e for e in jaxpr.eqns if e.primitive.name == "mul")
+    assert product.invars == rounded and set(rounded) < set(jaxpr.outvars)
+
+
 def test_a_name_is_either_saved_or_offloaded():
     with pytest.raises(ValueError, match="The names should be exclusive .* intersection={'a'}"):
         POLICIES.save_and_offload_only_these_names(

@@ -72,7 +72,7 @@ def test_result_dtype(left, right, preferred, result):
     out = lax.dot(x, y, preferred_element_type=preferred)
     assert out.dtype == result
     expected = np.asarray(x).astype(out.dtype) @ np.asarray(y).astype(out.dtype)
-    np.testing.assert_allclose(np.asarray(out, np.complex64), expected, rtol=2e-2, atol=2e-2)
+    np.testing.assert_allclose(np.asarray(out, np.complex64), expected, rtol=1e-6, atol=1e-6)
 
 
 def test_cotangents_have_the_operands_dtypes():

@@ -49,4 +49,4 @@ def _atol(entry: dict) -> float:
 
 
 def _rtol(entry: dict, rtol: float) -> float:
-    return 2e-2 if entry["dtype"] in ("bfloat16", "float16") else rtol
+    return {"bfloat16": 2 ** -7, "float16": 2 ** -10}.get(entry["dtype"], rtol)

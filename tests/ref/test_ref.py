@@ -236,10 +236,18 @@ def test_custom_rules_with_references_inside():
     assert jax.grad(jax.jit(f))(x3).tolist() == [1, 2, 3]
 
 
-def test_a_custom_rule_does_not_hold_for_a_differentiated_reference():
+def test_a_custom_rule_holds_for_a_differentiated_reference():
     f = jax.custom_vjp(lambda ref: ref[...] ** 2)
     f.defvjp(lambda ref: (f(ref), None), lambda _, g: (g,))
-    np.testing.assert_allclose(jax.grad(lambda x: f(jax.new_ref(x)))(3.0), 6.0)
+
+    def twice(x):
+        ref = jax.new_ref(x)
+        first = f(ref)
+        ref[...] = 2 * x
+        return first + f(ref) + ref[...]
+
+    assert jax.grad(twice)(3.0) == jax.grad(jax.jit(twice))(3.0) == 1 + 2 + 2
+    assert jax.vmap(jax.grad(twice))(jnp.ones(2)).tolist() == [5, 5]
 
 
 def test_references_that_derivatives_pass_by():
@@ -336,11 +344,28 @@ def test_a_differentiated_reference_as_argument_of_a_function_with_a_rule(jit):
     def double(ref):
         return 2 * ref[...]
 
-    double.defvjp(lambda ref: (double(ref), None), lambda _, g: (g,))
+    double.defvjp(lambda ref: (double(ref), None), lambda _, g: (10 * g,))
     fun = jax.jit(double) if jit else double
     value, pull = jax.vjp(lambda x: fun(jax.new_ref(x)), 3.0)
     assert value == 6.0
-    assert pull(1.0)[0] == 2.0
+    assert pull(1.0)[0] == 10.0
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("reads_too", [False, True])
+def test_the_rule_counts_whether_the_reference_is_differentiated_or_not(jit, reads_too):
+    @jax.custom_vjp
+    def scale(x, ref):
+        return x * ref[...]
+
+    scale.defvjp(lambda x, ref: (x * ref[...], ref[...]), lambda r, g: (100 * g * r, None))
+    fun = (lambda x, ref: scale(x, ref) + ref[...]) if reads_too else scale
+    fun = jax.jit(fun) if jit else fun
+    assert jax.grad(fun)(2.0, jax.new_ref(3.0)) == 300.0
+    assert jax.vjp(fun, 2.0, jax.new_ref(3.0))[1](1.0)[0] == 300.0
+    value, pull = jax.vjp(lambda x, r: fun(x, jax.new_ref(r)), 2.0, 3.0)
+    assert value == 6.0 + 3.0 * reads_too
+    assert pull(1.0) == (300.0, 1.0 * reads_too)
 
 
 def test_a_reference_that_is_used_both_ways_in_a_loop_is_refused():
@@ -360,8 +385,9 @@ def test_a_rule_returns_no_reference_but_its_own():
         return x
 
     f.defvjp(lambda x, ref: (x, jax.new_ref(0.0)), lambda ref, g: (g, None))
-    with pytest.raises(ValueError, match="<lambda>.*custom_vjp fwd function returned a mutable"):
-        jax.vjp(f, 3.0, jax.new_ref(0.0))
+    for fun in (f, jax.jit(f)):
+        with pytest.raises(ValueError, match="<lambda>.*custom_vjp fwd function returned a mut"):
+            jax.vjp(fun, 3.0, jax.new_ref(0.0))
     ref = jax.new_ref(0.0)
     with pytest.raises(ValueError, match="at both x and ref"):
         f(ref, ref)

@@ -89,6 +89,14 @@ def test_log_compiles(caplog):
     assert any("Finished XLA compilation of jit(<lambda>)" in r.message for r in caplog.records)
 
 
+def test_files_are_named_as_asked_for():
+    lowered = jax.jit(lambda x: jnp.sin(x)).lower(1.0)
+    assert "/test_compile.py" in lowered.as_text(debug_info=True)
+    with config.hlo_source_file_canonicalization_regex(".*/"):
+        text = jax.jit(lambda x: jnp.sin(x)).lower(1.0).as_text(debug_info=True)
+    assert '"test_compile.py":' in text and "/test_compile.py" not in text
+
+
 def test_primitives_without_a_lowering_rule_are_decomposed():
     twice_p = core.Primitive(
         "twice_for_test", shape=lambda x: x, decompose=lambda x: lax.add(x, x))

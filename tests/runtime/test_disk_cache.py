@@ -5,6 +5,7 @@ import pytest
 import minijax as jax
 import minijax.numpy as jnp
 from minijax import monitoring
+from minijax.base import config
 from minijax.runtime import compile, disk_cache
 
 
@@ -46,6 +47,16 @@ def test_a_program_is_read_again(folder, events):
                       "cache_hits"]
     assert run(4.25) != first
     assert len(list(folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize("metadata, files", [(False, 1), (True, 2)])
+def test_lines_are_part_of_the_key_if_asked_for(folder, metadata, files):
+    with config.cache_include_metadata_in_key(metadata):
+        for fun in (lambda x: jnp.sin(x) * 9.25,
+                    lambda x: jnp.sin(x) * 9.25):
+            compile.clear_caches()
+            jax.jit(fun).lower(1.0).compile()
+    assert len(list(folder.iterdir())) == files
 
 
 def test_cheap_and_small_programs_are_not_kept(folder):

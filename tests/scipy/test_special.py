@@ -93,7 +93,7 @@ def test_every_function_is_compared():
 def test_series_in_bfloat16(name, args):
     found = getattr(special, name)(*[jnp.asarray(x, jnp.bfloat16) for x in args])
     assert found.dtype == jnp.bfloat16
-    np.testing.assert_allclose(float(found), getattr(scipy.special, name)(*args), rtol=1e-2)
+    np.testing.assert_allclose(float(found), getattr(scipy.special, name)(*args), rtol=2 ** -7)
 
 
 @pytest.mark.parametrize("x, dtype, weak", [
@@ -192,7 +192,8 @@ def test_half_precision_is_computed_in_single(dtype):
         found = getattr(special, name)(x)
         assert found.dtype == dtype
         expected = getattr(scipy.special, name)(np.asarray(x, np.float64))
-        np.testing.assert_allclose(np.asarray(found, np.float64), expected, rtol=1e-2)
+        np.testing.assert_allclose(np.asarray(found, np.float64), expected,
+                                   rtol=float(jnp.finfo(dtype).eps))
 
 
 @pytest.mark.parametrize("text, error, message", [

@@ -15,9 +15,9 @@ import numpy as np
 
 from minijax.base import dtypes, errors, tree
 from minijax.base.util import fun_name, trace_cache, weak_cache
-from minijax.core import (DebugInfo, Jaxpr, Literal, Tracer, Var, aval_of, convert_element_type,
-                          is_ref, is_valid, memory_of, sharding_of, state, trace_to_jaxpr,
-                          varying_axes, visible_axes)
+from minijax.core import (DebugInfo, Jaxpr, Tracer, Var, aval_of, convert_element_type, is_ref,
+                          is_valid, memory_of, sharding_of, state, trace_to_jaxpr, varying_axes,
+                          visible_axes)
 from minijax.passes.discharge import returned_ref
 from minijax.passes.leaks import Watched
 
@@ -165,12 +165,12 @@ def settle(marks: Sequence[bool], step: Callable[[list], Any]) -> tuple[Any, lis
         marks = grown
 
 
-def used_inputs(jaxpr: Jaxpr) -> list[bool]:
+def used_inputs(jaxpr: Jaxpr) -> tuple[bool, ...]:
     """Which inputs some equation or output reads."""
-    read = set(v for v in jaxpr.outvars if type(v) is not Literal)
+    read = set(jaxpr.outvars)
     for eqn in jaxpr.eqns:
-        read.update(v for v in eqn.invars if type(v) is not Literal)
-    return [v in read for v in jaxpr.invars]
+        read.update(eqn.invars)
+    return tuple(v in read for v in jaxpr.invars)
 
 
 # --- Carries -----------------------------------------------------------------------------------

@@ -17,11 +17,12 @@ import numpy as np
 from minijax.base import config, dtypes, errors, tree
 from minijax.base.util import merge, partition, trace_cache, weak_cache
 from minijax.core import (AxisData, Dims, Jaxpr, JaxprEqn, Literal, Primitive, ShapedArray, Values,
-                          Zero, aval_of, batch_jaxpr, broadcast_in_dim, check_control_flow,
+                          Zero, aval_of, batch_jaxpr, broadcast_in_dim_p, check_control_flow,
                           convert_element_type, dce_jaxpr, eval_jaxpr, io_effect, is_linear,
-                          jvp_jaxpr, linearize_jaxpr, materialize, merge_tangents,
-                          ordered_io_effect, reached_outputs, to_concrete, trace_closed,
-                          transpose_jaxpr, varying_axes, with_varying, zeros)
+                          jvp_jaxpr, linearize_jaxpr, materialize, materialize_output,
+                          merge_tangents, ordered_io_effect, reached_outputs, sharding_of,
+                          to_concrete, trace_closed, transpose_jaxpr, varying_axes, with_varying,
+                          zeros)
 from minijax.lax import identity, logic
 from minijax.lax.casts import vary
 from minijax.lax.control_flow.common import (Body, difference, leaf_paths, listed, missing_axes,
@@ -73,27 +74,20 @@ def _cond_two_operands(pred: Any, true_operand: Any, true_fun: Any, rest: tuple)
 
 def _predicate(pred: Any) -> Any:
     """The scalar that decides, or the TypeError that says why it cannot."""
+    fail, fix = None, "pass a boolean first, such as x > 0, then the branches"
     if pred is None:
-        raise TypeError(errors.describe("cond predicate is None", fix="pass a boolean scalar"))
-    problem = None
-    if isinstance(pred, (list, tuple, dict, str)):
-        problem = f"{pred} of type {type(pred)}"
+        fail = "cond predicate is None"
+    elif isinstance(pred, (list, tuple, dict, str)):
+        fail = f"Pred must be a scalar, got {pred} of type {type(pred)}"
     elif callable(pred):
-        raise TypeError(errors.describe(
-            f"Pred type must be either boolean or number, got {pred}.",
-            fix="pass the boolean first, then the branches"))
-    else:
-        aval = aval_of(pred)
-        if aval.shape:
-            problem = f"{pred} of shape {aval.shape}."
-        elif aval.dtype != np.bool_ and not dtypes.issubdtype(aval.dtype, np.number):
-            raise TypeError(errors.describe(
-                f"Pred type must be either boolean or number, got {aval.dtype}.",
-                fix="compare: x > 0"))
-    if problem:
-        raise TypeError(errors.describe(
-            f"Pred must be a scalar, got {problem}",
-            fix="reduce it with jnp.all or jnp.any; choose elementwise with jnp.where"))
+        fail = f"Pred type must be either boolean or number, got {pred}."
+    elif aval_of(pred).shape:
+        fail = f"Pred must be a scalar, got {pred} of shape {aval_of(pred).shape}."
+        fix = "reduce it with jnp.all or jnp.any; choose elementwise with jnp.where"
+    elif not any(dtypes.issubdtype(aval_of(pred).dtype, kind) for kind in (np.bool_, np.number)):
+        fail = f"Pred type must be either boolean or number, got {aval_of(pred).dtype}."
+    if fail:
+        raise TypeError(errors.describe(fail, fix=fix))
     return pred
 
 
@@ -516,7 +510,7 @@ def _vmap_select(axis: AxisData, index: Any, operands: Values, dims: Dims,
             "IO effect not supported in vmap-of-cond.",
             because="a batched predicate makes all branches run",
             fix="keep the predicate unbatched, or use jax.lax.map"))
-    operands = [materialize(x, d, axis.size) for x, d in zip(operands, dims)]
+    operands = [materialize_output(x, d, axis) for x, d in zip(operands, dims)]
     results = []
     for i, branch in enumerate(branches):
         jaxpr, _ = batch_jaxpr(branch, axis, [True] * len(operands), True)
@@ -543,7 +537,8 @@ def _select(index: Any, cases: Sequence[Any]) -> Any:
 def _like(lanes: Any, x: Any) -> Any:
     """A value per lane, repeated to the shape of `x`, whose axis 0 are the lanes."""
     aval = aval_of(x)
-    return lanes if aval.ndim == 1 else broadcast_in_dim(lanes, aval.shape, (0,))
+    return lanes if aval.ndim == 1 else broadcast_in_dim_p.bind(
+        lanes, shape=aval.shape, broadcast_dimensions=(0,), sharding=sharding_of(aval))
 
 
 def _dce(eqn: JaxprEqn, used: Sequence[bool]) -> JaxprEqn | None:

@@ -6,6 +6,8 @@
 The one invariant: operands are promoted to an inexact dtype, results are those of `lax.linalg`.
 """
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -3,6 +3,8 @@
     norm(x, axis=-1), norm(a, "nuc"), cond(a)
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

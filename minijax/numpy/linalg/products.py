@@ -3,6 +3,8 @@
     matrix_power(a, 10), multi_dot([a, b, c])
 """
 
+from __future__ import annotations
+
 import operator
 from collections.abc import Sequence
 from typing import Any

@@ -7,6 +7,8 @@ The one invariant: derivatives come from the defining equations, not from the st
 factorization, and hold where pivots vanish or singular values coincide.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 from typing import Any, NamedTuple
@@ -64,7 +66,7 @@ def _solve(a: Any, b: Any) -> Any:
 
 def tensorsolve(a: ArrayLike, b: ArrayLike, axes: tuple[int, ...] | None = None) -> Any:
     """The x with tensordot(a, x, x.ndim) == b, after moving `axes` of a to its end."""
-    a, b = map(promotion.as_array, promotion.arguments("jnp.linalg.tensorsolve", a, b))
+    a, b = [promotion.array_operand("jnp.linalg.tensorsolve", x, i) for i, x in enumerate((a, b))]
     if axes is not None:
         ends = tuple(range(a.ndim - len(axes), a.ndim))
         a = manipulation.moveaxis(a, tuple(canonicalize_axis(i, a.ndim) for i in axes), ends)

@@ -80,8 +80,7 @@ def _solved(solver: Callable, A: Any, b: Any, x0: Any, M: Any, tol: float, atol:
             fix="x0 = jax.tree.map(zeros_like, b)"))
     matvec = _operator(A)
     precondition = (lambda x: x) if M is None else _operator(M)
-    if maxiter is None:
-        maxiter = 10 * sum(leaf.size for leaf in tree.leaves(b))
+    maxiter = 10 * sum(leaf.size for leaf in tree.leaves(b)) if maxiter is None else maxiter
     split = _splitter(b)
 
     def flat(operator: Operator) -> Operator:

@@ -194,3 +194,20 @@ def test_structs_say_where_and_in_which_order():
     long = over(None, None, "x")
     for cls, sharding in ((TypeError, P("x")), (ValueError, 3), (ValueError, long)):
         error_of(cls, jax.ShapeDtypeStruct, (4, 4), np.float32, sharding=sharding)
+
+
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+def test_programs_over_axes_without_devices(kind):
+    mesh = jax.sharding.Mesh(DEVICES, ("x",), (kind,))
+    spec = jax.NamedSharding(mesh.abstract_mesh, P("x"))
+    struct, there = jax.ShapeDtypeStruct((8,), np.float32, sharding=spec), over("x", mesh=mesh)
+    for f in (jax.jit(lambda x: x * 2), jax.jit(lambda x: x * 2, in_shardings=spec)):
+        lowered = f.trace(struct).lower(lowering_platforms=("cpu",))
+        assert "num_partitions = 4" in lowered.as_text()
+        assert "device_assignment cannot be `None`" in error_of(RuntimeError, lowered.compile)
+        out = lowered.compile(device_assignment=tuple(DEVICES))(jax.device_put(V, there))
+        assert out.sharding == there
+        assert_close(out, 2 * V)
+    assert "device_assignment cannot be `None`" in error_of(RuntimeError, f, V)
+    with jax.set_mesh(mesh):
+        assert f.lower(struct).compile()(jax.device_put(V, there)).sharding == there

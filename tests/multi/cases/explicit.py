@@ -238,6 +238,38 @@ def test_explicit_axes_inside_of_automatic_ones(mesh):
     assert seen == [P(X, Y)] and float(out.sum()) == 64.0
 
 
+def test_axes_left_to_the_compiler_stay_split(mesh):
+    half = jax.set_mesh(mesh.update(axis_types=(AxisType.Auto,) * 2))
+    with half as auto:
+        x = jax.device_put(np.ones((8, 8)), P(X, Y))
+        f = jax.jit(explicit_axes(lambda y: jnp.sin(y), axes="y", in_sharding=P(None, Y)))
+        assert f(x).sharding == jax.NamedSharding(auto, P(X, Y))
+        text = f.lower(x).as_text()
+    assert '[{?}, {"y", ?}]' in text
+    with jax.set_mesh(mesh.update(axis_types=(AxisType.Auto, AxisType.Explicit))):
+        text = jax.jit(lambda x: x.sum(1)).lower(jax.device_put(np.ones((8, 8)), P(None, Y)))
+    assert '[{?}], replicated={"y"}' in text.as_text()
+
+
+def test_a_branch_for_each_element():
+    def f(v, i):
+        return lax.switch(i, [lambda v, i: v + i, lambda v, i: v * i], v, i)
+    index = put((8,), Y, dtype=np.int32)
+    for v in (np.float32(2), put((4,), X)):
+        out = jax.vmap(f, (None, 0))(v, index)
+        rows = [f(np.asarray(v), int(i)) for i in np.asarray(index)]
+        np.testing.assert_allclose(np.asarray(out), np.stack(rows))
+        assert specs(out) == [P(Y, *jax.typeof(v).sharding.spec)]
+
+
+def test_indexing_each_element(mesh):
+    x, i = put((8, 4), Y), put((8,), Y, dtype=np.int32) % 4
+    pick = jax.vmap(lambda x, i: x.at[i].get(out_sharding=P()))
+    assert specs(jax.jit(pick)(x, i)) == specs(pick(x, i)) == [P(Y)]
+    np.testing.assert_array_equal(np.asarray(pick(x, i)),
+                                  np.asarray(x)[np.arange(8), np.asarray(i)])
+
+
 def test_types_made_by_hand_say_what_types_can():
     mesh = jax.sharding.AbstractMesh((2, 2, 2, 2), tuple("abcd"), (
         AxisType.Explicit, AxisType.Explicit, AxisType.Auto, AxisType.Manual))

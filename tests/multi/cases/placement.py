@@ -1,6 +1,7 @@
 """Arrays on several devices: jit with shardings, constraints, explicit axes, `reshard`."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -32,6 +33,8 @@ def test_make_mesh():
     assert jax.make_mesh((8,), "batch").shape == {"batch": 8}
     text = error_of(ValueError, jax.make_mesh, (16,), ("x",))
     assert "Number of devices 8 must be >= the product of mesh_shape (16,)" in text
+    text = error_of(ValueError, jax.make_mesh, ((4,), 4), ("x", "y"))
+    assert "`axis_shapes` passed to `make_mesh` should be a sequence of ints." in text
 
 
 @pytest.mark.parametrize("spec", [P(), P("x"), P("y"), P(None, "x"), P("x", "y"), P(("x", "y")),
@@ -175,6 +178,8 @@ def test_layouts():
     assert_close(f(x), X.T)
     text = error_of(ValueError, f, jax.device_put(X, device))
     assert "Layout passed to jit does not match the layout on the respective arg" in text
+    text = error_of(ValueError, f, np.arange(8.0))
+    assert "Length of major_to_minor and the rank of the value should match" in text
 
 
 def test_constants_stay_split():
@@ -231,3 +236,30 @@ def test_a_struct_like_an_array_says_where_only_what_must_be_there_is():
     for make in (lambda: jnp.zeros_like(struct), jax.jit(lambda: jnp.ones_like(struct)),
                  lambda: lax.full_like(struct, 1)):
         assert make().sharding == sharding
+    with jax.set_mesh(MESH):
+        struct = struct.update(sharding=jax.NamedSharding(MESH.abstract_mesh, P("x")))
+        for make in (lambda: jnp.zeros_like(struct), lambda: lax.full_like(struct, 1)):
+            assert make().sharding == jax.NamedSharding(MESH, P("x", None))
+
+
+def test_the_compiler_may_use_donated_parts():
+    x = put(P("x"), AUTO)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_close(jax.jit(lambda x: x @ x.T, donate_argnums=0)(x), X @ X.T)
+    whole = jax.NamedSharding(AUTO, P())
+    with pytest.warns(UserWarning, match="Some donated buffers were not usable"):
+        jax.jit(lambda x: x * 2, donate_argnums=0, out_shardings=whole)(put(P("x"), AUTO))
+
+
+@pytest.mark.parametrize("f", [
+    jnp.linalg.cholesky, jnp.linalg.qr, jnp.linalg.eigh, jnp.linalg.svd, jnp.linalg.eig,
+    lambda a: lax.linalg.lu(a), lambda a: lax.linalg.triangular_solve(a, a),
+    lambda a: lax.linalg.schur(a)], ids=range(8))
+def test_batches_of_matrices_are_not_gathered(f):
+    a = np.eye(3, dtype=np.float32) * 2 + np.ones((8, 3, 3), np.float32) / 9
+    f = jax.jit(f)
+    x = jax.device_put(a, jax.NamedSharding(AUTO, P("x")))
+    assert "all-" not in f.lower(x).compile().as_text()
+    for found, wanted in zip(jax.tree.leaves(f(x)), jax.tree.leaves(f(a))):
+        assert_close(found, wanted)

@@ -170,6 +170,8 @@ def test_jaxpr_and_program():
     (lambda: mapped(lambda x: x, P("z"), P("x"))(X), ValueError, "but in_specs refers to 'z'"),
     (lambda: mapped(lambda x: x, P("x"), P())(X), ValueError,
      "only varying across mesh axes {} and not {x}, but it was inferred to be possibly varying"),
+    (lambda: mapped(lambda x: x, P("x"), P())(X), ValueError,
+     "The mesh given has shape (4, 2) with corresponding axis names ('x', 'y')."),
     (lambda: mapped(jnp.sum, P("x"), P("x"))(X), ValueError, "return x[None] to give a scalar"),
     (lambda: mapped(lambda x: lax.psum(x, "z"))(X), NameError, "unbound axis name: z"),
     (lambda: jax.shard_map(lambda x: x, in_specs=P(), out_specs=P())(X), ValueError,

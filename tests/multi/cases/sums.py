@@ -9,6 +9,7 @@ from minijax import lax
 from minijax.base import jaxlib
 from minijax.core import ShardingTypeError
 from minijax.sharding import AxisType, ManualAxisType
+from tests.helpers import error_of
 
 P = jax.P
 # XLA of jaxlib 0.10 adds such terms up inside of `shard_map`; a later one refuses the module.
@@ -190,3 +191,14 @@ def test_eager_bodies_know_what_all_devices_know():
     np.testing.assert_array_equal(split(put(X + 100, ("x", "y"))), -X - 100)
     with pytest.raises(jax.errors.TracerBoolConversionError):
         jax.jit(split)(put(X, ("x", "y")))
+
+
+def test_a_sum_that_is_not_done_has_no_value():
+    x = jax.jit(lambda x: lax.reduce_sum(x, [0], out_sharding=P(unreduced={"x"})))(
+        jax.device_put(np.arange(8.0), P("x")))
+    assert str(x) == repr(x) == f"Array(shape=(), dtype=float32, sharding={x.sharding})"
+    for read in (np.asarray, float, bool, lambda x: x.tolist(), lambda x: f"{x:.1f}",
+                 lambda x: jax.device_put(x, P()), lambda x: jax.device_put(x, jax.devices()[0])):
+        text = error_of(NotImplementedError, read, x)
+        assert "An unreduced array has no value yet" in text and "fix: jax.reshard(x, P())" in text
+    assert float(jax.reshard(x, P())) == sum(float(s.data) for s in x.addressable_shards) / 4 == 28
