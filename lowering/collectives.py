@@ -24,17 +24,12 @@ def _as_names(axes: Any) -> tuple:
     return axes if isinstance(axes, tuple) else (axes,)
 
 
-def device_grid(ctx: Context) -> np.ndarray:
-    """The number in the program of each device of the mesh, in the shape of the mesh."""
-    return np.arange(ctx.mesh.size, dtype=np.int64).reshape(ctx.mesh.axis_sizes)
-
-
 def device_rows(ctx: Context, axes: Any) -> np.ndarray:
     """One row per group of devices that communicate along the axes."""
     names = list(ctx.mesh.axis_names)
     inner = [names.index(name) for name in _as_names(axes)]
     outer = [i for i in range(len(names)) if i not in inner]
-    grid = device_grid(ctx)
+    grid = np.arange(ctx.mesh.size, dtype=np.int64).reshape(ctx.mesh.axis_sizes)
     size = int(np.prod([grid.shape[i] for i in inner], dtype=int))
     return grid.transpose(*outer, *inner).reshape(-1, size)
 
@@ -42,7 +37,9 @@ def device_rows(ctx: Context, axes: Any) -> np.ndarray:
 def replica_groups(ctx: Context, axes: Any, index_groups: Any) -> Any:
     rows = device_rows(ctx, axes)
     if index_groups is not None:
-        rows = np.array([[row[i] for i in group] for row in rows for group in index_groups])
+        rest = [-1] * max(map(len, index_groups))  # ends the rows of smaller groups
+        rows = np.array([[*row[list(group)], *rest[len(group):]]
+                         for row in rows for group in index_groups])
     return ctx.builder.constant(np.ascontiguousarray(rows), rows.shape)
 
 

@@ -218,7 +218,7 @@ class Context(TokenEmitter):
         sharding = getattr(getattr(aval, "placement", None), "sharding", None) or asked
         if sharding is None:
             return x
-        whole = sharding is asked or sharding.mesh.are_all_axes_explicit
+        whole = sharding is asked or not sharding.mesh.auto_axes
         free = () if whole else range(len(aval.shape))
         text = self.spmd.text(sharding, len(aval.shape), free)
         return self.same("sdy.sharding_constraint", x, sharding=text)

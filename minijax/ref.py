@@ -140,7 +140,7 @@ class Indexer(NamedTuple):
 def _check_bounds(index: tuple, shape: tuple[int, ...]) -> None:
     """ValueError for a number beyond the end of its axis, where reading would clamp it."""
     entries = [e for e in index if e is not None]
-    if any(getattr(e, "dtype", None) == bool for e in entries):  # these may stand for several axes
+    if any(getattr(e, "dtype", None) == "bool" for e in entries):  # may stand for several axes
         return
     dots = next((i for i, e in enumerate(entries) if e is Ellipsis), len(entries))
     for e, size in (*zip(entries[:dots], shape), *zip(entries[:dots:-1], shape[::-1])):

@@ -169,6 +169,8 @@ def _make_plan(jaxpr: Jaxpr, nonzero: tuple, policy: Callable | None) -> _Plan:
     again = []
     for eqn in forward.eqns:
         found = [] if policy is None else _saved_results(eqn, policy)
+        if eqn.effects:  # happens once: what it reads is kept
+            found = list(eqn.outvars)
         saved.update(dict.fromkeys(found))
         if len(found) < len(eqn.outvars):
             again.append(eqn.replace(outvars=[
@@ -215,7 +217,7 @@ def _rounded(forward: Jaxpr, kept: Sequence[Var]) -> Jaxpr:
 def _offloaded(forward: Jaxpr, kept: Sequence[Var], policy: Callable | None) -> tuple:
     """For each kept value the policy's answer, if that moves it to another memory."""
     answers = {}
-    for eqn in forward.eqns if kept else ():
+    for eqn in forward.eqns if kept and policy is not None else ():
         answer = policy(eqn.primitive, *[v.aval for v in eqn.invars], **eqn.params)
         if isinstance(answer, Offloadable):
             answers.update(dict.fromkeys(eqn.outvars, answer))

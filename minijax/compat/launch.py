@@ -1,8 +1,11 @@
-"""Running a program under the name: `python -m minijax script.py arguments`.
+"""Runs a program written for JAX: in it, and in Python processes it starts, `jax` is minijax.
 
-    python -m minijax train.py --steps 100
-    python -m minijax -m pytest tests
-    python -m minijax -c "import jax; print(jax.__version__)"
+usage: python -m minijax script.py [argument ...]
+       python -m minijax -m module [argument ...]
+       python -m minijax -c code [argument ...]
+       python -m minijax - [argument ...]          (the program is read from standard input)
+
+`python -m minijax.doctor` shows what this machine has.
 """
 
 import builtins
@@ -15,24 +18,15 @@ from types import ModuleType, TracebackType
 
 from minijax.compat.alias import inherit, install_finder, stay_importable
 
-USAGE = """\
-usage: python -m minijax script.py [argument ...]
-       python -m minijax -m module [argument ...]
-       python -m minijax -c code [argument ...]
-       python -m minijax - [argument ...]          (the program is read from standard input)
-
-Runs a program written for JAX: in it, and in Python processes that it starts, `jax` is minijax.
-`python -m minijax.doctor` shows what this machine has."""
-
 
 def main(arguments: list[str]) -> int:
     """Run a program as Python itself would; returns the exit status of a wrong call."""
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(USAGE)
+        print(__doc__)
         return 0 if arguments else 2
     kind, rest = arguments[0], arguments[1:]
     if kind in ("-m", "-c") and not rest:
-        print(f"Argument expected for the {kind} option\n{USAGE}", file=sys.stderr)
+        print(f"Argument expected for the {kind} option\n{__doc__}", file=sys.stderr)
         return 2
     install_finder()
     inherit()
@@ -46,7 +40,7 @@ def main(arguments: list[str]) -> int:
         sys.argv = arguments
         _execute(sys.stdin.read(), "<stdin>", {})
     elif kind.startswith("-"):
-        print(f"Unknown option: {kind}\n{USAGE}", file=sys.stderr)
+        print(f"Unknown option: {kind}\n{__doc__}", file=sys.stderr)
         return 2
     else:
         sys.argv = arguments

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from minijax.base import errors
 from minijax.base.util import flags, trace_cache
 from minijax.core.ir import Jaxpr, axes_of, eval_jaxpr
-from minijax.core.placement import resplit, sharding_of, with_sharding
+from minijax.core.placement import Where, resplit, sharding_of, with_sharding
 from minijax.core.primitive import Dims, Primitive, Values, infer, missing_rule
 from minijax.core.stage import trace_closed
 from minijax.core.structural import conform, materialize
@@ -84,7 +84,7 @@ def batched_aval(aval: Any, dim: int, size: int, split: Any = None) -> Any:
 def materialize_output(x: Any, dim: int | None, axis: AxisData, at: int = 0) -> Any:
     """`materialize`, split as the mapped operands were."""
     out = materialize(x, dim, axis.size, at)
-    if dim is None and axis.split is not None:
+    if dim is None and axis.split is not None and Where.context.value in (None, axis.split.mesh):
         return conform(out, batched_aval(aval_of(x), at, axis.size, axis.split))
     return out
 

@@ -305,7 +305,8 @@ def _check_index(error: Error, name: str, params: dict, args: list) -> Error:
     if not get_aval(index).size:
         return error
     axes = np.array(axes, np.int32)
-    last = np.array([shape[a] - window[a] for a in axes], np.int32)
+    dtype = get_aval(index).dtype
+    last = np.minimum([shape[a] - window[a] for a in axes], np.iinfo(dtype).max).astype(dtype)
     outside = jnp.ravel((index < 0) | (index > last))
     first = jnp.argmax(outside)
     values = [jnp.ravel(index)[first].astype(np.int32), jnp.asarray(axes)[first % len(axes)]]

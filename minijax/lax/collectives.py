@@ -54,6 +54,10 @@ def _in_groups(names: AxisName, groups: Any) -> tuple[int, tuple | None]:
     """How many positions communicate with each other, and the groups of them as tuples."""
     if groups is None:
         return axis_size(names), None
+    if len(set(map(len, groups))) > 1:
+        raise ValueError(errors.describe(
+            f"axis_index_groups must all have the same size; got {groups}",
+            fix="groups of one size; psum, pmax and pmin take others, too"))
     return len(groups[0]), tuple(map(tuple, groups))
 
 
@@ -109,7 +113,7 @@ def _reduce(primitive: Primitive, local: Callable, x: Any, axis_name: AxisName,
     """The reduction of each leaf; integers among the names are axes of the leaf itself."""
     places = tuple(a for a in names_of(axis_name) if type(a) is int)
     names = bound(tuple(a for a in names_of(axis_name) if type(a) is not int), primitive.name)
-    _, groups = _in_groups((), groups)
+    groups = groups and tuple(map(tuple, groups))
 
     def reduced(leaf: Any) -> Any:
         if places:

@@ -1,4 +1,4 @@
-"""Shape rules and small values shared by the elementwise families of `lax`.
+"""Rules and small values that the families of `lax` share, the elementwise ones most of all.
 
 The one invariant: elementwise operands have one dtype, and shapes that are equal, of rank 0, or of
 equal rank with sizes 1; anything else is the user's mistake and named as such. The checks run in

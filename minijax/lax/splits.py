@@ -248,6 +248,8 @@ def _stack(avals: Sequence[Any], outs: Sequence[Any], *, axis: int) -> Any:
 
 def _unstack(avals: Sequence[Any], outs: Sequence[Any], *, axis: int) -> Any:
     entries = entries_of(avals[0])
+    _whole_along("unstack", entries, axis,
+                 "unstack operand cannot be sharded on the unstacking axis")
     return with_entries(avals, entries[:axis] + entries[axis + 1:])
 
 

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from minijax.base import errors
 from minijax.base.util import weak_cache
 from minijax.core import (UNSPECIFIED, BatchTracer, EvalTrace, JVPTrace, JVPTracer, Jaxpr, JaxprEqn,
-                          JaxprTrace, Literal, Primitive, Ref, Values, Var, ancestors, aval_of,
-                          eval_jaxpr, is_ref, jit_p, jit_params, state, subjaxprs, trace_closed,
-                          uses_refs)
+                          JaxprCall, JaxprTrace, Literal, Primitive, Ref, Values, Var, ancestors,
+                          aval_of, eval_jaxpr, is_ref, jit_p, jit_params, state, subjaxprs,
+                          trace_closed, uses_refs)
 from minijax.core.refs import alive
 from minijax.passes import references
 from minijax.passes.references import get_p, new_ref_p, swap_p
@@ -128,8 +128,8 @@ def bind_program(primitive: Primitive, operands: Values, params: dict, *jaxprs: 
         uses = frozenset().union(*map(_uses, jaxprs))
         if uses == {"rule"} and not any(map(_has_tangent, operands)):
             return primitive.bind(*operands, **params)
-        if "rule" in uses and primitive is jit_p:
-            return eval_jaxpr(jaxprs[0], jaxprs[0].consts, *operands)
+        if "rule" in uses and isinstance(primitive, JaxprCall):
+            return _one_by_one(jaxprs[0], operands)
         if "rule" in uses:
             raise NotImplementedError(errors.describe(
                 "References that are read or written in a loop cannot also be operands of a "
@@ -146,6 +146,20 @@ def bind_program(primitive: Primitive, operands: Values, params: dict, *jaxprs: 
     return list(outs)
 
 
+def _one_by_one(jaxpr: Jaxpr, operands: Values) -> list:
+    """The results of a program, with each call in it bound as one that the user makes."""
+    env = dict(zip(jaxpr.constvars + jaxpr.invars, [*jaxpr.consts, *operands]))
+
+    def read(v: Any) -> Any:
+        return v.val if type(v) is Literal else env[v]
+
+    for eqn in jaxpr.eqns:
+        inner = () if "call_jaxpr" in eqn.params else subjaxprs(eqn.params)
+        out = bind_program(eqn.primitive, list(map(read, eqn.invars)), eqn.params, *inner)
+        env.update(zip(eqn.outvars, out if eqn.primitive.multiple_results else [out]))
+    return list(map(read, jaxpr.outvars))
+
+
 def _has_tangent(x: Any) -> bool:
     """Whether an operand is a reference whose derivative is asked for."""
     if not is_ref(aval_of(x)):
@@ -159,14 +173,11 @@ def _uses(jaxpr: Jaxpr) -> frozenset:
     """How references are used: by a "rule" (as operands of custom derivatives), or "directly"."""
     found: frozenset = frozenset()
     for eqn in jaxpr.eqns:
-        if any(is_ref(v.aval) for v in eqn.invars) or eqn.primitive is new_ref_p:
-            inner = subjaxprs(eqn.params)
-            if "call_jaxpr" in eqn.params:
-                found |= {"rule"}
-            elif inner:
-                found = found.union(*map(_uses, inner))
-            else:
-                found |= {"directly"}
+        has_rule = "call_jaxpr" in eqn.params
+        inner = [] if has_rule else subjaxprs(eqn.params)
+        found = found.union(*map(_uses, inner))
+        if not inner and (any(is_ref(v.aval) for v in eqn.invars) or eqn.primitive is new_ref_p):
+            found |= {"rule" if has_rule else "directly"}
     return found
 
 

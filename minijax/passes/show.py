@@ -287,10 +287,8 @@ def _params_to_show(eqn: JaxprEqn) -> dict[str, Any]:
     if callable(rule):
         return rule(eqn.params)
     hidden = _UNSAID if rule is None else {**_UNSAID, **rule}
-    shown = [
-        name
-        for name, value in eqn.params.items()
-        if not (name in hidden and _same(hidden[name], value))]
+    shown = [name for name, value in eqn.params.items()
+             if not (name in hidden and _same(hidden[name], value))]
     # `name` first: it says what the inner jaxpr is.
     return {name: eqn.params[name] for name in sorted(shown, key=lambda n: (n != "name", n))}
 

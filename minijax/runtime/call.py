@@ -135,7 +135,7 @@ def _trace(fun: Callable, options: Options, signature: Any, count: int, avals: t
     donated = arguments.donated_leaves(signature, count, static, given)
     ins, in_layouts = _parts(_flat_in_shardings(options, signature, len(captured)))
     outs, out_layouts = _parts(
-        flat_shardings(options, options.out_shardings, debug.out_tree, "jit out_shardings"))
+        flat_shardings(options, options.out_shardings, debug.out_tree, "out_shardings"))
     params = jit_params(
         jaxpr, name, donated_invars=(False,) * len(captured) + donated,
         in_shardings=ins, out_shardings=outs, inline=options.inline,
@@ -225,10 +225,11 @@ def _one_sharding(x: Any) -> Any:
     return UNSPECIFIED if sharding is None else sharding
 
 
-def flat_shardings(options: Options, prefix: Any, treedef: Any, what: str) -> tuple | None:
+def flat_shardings(options: Options, prefix: Any, treedef: Any, name: str) -> tuple | None:
     """One sharding per leaf of a structure; None when none was given."""
     if prefix is UNSPECIFIED:
         return None
+    what = f"{'p' * options.in_mesh}jit {name}"
     mesh = mesh_context.value if options.in_mesh else None
     given = prefix.treedef.unflatten([
         named(PartitionSpec() if mesh is not None and x is UNSPECIFIED else x, what, mesh)
@@ -257,7 +258,7 @@ def _flat_in_shardings(options: Options, signature: Any, num_captured: int) -> t
     treedefs = signature.dynamic_arg_treedefs
     names = len(signature.dynamic_arg_names)
     positional = tree.treedef_tuple(treedefs[:len(treedefs) - names])
-    given = flat_shardings(options, options.in_shardings, positional, "jit in_shardings")
+    given = flat_shardings(options, options.in_shardings, positional, "in_shardings")
     rest = sum(treedef.num_leaves for treedef in treedefs[len(treedefs) - names:])
     return (UNSPECIFIED,) * num_captured + given + (UNSPECIFIED,) * rest
 

@@ -51,8 +51,8 @@ _FAQ = "See an explanation at https://docs.jax.dev/en/latest/faq.html#buffer-don
 class Placement(NamedTuple):
     """Where a program runs and where its arguments and results are.
 
-    `in_shardings` and `out_shardings` hold a Sharding, or UNSPECIFIED for "as XLA likes"; with one
-    device only those of results over a mesh are looked at.
+    `in_shardings` and `out_shardings` hold a Sharding, or UNSPECIFIED for "as XLA likes". Devices
+    that are all the same stand for those of an abstract mesh.
     """
 
     devices: tuple[Any, ...]
@@ -537,7 +537,7 @@ class Executable:
                   if isinstance(s, NamedSharding)]
         meshes = list(dict.fromkeys([*meshes, *self.meshes]))
         if len(placement.devices) == 1:
-            one = make(meshes[0], PartitionSpec()) if meshes else single_device(placement.devices[0])
+            one = make(meshes[0], PartitionSpec()) if meshes else single_device(*placement.devices)
             return [one if s is UNSPECIFIED else s for s in given]
         return [
             s if s is not UNSPECIFIED

@@ -15,8 +15,7 @@ import numpy as np
 
 from minijax.base import dtypes, errors, jaxlib, tree
 from minijax.base.memory import Space
-from minijax.core import (Primitive, ShapedArray, Tracer, Values, Zero, get_aval, placement,
-                          sharding_of, state, with_memory)
+from minijax.core import ShapedArray, Tracer, Values, get_aval, placement, state
 from minijax.lax.explicit import mesh_cast_p
 from minijax.lax.moving import device_put_p
 from minijax.passes.physicalize import is_extended

@@ -15,9 +15,9 @@ from minijax.passes.physicalize import physical_aval
 from minijax.runtime import backend, place, spmd
 from minijax.runtime.compile import Placement
 from minijax.sharding import AbstractMesh, Mesh, NamedSharding
-from minijax.sharding.context import physical_mesh
+from minijax.sharding.context import NO_MESH, physical_mesh
 from minijax.sharding.memory import space_of
-from minijax.sharding.named import check_fits, make
+from minijax.sharding.named import check_fits, make, with_devices
 from minijax.sharding.spec import PartitionSpec
 
 Array = jaxlib.Array
@@ -64,11 +64,11 @@ def _choose(wishes: Wishes) -> Placement:
         found = tuple(mesh.devices.flat)
     meshes = [s.mesh for s in given if isinstance(s, NamedSharding)]
     meshes += [demand.mesh for demand in spmd.demands(wishes.jaxpr)]
-    outs = tuple([_concrete(s, meshes, len(found)) for s in outs])
+    outs = tuple([_concrete(s, found) for s in outs])
     meshes += [s.mesh for s in outs if isinstance(s, NamedSharding)]
     if len(found) == 1 and not meshes and (mesh is None or tuple(mesh.devices.flat) != found):
         return Placement(found, _hosted(given), _hosted(outs), committed is not None)
-    ins = _spelled_out([_concrete(s, meshes, len(found)) for s in given], meshes)
+    ins = _spelled_out([_concrete(s, found) for s in given], meshes)
     _check_shapes(wishes, ins)
     return Placement(found, ins, outs, True)
 
@@ -153,15 +153,14 @@ def _operand_sharding(given: Any, x: Any) -> Any:
     return given
 
 
-def _concrete(sharding: Any, meshes: Iterable[Any], count: int) -> Any:
-    """A sharding over axes without devices, over those of a mesh with the same axes."""
-    if isinstance(sharding, NamedSharding) and isinstance(sharding.mesh, AbstractMesh):
-        for mesh in (physical_mesh(), *meshes):
-            if isinstance(mesh, Mesh) and mesh.shape_tuple == sharding.mesh.shape_tuple:
-                mesh = mesh.update(axis_types=sharding.mesh.axis_types)
-                return make(mesh, sharding.spec, sharding._memory_kind)
-        return sharding if sharding.mesh.size == count > 1 else UNSPECIFIED
-    return sharding
+def _concrete(sharding: Any, devices: tuple) -> Any:
+    """A sharding over axes without devices, over those of the program."""
+    mesh = getattr(sharding, "mesh", None)
+    if not isinstance(mesh, AbstractMesh):
+        return sharding
+    if mesh.size != len(devices):
+        return UNSPECIFIED
+    return sharding if len(set(devices)) < len(devices) else with_devices(sharding, devices)
 
 
 def committed_sharding(x: Any) -> Any:
@@ -169,7 +168,8 @@ def committed_sharding(x: Any) -> Any:
     if isinstance(x, Array):
         return None if is_tracer(x) or not x.committed else x.sharding
     found = getattr(x, "sharding", None)
-    return found if isinstance(found, jaxlib.Sharding) else None
+    known = isinstance(found, jaxlib.Sharding) and getattr(found, "mesh", None) is not NO_MESH
+    return found if known else None
 
 
 def _check_shapes(wishes: Wishes, ins: Iterable[Any]) -> None:

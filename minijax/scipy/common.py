@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minijax import lax, numpy as jnp
-from minijax.core import convert_element_type
+from minijax.core import convert_element_type, get_aval
 from minijax.numpy import promotion
 from minijax.runtime.call import fused
 
@@ -30,6 +30,12 @@ def operands(name: str, *args: Any) -> list:
 def strong_operands(name: str, *args: Any) -> list:
     """As `operands`, never weakly typed."""
     return [promotion.strong(x) for x in operands(name, *args)]
+
+
+def scalar_operands(name: str, *args: Any) -> list:
+    """As `operands`, weakly typed only where every argument is."""
+    weak = all(get_aval(x).weak_type for x in promotion.arguments(name, *args))
+    return (operands if weak else strong_operands)(name, *args)
 
 
 def real_operands(name: str, *args: Any) -> list:

@@ -36,11 +36,11 @@ def get_mesh() -> Any:
 
 
 def physical_mesh() -> Mesh | None:
-    """The devices that a bare PartitionSpec means: those of `set_mesh`, with the axes in context."""
+    """The devices that a PartitionSpec means: those of `set_mesh`, with the axes in context."""
     mesh, axes = _concrete.value, _abstract.value
-    if mesh is None or axes is None or axes.manual_axes or axes.shape_tuple != mesh.shape_tuple:
+    if mesh is None or axes is None or axes.manual_axes or axes.size != mesh.size:
         return mesh
-    return mesh.update(axis_types=axes.axis_types)
+    return Mesh(mesh.devices.reshape(axes.axis_sizes), axes.axis_names, axes.axis_types)
 
 
 def named(spec: Any, argument: str = "", otherwise: Mesh | None = None) -> Any:

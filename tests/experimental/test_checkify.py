@@ -219,6 +219,19 @@ def test_values_of_different_types():
     assert message(f, jnp.array([1, 1, 0])) == "nothing (`check` failed)"
 
 
+@pytest.mark.parametrize("method", ["set", "add", "mul", "min", "divide"])
+@pytest.mark.parametrize("x64", [False, True])
+def test_updates_are_checked_whatever_the_dtype_of_indices(method, x64):
+    with jax.enable_x64(x64), jax.numpy_dtype_promotion("strict"):
+        for kind in (np.uint8, np.int32):
+            f = jax.jit(checkify.checkify(
+                lambda x, i: getattr(x.at[i], method)(2.0), errors=checkify.index_checks))
+            x = jnp.ones(300, np.float32)
+            assert f(x, np.array([255], kind))[0].get() is None
+            assert "index 5 is out of bounds" in f(x[:3], np.array([1, 5], kind))[0].get()
+
+
+
 @pytest.mark.parametrize(("index", "shown"), [(5, 5), (-4, -1)])
 def test_static_indices_are_checked_too(index, shown):
     f = checkify.checkify(lambda x, i: x[i], errors=checkify.index_checks)

@@ -224,6 +224,10 @@ def test_names_of_a_jaxpr():
     jaxpr = jax.make_jaxpr(jax.jit(lambda x: jnp.sin(x)))(1.0)
     assert jaxpr.jaxpr.debug_info.func_name == "<lambda>"
     assert jaxpr.debug_info.arg_names == ("x",)
+    info = jaxpr.debug_info
+    copied = core.DebugInfo(info.traced_for, info.func_src_info, info.arg_names, info.result_paths)
+    assert copied.traced_for == "jit" and copied.func_name == "<lambda>"
+    assert copied._replace(func_src_info="f at train.py:3").func_name == "f"
     for keep in (True, False):
         again = jax.make_jaxpr(lambda x: core.eval_jaxpr(
             jaxpr, jaxpr.consts, x, propagate_source_info=keep))(1.0)

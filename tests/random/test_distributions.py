@@ -132,6 +132,17 @@ def test_draws_without_replacement_are_distinct():
         assert sorted(np.asarray(draw).tolist()) == list(range(8))
 
 
+@pytest.mark.parametrize("weights, floats", [
+    ("bool", "float32"), ("uint8", "float32"), ("int64", "float64"), ("float64", "float64")])
+@pytest.mark.parametrize("replace", [True, False])
+def test_weights_of_a_choice_are_floats_of_their_own_width(weights, floats, replace):
+    with jax.enable_x64(True):
+        p = np.ones(64, weights)
+        drawn = R.choice(KEY, 64, (8,), p=p, replace=replace)
+        np.testing.assert_array_equal(drawn, R.choice(KEY, 64, (8,), p=p.astype(floats),
+                                                      replace=replace))
+
+
 def test_gamma_floats_move_with_their_parameter():
     """At a fixed probability of lesser values, by implicit differentiation."""
     a = 1.7

@@ -351,21 +351,25 @@ def test_a_differentiated_reference_as_argument_of_a_function_with_a_rule(jit):
     assert pull(1.0)[0] == 10.0
 
 
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("wrap", [
+    lambda f: f, jax.jit, jax.checkpoint, lambda f: jax.jit(jax.jit(f)),
+    lambda f: jax.jit(jax.checkpoint(f)), lambda f: jax.checkpoint(jax.jit(f))])
 @pytest.mark.parametrize("reads_too", [False, True])
-def test_the_rule_counts_whether_the_reference_is_differentiated_or_not(jit, reads_too):
+def test_the_rule_counts_whether_the_reference_is_differentiated_or_not(wrap, reads_too):
     @jax.custom_vjp
     def scale(x, ref):
         return x * ref[...]
 
     scale.defvjp(lambda x, ref: (x * ref[...], ref[...]), lambda r, g: (100 * g * r, None))
-    fun = (lambda x, ref: scale(x, ref) + ref[...]) if reads_too else scale
-    fun = jax.jit(fun) if jit else fun
+    fun = wrap((lambda x, ref: scale(x, ref) + ref[...]) if reads_too else scale)
     assert jax.grad(fun)(2.0, jax.new_ref(3.0)) == 300.0
     assert jax.vjp(fun, 2.0, jax.new_ref(3.0))[1](1.0)[0] == 300.0
     value, pull = jax.vjp(lambda x, r: fun(x, jax.new_ref(r)), 2.0, 3.0)
     assert value == 6.0 + 3.0 * reads_too
     assert pull(1.0) == (300.0, 1.0 * reads_too)
+    inside = wrap(lambda x: fun(x, jax.new_ref(3 * x)))
+    assert jax.grad(inside)(2.0) == 600.0 + 3.0 * reads_too
+    assert jax.vmap(jax.grad(inside))(jnp.ones(2)).tolist() == [300.0 + 3.0 * reads_too] * 2
 
 
 def test_a_reference_that_is_used_both_ways_in_a_loop_is_refused():

@@ -9,7 +9,6 @@ import minijax as jax
 import minijax.numpy as jnp
 from minijax import lax
 
-
 key = jax.random.key(0)
 
 

@@ -6,12 +6,12 @@ from minijax import numpy as jnp
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
 from minijax.scipy import special
-from minijax.scipy.common import composed, of_operands, strong_operands
+from minijax.scipy.common import composed, of_operands, scalar_operands
 
 __all__ = ["logpmf", "pmf"]
 
 
-@of_operands(promote=strong_operands)
+@of_operands(promote=scalar_operands)
 def logpmf(k: ArrayLike, n: ArrayLike, a: ArrayLike, b: ArrayLike, loc: ArrayLike = 0) -> Array:
     """Logarithm of the probability of k; -inf unless 0 <= k <= n."""
     z = jnp.floor(k - loc)

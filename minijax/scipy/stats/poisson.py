@@ -12,7 +12,7 @@ from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
 from minijax.runtime.call import fused
 from minijax.scipy import special
-from minijax.scipy.common import composed, of_operands, strong_operands
+from minijax.scipy.common import composed, of_operands, scalar_operands, strong_operands
 
 __all__ = ["cdf", "entropy", "logpmf", "pmf"]
 
@@ -45,7 +45,7 @@ def logpmf(k: ArrayLike, mu: ArrayLike, loc: ArrayLike = 0) -> Array:
 pmf = composed(jnp.exp, logpmf, "The probability at k.")
 
 
-@of_operands(promote=strong_operands)
+@of_operands(promote=scalar_operands)
 def cdf(k: ArrayLike, mu: ArrayLike, loc: ArrayLike = 0) -> Array:
     """P(X <= k)."""
     z = jnp.floor(k - loc)

@@ -251,6 +251,16 @@ def test_axes_left_to_the_compiler_stay_split(mesh):
     assert '[{?}], replicated={"y"}' in text.as_text()
 
 
+def test_programs_with_axes_of_another_type_are_transformed(mesh):
+    with jax.set_mesh(mesh.update(axis_types=(AxisType.Auto,) * 2)):
+        f = jax.jit(lambda x: explicit_axes(lambda y: jnp.sin(y) * y, in_sharding=P(X, Y))(x).sum())
+        x = np.ones((4, 8), np.float32)
+        for grad in (jax.grad(f), jax.jit(jax.grad(f))):
+            np.testing.assert_allclose(np.asarray(grad(x)), np.sin(1) + np.cos(1), rtol=1e-6)
+        np.testing.assert_allclose(np.asarray(jax.vmap(f)(np.stack([x, x]))), 32 * np.sin(1),
+                                   rtol=1e-6)
+
+
 def test_a_branch_for_each_element():
     def f(v, i):
         return lax.switch(i, [lambda v, i: v + i, lambda v, i: v * i], v, i)

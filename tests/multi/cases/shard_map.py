@@ -146,6 +146,26 @@ def test_values_from_outside_and_keys():
     assert_close(draws, np.stack([jax.random.normal(k, (3,)) for k in keys]))
 
 
+def test_groups_of_different_sizes():
+    groups = [[0, 1], [2, 3, 4, 5, 6, 7]]
+    x = np.arange(8.0, dtype=np.float32)
+    for reduce, whole in ((lax.psum, np.sum), (lax.pmax, np.max), (lax.pmean, np.mean)):
+        out = jax.pmap(lambda x: reduce(x, "i", axis_index_groups=groups), "i")(x)
+        assert_close(out, [whole(x[:2])] * 2 + [whole(x[2:])] * 6)
+    text = error_of(ValueError, jax.pmap(
+        lambda x: lax.all_gather(x, "i", axis_index_groups=groups), "i"), x)
+    assert "axis_index_groups must all have the same size" in text
+
+
+def test_types_within_leave_nothing_to_the_compiler():
+    mesh = jax.make_mesh((4, 2), ("x", "y"), (AxisType.Explicit,) * 2)
+    with jax.set_mesh(mesh):
+        x = jax.device_put(np.ones((8, 4)), P("x", "y"))
+        f = jax.jit(jax.shard_map(lambda x: x * x, out_specs=P("x", None), axis_names={"x"}))
+        assert f(x).sharding.spec == P("x", "y")
+        assert '<@mesh, [{}, {"y"}]> : tensor<2x4xf32>' in f.lower(x).as_text()
+
+
 def test_results_are_where_the_specs_say():
     out = mapped(lambda x: x)(X)
     assert out.sharding == jax.NamedSharding(MESH, P("x", "y"))
