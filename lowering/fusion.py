@@ -15,6 +15,7 @@ up what a kernel costs, forks that are copied into it included.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 # Repeated work, in cheap operations per element, from which a value is stored.  Anything between
@@ -47,23 +48,37 @@ _CALLS = {"jit": "jaxpr", "closed_call": "call_jaxpr", "call": "call_jaxpr",
 
 
 def pins(jaxpr: Any) -> frozenset:
-    """The variables of `jaxpr` and the jaxprs within that should be stored."""
-    found: set = set()
-    _collect(jaxpr, True, found)
-    return frozenset(found)
+    """The variables of `jaxpr`, and of the jaxprs it calls, that should be stored.
 
-
-def _collect(jaxpr: Any, top: bool, found: set) -> None:
-    """Add the variables to store of a program, and of the bodies of its scans.
-
-    Other loops are left alone: how often they run may depend on the rounding of their numbers.
+    Barriers stay out of loops and the like, the user's own too: where they are kept, XLA cannot
+    compile such a body (UNIMPLEMENTED for a small loop, an abort for a reduction).
     """
     graph = _Graph(jaxpr)
-    chosen = graph.repeated(top)
-    if sum(work for _, work in chosen) >= TOTAL:
-        found.update(v for node, _ in chosen for v in graph.eqns[node].outvars)
-    for body in graph.bodies:
-        _collect(body, False, found)
+    chosen = graph.repeated()
+    if sum(work for _, work in chosen) < TOTAL:
+        return frozenset()
+    within = list(_within_bodies(jaxpr, False))
+    if any(eqn.primitive.name == "optimization_barrier" or _is_behind_barrier(eqn)
+           for eqn in within):
+        return frozenset()
+    stored = frozenset(v for node, _ in chosen for v in graph.eqns[node].outvars)
+    return stored.difference(v for eqn in within for v in eqn.outvars)
+
+
+def _within_bodies(jaxpr: Any, inside: bool) -> Iterator[Any]:
+    """The equations of bodies that are not in line with the program, as those of calls are."""
+    for eqn in jaxpr.eqns:
+        if inside:
+            yield eqn
+        for value in eqn.params.values():
+            for inner in value if isinstance(value, tuple) else (value,):
+                if hasattr(inner, "eqns"):
+                    yield from _within_bodies(inner, inside or eqn.primitive.name not in _CALLS)
+
+
+def _is_behind_barrier(eqn: Any) -> bool:
+    """Whether the inputs of a call go through a barrier: those of a checkpoint, run again."""
+    return bool(eqn.params.get("differentiated") and eqn.params.get("prevent_cse"))
 
 
 class _Graph:
@@ -78,7 +93,6 @@ class _Graph:
         self.operands: list[list[int | None]] = []  # which equation made them; None for literals
         self.readers: list[list[int]] = []
         self.dynamic: list[bool] = []  # whether it depends on an input
-        self.bodies: list = []
         self.reductions: list[int] = []
         env = dict.fromkeys(jaxpr.invars, self._add(None, None, [], True))
         self.constants = self._add(None, None, [], False)
@@ -114,18 +128,12 @@ class _Graph:
                              any([dynamic[i] for i in operands if i is not None]))
             for v in eqn.outvars:
                 env[v] = node
-            if weight is None:
-                self._note(node, name, eqn.params)
-
-    def _note(self, node: int, name: str, params: dict) -> None:
-        if name in _REDUCTIONS:
-            self.reductions.append(node)
-        elif name == "scan":
-            self.bodies.append(params["jaxpr"])
+            if name in _REDUCTIONS:
+                self.reductions.append(node)
 
     def _inline(self, eqn: Any, jaxpr: Any, env: dict) -> None:
         inner = {v: env[x] for v, x in zip(jaxpr.invars, eqn.invars) if x in env}
-        if eqn.params.get("differentiated") and eqn.params.get("prevent_cse"):
+        if _is_behind_barrier(eqn):
             inner = dict.fromkeys(inner, self._add(eqn, None, list(inner.values()), True))
         self._walk(jaxpr, inner)
         env.update((v, inner[x]) for v, x in zip(eqn.outvars, jaxpr.outvars) if x in inner)
@@ -138,11 +146,8 @@ class _Graph:
                 if eqn is not None and eqn.primitive.name in _BEFORE_REDUCTIONS:
                     self.weights[maker] = None
 
-    def repeated(self, top: bool) -> list[tuple[int, int]]:
-        """The equations whose results are worth storing, and the work that each saves.
-
-        At the top XLA stores by itself what it protects; results within loops it copies anyway.
-        """
+    def repeated(self) -> list[tuple[int, int]]:
+        """The equations whose results are worth storing, and the work that each saves."""
         roots, copies, in_memory = self._kernels()
         costs = [0] * len(roots)
         copied: set[tuple[int, int]] = set()  # (a kernel, a fork that it has a copy of)
@@ -160,7 +165,7 @@ class _Graph:
             if node not in forks or not self.dynamic[node]:
                 continue
             saved = costs[node] * copies[node]
-            if top and node in in_memory and self._is_protected(node):
+            if node in in_memory and self._is_protected(node):
                 forks.remove(node)
             elif saved >= WORTH:
                 forks.remove(node)

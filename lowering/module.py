@@ -386,11 +386,11 @@ def match_donations(donors: Sequence[bool], inputs: Sequence[Any], outputs: Sequ
     """Pair each donated input with the first free output of its shape, dtype and sharding."""
     free: dict[tuple, list[int]] = {}
     for i, (aval, sharding) in enumerate(zip(outputs, out_shardings)):
-        free.setdefault((aval.shape, aval.dtype, _memory(aval), sharding), []).append(i)
+        free.setdefault((aval.shape, aval.dtype, _on_host(aval), sharding), []).append(i)
     aliases, unused = {}, []
     for i, (donor, aval, sharding) in enumerate(zip(donors, inputs, in_shardings)):
         if donor:
-            places = free.get((aval.shape, aval.dtype, _memory(aval), sharding))
+            places = free.get((aval.shape, aval.dtype, _on_host(aval), sharding))
             if places:
                 aliases[i] = places.pop(0)
             else:
@@ -459,14 +459,13 @@ def _argument_locations(ctx: Context, names: Sequence[str], count: int) -> list:
     return [ctx.builder.unknown] * (count - len(named)) + named
 
 
-def _memory(aval: Any) -> str | None:
-    space = getattr(aval, "memory_space", None)  # foreign types, and tokens, have none
-    return "pinned_host" if space is not None and space.name == "Host" else None
+def _on_host(aval: Any) -> bool:
+    """Whether a type says that values are in the host's memory; foreign types say nothing."""
+    return getattr(getattr(aval, "memory_space", None), "name", "") == "Host"
 
 
 def _memory_attribute(v: Any) -> dict[str, str]:
-    kind = _memory(v.aval)
-    return {} if kind is None else {"mhlo.memory_kind": f'"{kind}"'}
+    return {"mhlo.memory_kind": '"pinned_host"'} if _on_host(v.aval) else {}
 
 
 def _argument_attributes(v: Any, index: int, donations: _Donations, sharding: str | None,

@@ -61,7 +61,8 @@ def polysub(a1: ArrayLike, a2: ArrayLike) -> Any:
 
 def polymul(a1: ArrayLike, a2: ArrayLike, *, trim_leading_zeros: bool = False) -> Any:
     """The product of two polynomials; trimming needs known values."""
-    a, b = map(_vector, promotion.promoted_inexact("polymul", a1, a2))
+    given = [promotion.array_operand("polymul", x, i) for i, x in enumerate((a1, a2))]
+    a, b = map(_vector, promotion.promoted_inexact("polymul", *given))
     if trim_leading_zeros and (a.shape[0] > 1 or b.shape[0] > 1):
         a, b = editing.trim_zeros(a, "f"), editing.trim_zeros(b, "f")
     if not a.shape[0]:

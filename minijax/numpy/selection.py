@@ -52,8 +52,8 @@ def take(a: ArrayLike, indices: ArrayLike, axis: int | None = None, out: None = 
 @fused(static_argnums=2)
 def _take(a: Any, indices: Any, options: tuple) -> Any:
     axis, mode, unique, is_sorted, fill_value = options
-    a, axis = promotion.along("take", a, axis)
     indices = promotion.operand("take", indices, 1)
+    a, axis = promotion.along("take", a, axis)
     dtype = get_aval(indices).dtype
     if dtype == np.bool_:
         indices = promotion.convert(indices, _INT32)

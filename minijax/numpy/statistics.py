@@ -325,7 +325,7 @@ def histogram2d(x: ArrayLike, y: ArrayLike, bins: Any = 10, range: Any = None,
                 weights: ArrayLike | None = None,
                 density: bool | None = None) -> tuple[Any, Any, Any]:
     """`histogramdd` of the points (x, y): counts, edges of x, edges of y."""
-    x, y = promotion.arguments("histogram2d", x, y)
+    x, y = promotion.operand("histogram2d", x), promotion.operand("histogram2d", y, 1)
     if np.ndim(x) != 1 or np.shape(x) != np.shape(y):
         raise ValueError(errors.describe("x and y must have the same length.",
                                          because=f"{np.shape(x)} and {np.shape(y)}",
@@ -400,9 +400,6 @@ def cov(m: ArrayLike, y: ArrayLike | None = None, rowvar: bool = True, bias: boo
         aweights: ArrayLike | None = None, dtype: Any = None) -> Any:
     """The covariance matrix of variables in rows (columns if not `rowvar`) of m, and of y."""
     m, y, fweights, aweights = promotion.arguments("cov", m, y, fweights, aweights)
-    for name, x in (("m", m), ("y", y)):
-        if x is not None and np.ndim(x) > 2:
-            raise promotion.shape_error(f"{name} has more than 2 dimensions", x, "reshape it")
     _check_weights("fweights", fweights)
     if fweights is not None and not dtypes.issubdtype(get_aval(fweights).dtype, np.integer):
         raise TypeError(errors.describe("fweights must be integer.",
@@ -427,6 +424,9 @@ def _check_weights(name: str, weights: Any) -> None:
 @fused(static_argnums=4)
 def _cov(m: Any, y: Any, fweights: Any, aweights: Any, options: tuple) -> Any:
     rowvar, freedom, dtype = options
+    for name, x in (("m", m), ("y", y)):
+        if x is not None and np.ndim(x) > 2:
+            raise promotion.shape_error(f"{name} has more than 2 dimensions", x, "reshape it")
     blocks = [_variables(x, rowvar) for x in promotion.promote_inexact(
         *(x for x in (m, y) if x is not None))]
     x = blocks[0] if len(blocks) == 1 else lax.concatenate(blocks, 0)

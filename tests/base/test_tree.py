@@ -102,7 +102,8 @@ def test_broadcast():
     assert base.broadcast_prefix([1, 2], [{"a": 1}, (2, 3)]) == [1, 2, 2]
     is_list = lambda x: isinstance(x, list)  # where the prefix ends; the full tree has its leaves
     assert T.broadcast((5, 0), ([1, 2], [[3], 4]), is_leaf=is_list) == ([5, 5], [[0], 0])
-    assert base.broadcast_prefix((None, 0), ((None, 1), (2, None)), lambda x: x is None) == [None, 0]
+    found = base.broadcast_prefix((None, 0), ((None, 1), (2, None)), lambda x: x is None)
+    assert found == [None, 0]
     with pytest.raises(ValueError, match=r"broadcast_prefix prefix_tree\[1\]"):
         T.broadcast([1, (2,)], [1, [2]])
 

@@ -176,3 +176,15 @@ def test_modes_ranks_and_errors_of_means():
         stats.rankdata(x, "odd")
     with pytest.raises(NotImplementedError, match="Logic for `nan_policy` of omit"):
         stats.mode(x, nan_policy="omit")
+
+
+@pytest.mark.parametrize("k, p, weak", [
+    (1, 0.5, True), (1, np.float32(0.5), False), (np.array([1, 2]), 0.5, False)])
+def test_weak_types_of_discrete_distributions(k, p, weak):
+    for name in ("bernoulli.pmf", "bernoulli.cdf", "bernoulli.ppf", "geom.pmf", "poisson.cdf"):
+        module, function = name.split(".")
+        assert getattr(getattr(stats, module), function)(k, p).weak_type == weak, name
+
+
+def test_weak_types_of_the_uniform_distribution():
+    assert stats.uniform.pdf(0.5).weak_type and not stats.uniform.cdf(0.5).weak_type

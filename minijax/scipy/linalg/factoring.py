@@ -40,7 +40,7 @@ def cholesky(a: ArrayLike, lower: bool = False, overwrite_a: bool = False,
     Only the triangle of a that the factor fills is read.
     """
     a, = _matrices("cholesky", a)
-    factor = linalg.cholesky(a if lower else adjoint(a), symmetrize_input=False)
+    factor = linalg.cholesky(a if lower else jnp.conj(a.mT), symmetrize_input=False)
     return factor if lower else adjoint(factor)
 
 
