@@ -111,7 +111,8 @@ def transformer(jax: Any, layers: int, width: int = 64, heads: int = 4) -> tuple
         x = params["embedding"][tokens]
         for p in params["layers"]:
             x = x + attention(norm(x, p["n1"]), p)
-            x = x + jax.nn.gelu(norm(x, p["n2"]) @ p["up"] + p["bias"]) @ p["down"]
+            inner = jax.nn.gelu(norm(x, p["n2"]) @ p["up"] + p["up bias"])
+            x = x + inner @ p["down"] + p["down bias"]
         return x @ params["embedding"].T
 
     def loss(params: Any, tokens: Any) -> Any:
@@ -127,8 +128,8 @@ def transformer(jax: Any, layers: int, width: int = 64, heads: int = 4) -> tuple
     ones, zeros = np.ones(width, np.float32), np.zeros(width, np.float32)
     layer = {"q": weight(width, width), "k": weight(width, width), "v": weight(width, width),
              "o": weight(width, width), "n1": (ones, zeros), "n2": (ones, zeros),
-             "up": weight(width, 4 * width), "bias": weight(4 * width),
-             "down": weight(4 * width, width)}
+             "up": weight(width, 4 * width), "up bias": weight(4 * width),
+             "down": weight(4 * width, width), "down bias": weight(width)}
     params = {"embedding": weight(256, width), "layers": [dict(layer) for _ in range(layers)]}
     params = jax.tree.map(jnp.asarray, params)
     tokens = jnp.asarray(rng.integers(0, 256, (8, 33)).astype(np.int32))

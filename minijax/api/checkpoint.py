@@ -267,6 +267,9 @@ def _saved_results(eqn: JaxprEqn, policy: Callable) -> list[Var]:
     return []
 
 
+_HANDING_OVER = (reshape_p, reduce_precision_p)  # what bodies do to scalars and saved values
+
+
 def _made_by_saved(jaxpr: Jaxpr, policy: Callable) -> list[bool | None]:
     """For each result whether what makes it is saved; None for an input or a constant."""
     jaxpr = _inline_jits(jaxpr)
@@ -274,7 +277,7 @@ def _made_by_saved(jaxpr: Jaxpr, policy: Callable) -> list[bool | None]:
     constant: set[Var] = set(jaxpr.constvars)
     for eqn in jaxpr.eqns:
         saved.update(_saved_results(eqn, policy))
-        if eqn.primitive is reshape_p and eqn.invars[0] in saved:  # how bodies hand over scalars
+        if eqn.primitive in _HANDING_OVER and eqn.invars[0] in saved:
             saved.update(eqn.outvars)
         if all(type(v) is Literal or v in constant for v in eqn.invars):
             constant.update(eqn.outvars)
