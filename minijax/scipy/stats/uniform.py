@@ -5,12 +5,12 @@ from __future__ import annotations
 from minijax import numpy as jnp
 from minijax.base.jaxlib import Array
 from minijax.lax.rules import ArrayLike
-from minijax.scipy.common import composed, formula, of_operands, strong_operands
+from minijax.scipy.common import composed, formula, of_operands, scalar_operands, strong_operands
 
 __all__ = ["cdf", "logpdf", "pdf", "ppf"]
 
 
-@of_operands
+@of_operands(promote=scalar_operands)
 def logpdf(x: ArrayLike, loc: ArrayLike = 0, scale: ArrayLike = 1) -> Array:
     """Logarithm of the density at x."""
     value = jnp.where((x < loc) | (x > loc + scale), -jnp.inf, -jnp.log(scale))
