@@ -6,8 +6,9 @@ of n arrays costs one operation, not n.
     concatenate([x, y], axis=1), stack([x, y]), split(x, 3), unstack(x)
 """
 
+import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,20 @@ def _operands(name: str, arrays: Any, dtype: Any) -> list:
     return [as_array(x) for x in promote(*xs)]
 
 
+def _of_sequence(fun: Callable, error: type[Exception] = ValueError) -> Callable:
+    """`fun`, which says so when it is given arrays one by one, where an axis should be."""
+    @functools.wraps(fun)
+    def checked(*args: Any, **kwargs: Any) -> Array:
+        if len(args) > 1 and isinstance(args[1], (Array, np.ndarray)):
+            name, shapes = fun.__name__, ", ".join(str(np.shape(x)) for x in args)
+            raise error(errors.describe(
+                f"jnp.{name} takes one sequence of arrays; got {len(args)} arrays of the shapes "
+                f"{shapes}", fix=f"jnp.{name}([x, y])"))
+        return fun(*args, **kwargs)
+    return checked
+
+
+@_of_sequence
 @fused(static_argnames=("axis", "dtype"))
 def concatenate(arrays: Arrays, axis: int | None = 0, dtype: DTypeLike | None = None) -> Array:
     """The arrays one after the other along an axis; without an axis (None) all flattened."""
@@ -75,6 +90,7 @@ def concat(arrays: Sequence[ArrayLike], /, *, axis: int | None = 0) -> Array:
     return _concatenated(_operands("concat", arrays, None), axis)
 
 
+@functools.partial(_of_sequence, error=TypeError)
 @fused(static_argnames=("axis", "dtype"))
 def stack(arrays: Arrays, axis: int = 0, out: None = None,
           dtype: DTypeLike | None = None) -> Array:
@@ -101,18 +117,21 @@ def _raised(name: str, tup: Any, dtype: Any, rank: int, axis: int) -> Any:
     return _concatenated(xs, min(axis, xs[0].ndim - 1))
 
 
+@_of_sequence
 @fused(static_argnames=("dtype",))
 def vstack(tup: Arrays, dtype: DTypeLike | None = None) -> Array:
     """The arrays, vectors as rows, along the first axis."""
     return _raised("vstack", tup, dtype, 2, 0)
 
 
+@_of_sequence
 @fused(static_argnames=("dtype",))
 def hstack(tup: Arrays, dtype: DTypeLike | None = None) -> Array:
     """The arrays along the second axis, vectors along their only one."""
     return _raised("hstack", tup, dtype, 1, 1)
 
 
+@_of_sequence
 @fused(static_argnames=("dtype",))
 def dstack(tup: Arrays, dtype: DTypeLike | None = None) -> Array:
     """The arrays along the third axis."""

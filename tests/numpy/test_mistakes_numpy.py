@@ -43,6 +43,9 @@ jnp.stack([]) | ValueError | Need at least one array to stack.
 jnp.concatenate([x, m]) | TypeError | Cannot concatenate arrays with different numbers of dim
 jnp.concatenate([m, z]) | TypeError | Cannot concatenate arrays with different numbers of dim
 jnp.concatenate([m, jnp.ones((2,4))]) | TypeError | Cannot concatenate arrays with shapes that differ in di
+jnp.concatenate(x, x) | ValueError | jnp.concatenate takes one sequence of arrays; got 2
+jnp.stack(x, m) | TypeError | jnp.stack takes one sequence of arrays; got 2
+jnp.hstack(x, x) | ValueError | jnp.hstack takes one sequence of arrays; got 2
 jnp.concatenate([]) | ValueError | Need at least one array to concatenate.
 jnp.concatenate([jnp.float32(1)]) | ValueError | Zero-dimensional arrays cannot be concatenated.
 jnp.concatenate(3.0) | TypeError | concatenate needs a sequence o
