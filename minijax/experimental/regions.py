@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minijax.base import tree, util
-from minijax.core import DebugInfo, Jaxpr, JaxprCall, aval_of, dce_call, trace_to_jaxpr
-from minijax.passes.structure import canonical
 from minijax.base.memory import Space
+from minijax.core import (DebugInfo, Jaxpr, JaxprCall, aval_of, dce_call, trace_to_jaxpr,
+                          with_memory)
+from minijax.passes.structure import canonical
 
 __all__ = ["Region", "call_region"]
 
@@ -48,8 +49,9 @@ def call_region(primitive: Region, fun: Callable, args: tuple, kwargs: dict,
         outs, result = tree.flatten(fun(*given, **keywords))
         return outs
 
-    jaxpr, captured = trace_to_jaxpr(flat, [aval_of(x) for x in leaves],
-                                     DebugInfo(primitive.name, util.fun_name(fun)))
+    # Within, the compiler moves what the operations want elsewhere.
+    avals = [with_memory(aval_of(x), None) for x in leaves]
+    jaxpr, captured = trace_to_jaxpr(flat, avals, DebugInfo(primitive.name, util.fun_name(fun)))
     jaxpr = canonical(jaxpr)  # a function that is called twice is compiled once
     if primitive.spaces is not None:
         whole = tree.unflatten(result, [0] * result.num_leaves)

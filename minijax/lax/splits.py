@@ -30,7 +30,7 @@ from minijax.lax.placing import sums_of
 from minijax.lax.ragged import ragged_dot_general_p
 from minijax.sharding import AxisType, PartitionSpec
 from minijax.sharding.context import get_abstract_mesh, named
-from minijax.sharding.named import typed
+from minijax.sharding.named import make, typed
 from minijax.sharding.spec import axes_of
 
 
@@ -38,13 +38,15 @@ def _asked(avals: Sequence[Any], outs: Sequence[Any], sharding: Any) -> list | N
     """The sharding that the user asked for by a parameter, if any."""
     if sharding is None:
         return None
-    found = named(sharding)
+    meshes = [s.mesh for s in map(sharding_of, avals) if s is not None]
+    of_operands = bool(meshes) and isinstance(sharding, PartitionSpec)
+    found = make(meshes[0], sharding) if of_operands else named(sharding)
     if isinstance(found, NamedSharding):
         if found.mesh.manual_axes:
             return None
         context = get_abstract_mesh()
         if not context.empty:
-            if found.mesh.abstract_mesh != context:
+            if not of_operands and found.mesh.abstract_mesh != context:
                 raise ValueError(errors.describe(
                     f"Context mesh {context} should match the mesh of sharding {found.mesh} passed "
                     "as out_sharding", fix="out_sharding=P(...), which is over the context mesh"))

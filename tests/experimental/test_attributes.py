@@ -137,7 +137,8 @@ def test_fused_is_one_custom_call_on_gpus():
     text = jax.jit(f).trace(X, X).lower(lowering_platforms=("cuda",)).as_text()
     assert "stablehlo.custom_call @fused" in text
     assert 'MUST_FUSE = true, inlineable = false, out_spaces = ["MemorySpace.Host", ' in text
-    eqn, = jax.make_jaxpr(jax.vmap(f))(X, X).eqns
+    hosted = jax.device_put(X, Space.Host)
+    eqn, = jax.make_jaxpr(jax.vmap(f))(hosted, X).eqns  # within, operands of both memories meet
     assert eqn.params["out_spaces"] == (Space.Host, Space.Device)
     with pytest.raises(NotImplementedError, match="'fused_call' not found for platform cpu"):
         jax.jit(f)(X, X)

@@ -211,3 +211,15 @@ def test_programs_over_axes_without_devices(kind):
     assert "device_assignment cannot be `None`" in error_of(RuntimeError, f, V)
     with jax.set_mesh(mesh):
         assert f.lower(struct).compile()(jax.device_put(V, there)).sharding == there
+
+
+def test_a_program_with_explicit_axes_runs_operation_by_operation():
+    @jax.sharding.explicit_axes(in_sharding=P("x", "y"))
+    def gram(y):
+        return jnp.einsum("ab,cb->ac", y, y, out_sharding=P("x", None))
+
+    x = V.reshape(4, 2)
+    with jax.set_mesh(AUTO):
+        program = jax.make_jaxpr(gram)(jax.device_put(x, over("x", "y")))
+        out, = jax.core.eval_jaxpr(program.jaxpr, program.consts, jax.device_put(x, over("x")))
+    assert_close(out, x @ x.T)
