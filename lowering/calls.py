@@ -71,9 +71,9 @@ def checkpoint(ctx: Context, *args: Value, jaxpr: Any, prevent_cse: Any = True,
     # Without the barrier the compiler would find that the forward pass has the values already,
     # and keep them, which is what checkpoint was asked to avoid.
     if differentiated and prevent_cse is True:
-        args = optimization_barrier(ctx, *args)
+        args = ctx.barrier(*args)
     elif differentiated and prevent_cse and any(prevent_cse):
-        held = iter(optimization_barrier(ctx, *[x for x, p in zip(args, prevent_cse) if p]))
+        held = iter(ctx.barrier(*[x for x, p in zip(args, prevent_cse) if p]))
         args = tuple(next(held) if p else x for x, p in zip(args, prevent_cse))
     return ctx.call(jaxpr, args, "checkpoint/")
 
@@ -89,7 +89,7 @@ def dce_sink(ctx: Context, x: Value, *, prevent_mlir_dce: bool) -> list[Value]:
 
 @rule("optimization_barrier")
 def optimization_barrier(ctx: Context, *args: Value, **_: Any) -> list[Value]:
-    return ctx.region_op("stablehlo.optimization_barrier", args, [x.type for x in args], ())
+    return ctx.barrier(*args)
 
 
 @rule("custom_linear_solve")

@@ -195,12 +195,12 @@ class Context(TokenEmitter):
                 results = [results]
             describe(results, attributes)
             if pins and not pins.isdisjoint(outvars):
-                results = [self.stored(x) for x in results]
+                results = [self.barrier(x)[0] for x in results]
             env.update(zip(outvars, self._located(results, outvars)))
 
-    def stored(self, x: Value) -> Value:
-        """`x` behind a barrier: kernels that read it do not compute it again."""
-        return self.region_op("stablehlo.optimization_barrier", (x,), (x.type,), ())[0]
+    def barrier(self, *xs: Value) -> list[Value]:
+        """The values behind a barrier: what reads them does not compute them again."""
+        return self.region_op("stablehlo.optimization_barrier", xs, [x.type for x in xs], ())
 
     def _located(self, results: list[Value], outvars: Sequence[Any]) -> list[Value]:
         """Results where their types, or a parameter of the equation, say that they are."""
