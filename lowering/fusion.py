@@ -5,7 +5,8 @@ values which read two large operands.  In `(x + y) + bias` neither addition is p
 deep network each kernel holds the sums of all layers below it: quadratic code and work.  `pins`
 estimates what would be repeated; the module gets an `optimization_barrier` on each of these values.
 
-    pins(jaxpr)    # the variables, an empty set for most programs
+    pins(jaxpr)           # the variables, an empty set for most programs
+    is_mixed_up(hlo)      # whether the compiled program may be wrong because of them
 
 The estimate walks the program twice.  Backwards, it finds the kernel (named by its last equation)
 that each equation ends up in; an equation that several kernels read is a fork.  Forwards, it adds
@@ -15,6 +16,7 @@ up what a kernel costs, forks that are copied into it included.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -217,3 +219,30 @@ class _Graph:
 
 def _true_rank(shape: tuple[int, ...]) -> int:
     return sum(n != 1 for n in shape)
+
+
+_INSTRUCTION = re.compile(
+    r"^ *(?:ROOT )?%(\S+) = .*? ([a-z][\w-]*)\(([^)]*)\)(?:, index=(\d+))?", re.M)
+_NAME = re.compile(r"%([\w.-]+)")
+
+
+def is_mixed_up(hlo: str) -> bool:
+    """Whether an operation of a compiled program reads one array under two names.
+
+    A barrier that is kept gives its operand a second name, and equal operations become one: a
+    kernel can read both. XLA then takes them for two arrays, may write the result in place of the
+    one, and overwrites what it reads of the other: silently wrong results.
+    """
+    arrays: dict[str, Any] = {}  # what each name stands for
+    for name, kind, operands, index in _INSTRUCTION.findall(hlo):
+        read = _NAME.findall(operands)
+        found = [arrays.get(x, x) for x in read]
+        if kind in ("bitcast", "opt-barrier"):
+            arrays[name] = found[0]
+        elif kind == "get-tuple-element" and isinstance(found[0], tuple):
+            arrays[name] = found[0][int(index)]
+        elif len(set(found)) < len(set(read)):
+            return True
+        elif kind == "tuple":
+            arrays[name] = tuple(found)
+    return False

@@ -44,7 +44,7 @@ def _segment(name: str, doc: str) -> Callable[..., Array]:
                 bucket, mode)
         if out_sharding is None:
             return _combine(*args)
-        return left_to_compiler(_combine, out_sharding, *args)
+        return left_to_compiler(name, _combine, out_sharding, *args)
 
     segment.__name__ = segment.__qualname__ = name
     segment.__doc__ = f"""{doc}

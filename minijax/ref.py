@@ -21,8 +21,8 @@ import numpy as np
 from minijax.base import errors, tree
 from minijax.base.jaxlib import Array
 from minijax.base.window import Slice
-from minijax.core import (AbstractRef, BatchTracer, Tracer, aval_of, is_ref, refs, state,
-                          trace_to_jaxpr)
+from minijax.core import (AbstractRef, BatchTracer, Primitive, Tracer, aval_of, is_ref, refs,
+                          state, trace_to_jaxpr)
 from minijax.lax.control_flow import refs as _loops  # noqa: F401  (it registers their rules)
 from minijax.lax.shard_map import shard_map_p
 from minijax.numpy.creation import array, asarray, zeros
@@ -30,6 +30,7 @@ from minijax.numpy.manipulation import broadcast_to
 from minijax.passes import references
 from minijax.passes.discharge import discharge, holds_ref, last_values
 from minijax.passes.references import addupdate_p, freeze_p, get_p, new_ref_p, swap_p
+from minijax.runtime.hitypes import HiType
 
 __all__ = ["AbstractRef", "Ref", "addupdate", "empty_ref", "free_ref", "freeze", "get",
            "new_ref", "set", "swap"]
@@ -48,22 +49,22 @@ def new_ref(init_val: Any, *, memory_space: Any = None, kind: Any = None) -> Ref
     """A new reference that holds the array `init_val`."""
     if is_ref(aval_of(init_val)):
         raise TypeError(errors.describe("new_ref of a reference", fix="jax.new_ref(ref[...])"))
-    _check_array(aval_of(init_val))
-    value = init_val if isinstance(init_val, Tracer) else array(init_val)
+    high = isinstance(aval_of(init_val), HiType)
+    value = init_val if high or isinstance(init_val, Tracer) else array(init_val)
     return new_ref_p.bind(value, memory_space=memory_space, kind=kind)
 
 
 def empty_ref(ty: Any, memory_space: Any = None) -> Ref:
-    """A new reference to an array of the shape and dtype of `ty`."""
-    _check_array(ty)
-    return new_ref(zeros(ty.shape, ty.dtype), memory_space=memory_space)
+    """A new reference to an array of the shape and dtype of `ty`, or to a value of a `HiType`."""
+    value = empty_p.bind(ty=ty) if isinstance(ty, HiType) else zeros(ty.shape, ty.dtype)
+    return new_ref(value, memory_space=memory_space)
 
 
-def _check_array(ty: Any) -> None:
-    if ty.dtype is None:
-        raise NotImplementedError(errors.describe(
-            f"References hold arrays; there are none to values of the type {ty}.",
-            fix="make a reference to each array that the value consists of"))
+def _empty_value(ty: HiType) -> Any:
+    return ty.raise_val(*[zeros(part.shape, part.dtype) for part in ty.lo_ty()])
+
+
+empty_p = Primitive("empty", shape=lambda ty: ty, impl=_empty_value, decompose=_empty_value)
 
 
 def free_ref(ref: Ref) -> None:
@@ -102,6 +103,8 @@ def addupdate(ref: Any, idx: Any, x: Any) -> None:
 def _fitting(ref: Any, indexer: "Indexer", dynamic: Sequence[Any], value: Any) -> Any:
     """The value in the dtype of the reference, scalars repeated."""
     aval = aval_of(ref).inner_aval
+    if isinstance(aval, HiType):
+        return value
     value = asarray(value, dtype=aval.dtype) if not is_ref(aval_of(value)) else get(value)
     if value.ndim == 0:
         wanted = indexer.aval(aval, [aval_of(x) for x in dynamic]).shape
@@ -181,6 +184,14 @@ def _parsed(ref: Any, index: Any) -> tuple[Any, Indexer, list]:
                                         fix="jax.new_ref(x)"))
     if not (index is None or index is Ellipsis or (type(index) is tuple and not index)):
         index = index if isinstance(index, tuple) else (index,)
+        if isinstance(aval.inner_aval, HiType):
+            if len(index) <= len(aval.shape) and all(
+                    type(e) is slice and e.indices(n) == (0, n, 1)
+                    for e, n in zip(index, aval.shape)):
+                return ref, Indexer(parts), dynamic
+            raise NotImplementedError(errors.describe(
+                f"Values of the type {aval.inner_aval} are read and written as a whole.",
+                fix="ref[...]"))
         _check_bounds(index, aval.inner_aval.shape)
         part, arrays = _template(index)
         parts, dynamic = (*parts, part), dynamic + arrays
@@ -276,15 +287,19 @@ def view(ref: Any, index: Any) -> TransformedRef:
     return TransformedRef(whole, indexer.parts, dynamic)
 
 
-def _add(ref: Any, x: Any, idx: Any = ()) -> None:
-    """`ref[idx] += x`, without reading."""
-    addupdate(ref, idx, x)
+_METHODS = {
+    "get": get, "set": lambda ref, value, idx=(): set(ref, idx, value),
+    "swap": lambda ref, value, idx=(): swap(ref, idx, value),
+    "addupdate": lambda ref, value, idx=(): addupdate(ref, idx, value)}
 
 
-def _add_of_tracer(self: Tracer) -> Any:
-    if not is_ref(self.aval):
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute 'addupdate'")
-    return functools.partial(_add, self)
+def _of_traced(name: str) -> property:
+    """A method of those tracers that stand for references."""
+    def bound(self: Tracer) -> Any:
+        if not is_ref(self.aval):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return functools.partial(_METHODS[name], self)
+    return property(bound)
 
 
 def _attach(kind: type) -> None:
@@ -292,14 +307,16 @@ def _attach(kind: type) -> None:
     kind.__setitem__ = set
     kind.__len__ = lambda self: len(self.aval)
     kind.at = property(_At)
-    kind.addupdate = _add
+    kind.addupdate = _METHODS["addupdate"]
     for name in ("shape", "dtype", "ndim", "size", "weak_type"):
         setattr(kind, name, property(lambda self, name=name: getattr(self.aval, name)))
 
 
 _attach(refs.Ref)
 _attach(TransformedRef)
-Tracer.addupdate = property(_add_of_tracer)
+for _name, _method in _METHODS.items():
+    setattr(Tracer, _name, _of_traced(_name))
+    setattr(TransformedRef, _name, _method)
 refs.Ref.__repr__ = lambda self: (
     f"Ref({self.aval}, freed)" if self.value is None
     else f"Ref({repr(self.value).partition('(')[2]}")

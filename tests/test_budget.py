@@ -18,7 +18,7 @@ CEILINGS = {"lowering": 3630, "minijax/base": 1770, "minijax/sharding": 880,
             "minijax/passes": 1110, "minijax/lax": 9060, "minijax/runtime": 3400,
             "minijax/api": 3640, "minijax/numpy": 8350, "minijax/random": 1680,
             "minijax/nn": 740, "minijax/image": 170, "minijax/scipy": 3600, "minijax/examples": 300,
-            "minijax/extend": 500, "minijax/interpreters": 470, "minijax/compat": 410,
+            "minijax/extend": 500, "minijax/interpreters": 530, "minijax/compat": 410,
             "minijax/experimental": 3840, "minijax/example_libraries": 380,
             "minijax/export": 1360}
 

@@ -116,6 +116,11 @@ def test_programs_agree_with_themselves(programs, options, first):
         check(programs.make(seed), seed, options)
 
 
+@pytest.mark.parametrize("seed", [629, 641])
+def test_programs_in_which_xla_would_mix_up_arrays(programs, seed):
+    check_compiled(programs.make(seed), seed, None)  # see lowering.fusion.is_mixed_up
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(100, 2000, 20))
 def test_many_programs(programs, options, first):

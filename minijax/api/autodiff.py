@@ -100,12 +100,12 @@ def _as_cotangent(ct: Any, primal: core.ShapedArray) -> Any:
     """A cotangent as the user sees it: zeros made explicit, `float0` for integer inputs."""
     if ct is None or type(ct) is Zero:
         ct = core.zeros(core.cotangent_aval(primal.to_tangent_aval()))
-    return _typed_like(ct, primal)
+    return _typed_like(as_array(ct), primal)
 
 
 def _typed_like(x: Any, primal: core.ShapedArray) -> Any:
-    """A tangent or cotangent as an array, of a weak type if the type of the primal is weak."""
-    x = as_array(x)
+    """A tangent or cotangent, of a weak type if the type of the primal is weak."""
+    x = as_array(core.zeros(x.aval)) if type(x) is Zero else x
     if isinstance(x, np.ndarray) or aval_of(x).weak_type == primal.weak_type:
         return x
     return core.convert_element_type(x, x.dtype, primal.weak_type)
@@ -156,7 +156,7 @@ def _differentiable_input(x: Any, name: str, holomorphic: bool, allow_int: bool)
         problem = f"{name} requires numerical-valued inputs, but got {dtype}."
     if problem:
         raise TypeError(errors.describe(problem, fix="x.astype(float) makes a float array"))
-    return as_array(x)
+    return x if allow_int else as_array(x)
 
 
 def _scalar_output(outs: Sequence[Any], call: Call) -> Any:
@@ -222,14 +222,12 @@ def jvp(fun: Callable, primals: Values, tangents: Values, has_aux: bool = False)
     call = Call(fun, in_tree, (), None, {}, has_aux)
     outs, out_tangents = core.jvp(call, leaves, directions, call.count_aux, ("jvp(",))
     n = len(out_tangents)
-    out = tree.unflatten(call.out_tree, [as_array(x) for x in outs[:n]])
-    tangent = tree.unflatten(call.out_tree, [
-        _typed_like(core.instantiate(t), aval_of(x)) for t, x in zip(out_tangents, outs)])
-    return (out, tangent, tree.unflatten(call.aux_tree, outs[n:])) if has_aux else (out, tangent)
+    found = [_typed_like(t, aval_of(x)) for t, x in zip(out_tangents, outs)]
+    return _with_value(call, outs[:n], tree.unflatten(call.out_tree, found), outs[n:])
 
 
 def _check_tangent(primal: Any, tangent: Any) -> None:
-    p, t = aval_of(primal), _tangent_aval(tangent)
+    p, t = aval_of(primal), aval_of(tangent)
     expected = p.to_tangent_aval().dtype
     if t.dtype != expected:
         raise TypeError(errors.describe(
@@ -244,12 +242,6 @@ def _check_tangent(primal: Any, tangent: Any) -> None:
             "jvp called with different primal and tangent shapes;"
             f"Got primal shape {p.shape} and tangent shape as {t.shape}",
             fix="a tangent has the shape of its primal"))
-
-
-def _tangent_aval(x: Any) -> Any:
-    if type(x) is np.ndarray and x.dtype == dtypes.float0:
-        return core.ShapedArray(x.shape, dtypes.float0)
-    return aval_of(x)
 
 
 class _Marker:
@@ -365,7 +357,7 @@ class VJP:
                               meta.out_nonzero)
         found = _pull_back(lin, cts)
         in_avals = meta.in_avals
-        if not all(_tangent_aval(ct).weak_type for ct, nz in zip(cts, meta.out_nonzero) if nz):
+        if not all(aval_of(ct).weak_type for ct, nz in zip(cts, meta.out_nonzero) if nz):
             in_avals = tuple([a.strip_weak_type() for a in in_avals])
         if self._wanted is not None:
             return self._deliver(found, in_avals)
@@ -432,8 +424,8 @@ def _split_residuals(lin: core.Linearized, leaves: Sequence[Any], in_tree: Any) 
 
 
 def _check_cotangent(ct: Any, aval: Any) -> None:
-    expected, got = aval.to_tangent_aval(), _tangent_aval(ct)
-    if got.shape == expected.shape and got.dtype == expected.dtype:
+    expected, got = aval.to_tangent_aval(), aval_of(ct)
+    if got.shape == expected.shape and expected.dtype in (got.dtype, dtypes.float0):
         return
     raise ValueError(errors.describe(
         "unexpected JAX type (e.g. shape/dtype) for argument to VJP function: got "
@@ -458,14 +450,13 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False,
     args_res, opaque, sources = _split_residuals(lin, leaves, in_tree)
     meta = _Pullback(fun_name(fun), in_tree, call.out_tree, tuple(map(aval_of, leaves)),
                      tuple(map(aval_of, outs)), lin.jaxpr, lin.in_nonzero, lin.out_nonzero, sources)
-    return _with_value(call, outs, VJP(meta, args_res, opaque), aux)
+    return _with_value(call, list(map(as_array, outs)), VJP(meta, args_res, opaque), aux)
 
 
-def _with_value(call: Call, outs: Sequence[Any], linear: Callable, aux: Sequence[Any]) -> tuple:
-    """The value of the function, the linear function, and what came with the value, if asked for.
-    """
-    out = tree.unflatten(call.out_tree, [as_array(x) for x in outs])
-    return (out, linear, tree.unflatten(call.aux_tree, aux)) if call.has_aux else (out, linear)
+def _with_value(call: Call, outs: Sequence[Any], derivative: Any, aux: Sequence[Any]) -> tuple:
+    """The value of the function, its derivative, and what came with the value, if asked for."""
+    found = tree.unflatten(call.out_tree, outs), derivative
+    return (*found, tree.unflatten(call.aux_tree, aux)) if call.has_aux else found
 
 
 def fwd_and_bwd(fun: Callable, argnums: int | Sequence[int], has_aux: bool = False,
@@ -518,7 +509,7 @@ def _push_forward(jaxpr: core.Jaxpr, meta: tuple, residuals: Values, *tangents: 
             f"primals: expected {in_tree}, but got {given_tree}.",
             fix="give one tangent for each primal"))
     for t, aval in zip(leaves, in_avals):
-        expected, got = aval.to_tangent_aval(), _tangent_aval(t)
+        expected, got = aval.to_tangent_aval(), aval_of(t)
         if (got.shape, got.dtype) != (expected.shape, expected.dtype):
             raise ValueError(errors.describe(
                 "linearized function called on tangent values inconsistent with the original "
@@ -528,7 +519,7 @@ def _push_forward(jaxpr: core.Jaxpr, meta: tuple, residuals: Values, *tangents: 
     live = [t for t, nz in zip(leaves, in_nonzero) if nz]
     outs = iter(core.eval_jaxpr(jaxpr, jaxpr.consts, *residuals, *live))
     return tree.unflatten(out_tree, [
-        as_array(next(outs) if nz else core.zeros(a.to_tangent_aval()))
+        next(outs) if nz else as_array(core.zeros(a.to_tangent_aval()))
         for a, nz in zip(out_avals, out_nonzero)])
 
 
@@ -601,8 +592,7 @@ def jacfwd(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = Fals
         def push(*tangents: Any) -> tuple:
             outs, out_tangents = core.jvp(call, leaves, tangents, call.count_aux, ("jvp(",))
             n = len(out_tangents)
-            return ([_typed_like(core.instantiate(t), aval_of(x))
-                     for t, x in zip(out_tangents, outs)],
+            return ([_typed_like(t, aval_of(x)) for t, x in zip(out_tangents, outs)],
                     [as_array(x) for x in outs[:n]], outs[n:])
 
         columns, outs, aux = vmap(push, out_axes=(-1, None, None))(*_basis(leaves))

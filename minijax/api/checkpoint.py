@@ -156,6 +156,9 @@ class _Plan(NamedTuple):
     offloaded: tuple[Offloadable | None, ...]  # of each saved value
 
 
+_SHOWING = (core.DebugEffect, core.OrderedDebugEffect)  # recomputation shows it again
+
+
 @trace_cache
 def _make_plan(jaxpr: Jaxpr, nonzero: tuple, policy: Callable | None) -> _Plan:
     core.checkpoint_effects.check(
@@ -169,13 +172,14 @@ def _make_plan(jaxpr: Jaxpr, nonzero: tuple, policy: Callable | None) -> _Plan:
     again = []
     for eqn in forward.eqns:
         found = [] if policy is None else _saved_results(eqn, policy)
-        if eqn.effects:  # happens once: what it reads is kept
-            found = list(eqn.outvars)
+        if not all(isinstance(e, _SHOWING) for e in eqn.effects):  # happens once
+            saved.update(dict.fromkeys(eqn.outvars))
+            continue
         saved.update(dict.fromkeys(found))
-        if len(found) < len(eqn.outvars):
+        if eqn.effects or len(found) < len(eqn.outvars):
             again.append(eqn.replace(outvars=[
                 DropVar(v.aval) if v in saved else v for v in eqn.outvars]) if found else eqn)
-    recompute, live = sweep([e for e in again if not e.effects], residuals)
+    recompute, live = sweep(again, residuals)
     kept = [v for v in saved if v in live]
     reads = tuple(v in live for v in forward.invars)
     inputs = [v for v, read in zip(forward.invars, reads) if read]
@@ -185,7 +189,7 @@ def _make_plan(jaxpr: Jaxpr, nonzero: tuple, policy: Callable | None) -> _Plan:
     outvars = [known.get(v, v) for v in linear_part.outvars]
     recompute = [e.replace(scope=("rematted_computation", *e.scope)) for e in recompute]
     whole = Jaxpr(forward.constvars + linear_part.constvars, kept + inputs + given, outvars,
-                  recompute + eqns, forward.consts + linear_part.consts, debug=jaxpr.debug)
+                  recompute + eqns, forward.consts + linear_part.consts, debug_info=jaxpr.debug)
     whole, _ = dce_jaxpr(whole, (True,) * len(whole.outvars), instantiate=True)
     _log_residuals(forward, kept, inputs)
     offloaded = _offloaded(forward, kept, policy)

@@ -20,7 +20,8 @@ from minijax.api.flatten import check_callable
 from minijax.api.misc import ShapeDtypeStruct
 from minijax.base import errors, jaxlib, source
 from minijax.core import UNSPECIFIED, ShapedArray, sharding_of
-from minijax.runtime import arguments, call, stages
+from minijax.passes import structure
+from minijax.runtime import arguments, call, compile, stages
 from minijax.runtime.call import Options
 
 __all__ = ["jit"]
@@ -111,8 +112,11 @@ def with_stages(fun: Callable, options: Options) -> Any:
         return stages.trace(fun, options, args, kwargs).out_info
 
     def clear_cache() -> None:
-        """Forget what C++ remembers of earlier calls."""
+        """Forget what earlier calls left, and programs that are kept for others like them."""
         itself()._clear_cache()
+        call.traces.evict_weakref(fun)
+        compile.clear_caches()
+        structure.clear_caches()
 
     jitted.trace, jitted.lower, jitted.eval_shape = trace, lower, eval_shape
     jitted.clear_cache = clear_cache

@@ -44,6 +44,8 @@ def pmap(fun: Callable, axis_name: Any = None, *, in_axes: Any = 0, out_axes: An
     Raises ValueError when sizes disagree or there are fewer devices than elements.
     """
     check_callable(fun)
+    if devices is not None and not len(devices):
+        raise ValueError("'devices' argument to pmap must be non-empty, or None.")
     for what, axes in (("in_axes", in_axes), ("out_axes", out_axes)):
         _check_axes(what, axes)
     plan = _Plan(axis_name or _UNNAMED, tuple(in_axes) if type(in_axes) is list else in_axes,

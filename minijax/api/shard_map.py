@@ -242,8 +242,7 @@ def _flat_in_specs(request: Request, args: tuple, leaves: Sequence[Any]) -> tupl
                 "shard_map in_specs argument must be a pytree of `jax.sharding.PartitionSpec` "
                 f"instances, but it was `None` when axis_names={set(request.axis_names)} are of "
                 f"type {', '.join(map(str, kinds))}", fix="shard_map(f, in_specs=...)"))
-        found = [get_aval(x).sharding for x in leaves]
-        return tuple(of_manual_axes(s.spec, request.axis_names) for s in found)
+        return tuple(of_manual_axes(get_aval(x).sharding.spec, request.axis_names) for x in leaves)
     return _spread("in_specs", request.in_specs, args)
 
 

@@ -180,9 +180,8 @@ def canonicalize_dtype(dtype: DTypeLike, allow_extended_dtype: bool = False) -> 
     if isinstance(dtype, ExtendedDType):
         if allow_extended_dtype:
             return dtype
-        raise ValueError(
-            f"canonicalize_dtype called on extended dtype {dtype} "
-            "with allow_extended_dtype=False")
+        raise ValueError(f"canonicalize_dtype called on extended dtype {dtype} "
+                         "with allow_extended_dtype=False")
     if config.enable_x64.value:
         return dtype
     return _TO_32.get(dtype, dtype)
@@ -199,13 +198,15 @@ def check_user_dtype(dtype: DTypeLike, fun_name: str = "") -> DType:
     """
     if dtype is None:
         return default_float()
+    if hasattr(dtype, "aval"):
+        raise ValueError("Passing an array as a dtype argument is no longer supported; "
+                         "instead of dtype=arr use dtype=arr.dtype.")
     wanted = to_numpy_dtype(dtype)
     if isinstance(wanted, ExtendedDType) or wanted is float0 or wanted == float0:
         return wanted
     if wanted not in _KNOWN:
-        raise TypeError(
-            f"JAX only supports number, bool, and string dtypes, got dtype {dtype}"
-            + (f" in {fun_name}" if fun_name else ""))
+        raise TypeError(f"JAX only supports number, bool, and string dtypes, got dtype {dtype}"
+                        + (f" in {fun_name}" if fun_name else ""))
     if wanted not in _TO_32 or config.enable_x64.value:
         return wanted
     narrow = _TO_32[wanted]
@@ -219,8 +220,7 @@ def check_user_dtype(dtype: DTypeLike, fun_name: str = "") -> DType:
     if mode == config.ExplicitX64Mode.ERROR:
         raise ValueError(
             f"{what}. To enable more dtypes, set the jax_enable_x64 or jax_explicit_x64_dtypes "
-            "configuration options. "
-            "See https://github.com/jax-ml/jax#current-gotchas for more.")
+            "configuration options. See https://github.com/jax-ml/jax#current-gotchas for more.")
     source.warn(
         f"{what}, and will be truncated to dtype {narrow.name}. To enable more dtypes, set the "
         "jax_enable_x64 configuration option or the JAX_ENABLE_X64 shell environment variable. "

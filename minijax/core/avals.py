@@ -66,15 +66,15 @@ class ShapedArray(AbstractValue):
         return self.update(weak_type=False) if self.weak_type else self
 
     def to_tangent_aval(self) -> "ShapedArray":
-        """The type of a tangent: the same for inexact dtypes, `float0` for all others."""
+        """The type of a tangent: the same for inexact dtypes, `float0` for most others."""
         if dtypes.issubdtype(self.dtype, np.inexact):
             return self
-        return ShapedArray(self.shape, dtypes.float0)
+        return ShapedArray(self.shape, getattr(self.dtype, "tangent_dtype", dtypes.float0))
 
     def str_short(self, short_dtypes: bool = True) -> str:
         """`f32[3,4]`, the form used in printed jaxprs and in error messages."""
-        name = dtypes.short_name(self.dtype) if short_dtypes else self.dtype.name
-        return name + self._shape_text()
+        name = "float0" if self.dtype == dtypes.float0 else self.dtype.name
+        return (dtypes.short_name(self.dtype) if short_dtypes else name) + self._shape_text()
 
     def _shape_text(self) -> str:
         """`<host>[8@x,4]{V:y}`: the shape with what the placement says."""
@@ -119,8 +119,7 @@ class ShapedArray(AbstractValue):
 
     def __repr__(self) -> str:
         weak = ", weak_type=True" if self.weak_type else ""
-        name = "float0" if self.dtype == dtypes.float0 else self.dtype.name
-        return f"ShapedArray({name}{self._shape_text()}{weak})"
+        return f"ShapedArray({self.str_short(False)}{weak})"
 
     def __str__(self) -> str:
         return "~" * self.weak_type + self.str_short(False)

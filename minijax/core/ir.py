@@ -132,21 +132,21 @@ class Jaxpr:
     are few and small, because values that a function closes over become operands of the equation.
     """
 
-    __slots__ = ("constvars", "invars", "outvars", "eqns", "consts", "effects", "debug",
+    __slots__ = ("constvars", "invars", "outvars", "eqns", "consts", "effects", "debug_info",
                  "_in_avals", "_out_avals", "__weakref__")
 
     printer: Callable[["Jaxpr"], str] | None = None  # set by passes/show.py
 
     def __init__(self, constvars: Sequence[Var], invars: Sequence[Var], outvars: Sequence[Atom],
                  eqns: Sequence[JaxprEqn], consts: Sequence[Any] = (),
-                 effects: frozenset = NO_EFFECTS, debug: DebugInfo | None = None):
+                 effects: frozenset = NO_EFFECTS, debug_info: DebugInfo | None = None):
         self.constvars = list(constvars)
         self.invars = list(invars)
         self.outvars = list(outvars)
         self.eqns = list(eqns)
         self.consts = list(consts)
         self.effects = effects
-        self.debug = debug
+        self.debug_info = debug_info
         self._in_avals = None
         self._out_avals = None
 
@@ -163,22 +163,20 @@ class Jaxpr:
         return self._out_avals
 
     jaxpr = property(lambda self: self)
-    debug_info = property(lambda self: self.debug)
     literals = property(lambda self: self.consts)
 
-    def replace(self, **changes: Any) -> "Jaxpr":
-        fields = {name: getattr(self, name) for name in Jaxpr.__slots__[:7]}
-        return Jaxpr(**{**fields, **changes})
+    def replace(self, jaxpr: "Jaxpr | None" = None, **changes: Any) -> "Jaxpr":
+        fields = {name: getattr(jaxpr or self, name) for name in Jaxpr.__slots__[:7]}
+        return Jaxpr(**{**fields, "consts": self.consts, **changes})
 
     def __repr__(self) -> str:
         if Jaxpr.printer is None:
             return f"Jaxpr({len(self.eqns)} equations)"
         return Jaxpr.printer(self)
 
-    __str__ = __repr__
-
 
 ClosedJaxpr = Jaxpr
+Jaxpr.debug = Jaxpr.debug_info  # the same slot
 
 
 def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any,

@@ -129,7 +129,7 @@ def _linearize_jaxpr(jaxpr: Jaxpr, nonzero: tuple, instantiate: Any) -> tuple:
 
     forward = close(*trace_to_jaxpr(fun, jaxpr.in_avals, jaxpr.debug))
     lin = found[0]
-    return forward, lin.jaxpr.replace(debug=jaxpr.debug), lin.out_nonzero
+    return forward, lin.jaxpr.replace(debug_info=jaxpr.debug), lin.out_nonzero
 
 
 def _known_tangents_last(lin: Linearized, nonzero: tuple, avals: list) -> Linearized:

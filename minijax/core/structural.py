@@ -86,7 +86,8 @@ def zeros(aval: Any) -> Any:
         return np.zeros(aval.shape, dtypes.float0)
     if isinstance(aval.dtype, dtypes.ExtendedDType):
         return aval.dtype.zeros(aval.shape)
-    zero = np.zeros((), aval.dtype)[()]
+    zero = np.zeros((), aval.dtype)
+    zero = zero.item() if aval.weak_type else zero[()]
     out = broadcast_in_dim(zero, aval.shape, ()) if aval.shape else zero
     if aval.placement is None:
         return out
@@ -368,21 +369,21 @@ def reduce_sum(x: Any, axes: tuple[int, ...]) -> Any:
 
 def _convert_shape(x: ShapedArray, *, new_dtype: Any, weak_type: bool,
                    sharding: Any) -> ShapedArray:
-    if len({dtypes.issubdtype(t, dtypes.extended) for t in (x.dtype, new_dtype)}) > 1:
+    both = x.dtype, new_dtype
+    old, new = [getattr(t, "primal_dtype", t) for t in both]
+    if old != new and any(isinstance(t, dtypes.ExtendedDType) for t in both):
         raise TypeError(errors.describe(
             f"convert_element_type does not accept dtype {x.dtype} at position 0 "
             f"for the target {new_dtype}.", fix="use jax.random.key_data to see a key as integers"))
     return ShapedArray(x.shape, new_dtype, weak_type)
 
 
-def _convert_jvp(primals: Values, tangents: Values, *, new_dtype: Any, weak_type: bool,
-                 sharding: Any) -> tuple:
-    params = dict(new_dtype=new_dtype, weak_type=weak_type, sharding=sharding)
-    out = convert_element_type_p.bind(*primals, **params)
-    inexact = dtypes.issubdtype(new_dtype, np.inexact)
-    if type(tangents[0]) is Zero or not inexact:
+def _convert_jvp(primals: Values, tangents: Values, *, new_dtype: Any, **params: Any) -> tuple:
+    out = convert_element_type_p.bind(*primals, new_dtype=new_dtype, **params)
+    dtype = getattr(new_dtype, "tangent_dtype", new_dtype)
+    if type(tangents[0]) is Zero or not dtypes.issubdtype(dtype, np.inexact):
         return out, Zero(aval_of(out).to_tangent_aval())
-    return out, convert_element_type_p.bind(*tangents, **params)
+    return out, convert_element_type_p.bind(*tangents, new_dtype=dtype, **params)
 
 
 def _convert_transpose(ct: Any, x: Any, **_: Any) -> Any:
@@ -390,7 +391,8 @@ def _convert_transpose(ct: Any, x: Any, **_: Any) -> Any:
 
 
 convert_element_type_p = Primitive("convert_element_type", shape=_convert_shape, jvp=_convert_jvp,
-                                   transpose=_convert_transpose, vmap=pointwise)
+                                   transpose=_convert_transpose, vmap=pointwise,
+                                   physical=lambda avals, x, **_: x)
 
 
 def convert_element_type(x: Any, dtype: Any, weak_type: bool = False) -> Any:

@@ -3,7 +3,8 @@
 import importlib
 from typing import Any
 
-_WHERE = {"io_callback": "minijax.api.callback"}
+_WHERE = {"io_callback": "minijax.api.callback",
+          "primal_tangent_dtype": "minijax.experimental.primal_tangent"}
 
 __all__ = sorted(_WHERE)
 

@@ -33,8 +33,9 @@ from typing import Any
 from minijax.api.vmap import vmap
 from minijax.base import errors, tree
 from minijax.core import (AbstractRef, AbstractValue, AxisData, Linear, Primitive, ShapedArray,
-                          Zero, add_tangents, aval_of, instantiate, is_linear, register_aval,
-                          zeros)
+                          Zero, add_tangents, aval_of, register_aval)
+from minijax.core import instantiate as instantiate_zeros
+from minijax.core import is_linear as is_undefined_primal
 from minijax.core.effects import control_flow_effects as control_flow_allowed_effects
 from minijax.runtime.hitypes import HiType
 
@@ -42,8 +43,6 @@ __all__ = ["AbstractRef", "AbstractValue", "AvalMutableQDD", "AvalQDD", "HiPrimi
            "MutableHiType", "ShapedArray", "VJPHiPrimitive", "Zero", "aval_method",
            "aval_property", "control_flow_allowed_effects", "instantiate_zeros",
            "is_undefined_primal", "register_hitype"]
-
-is_undefined_primal = is_linear
 
 
 class HiPrimitive(Primitive):
@@ -55,12 +54,8 @@ class HiPrimitive(Primitive):
         rules = {field: getattr(self, method, None) for field, method in (
             ("impl", "impl"), ("jvp", "jvp"), ("transpose", "transpose"),
             ("decompose", "to_lojax"))}
-        several = type(self).multiple_results
-        super().__init__(name, shape=self._shape, multiple_results=several, effectful=True,
+        super().__init__(name, multiple_results=type(self).multiple_results,
                          vmap=self._vmap if hasattr(self, "batch") else None, **rules)
-
-    def _shape(self, *avals: Any, **params: Any) -> tuple[Any, set]:
-        return self.abstract_eval(*avals, **params)
 
     def _vmap(self, axis: Any, args: Sequence[Any], dims: Sequence[Any], **params: Any) -> tuple:
         return type(self).batch(self, axis, args, dims, **params)  # `batch` is also a field
@@ -217,7 +212,7 @@ class Mapped(VJPHiPrimitive):
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple:
         both = self._over(self.prim.jvp, (tuple(self.dims),) * 2, (self.out_dim,) * 2)
-        return both(tuple(primals), tuple(map(instantiate, tangents)))
+        return both(tuple(primals), tuple(map(instantiate_zeros, tangents)))
 
     def vjp_fwd(self, nzs_in: Sequence[bool], /, *args: Any) -> tuple:
         return self._over(lambda *xs: self.prim.vjp_fwd(nzs_in, *xs), self.dims,
@@ -227,7 +222,7 @@ class Mapped(VJPHiPrimitive):
         def one(res: Any, ct: Any) -> tuple:
             accums = [GradAccum(aval.to_tangent_aval()) for aval in self.prim.in_avals]
             self.prim.vjp_bwd(res, ct, *accums)
-            return tuple(instantiate(accum.total) for accum in accums)
+            return tuple(instantiate_zeros(accum.total) for accum in accums)
 
         cts = self._over(one, (0, self.out_dim), 0)(res, outgrad)
         return tuple(ct.sum(0) if d is None else _moved(ct, d) for ct, d in zip(cts, self.dims))
@@ -295,7 +290,7 @@ def _call_transpose(cts: Sequence[Any], *args: Any, _prim: VJPHiPrimitive) -> li
     if not hasattr(_prim, "transpose"):
         raise _prim._needs("transpose", "transpose")
     accums = [GradAccum(x.aval) if type(x) is Linear else x for x in args]
-    _prim.transpose(_prim.out_tree.unflatten([instantiate(ct) for ct in cts]),
+    _prim.transpose(_prim.out_tree.unflatten([instantiate_zeros(ct) for ct in cts]),
                     *_prim.in_tree.unflatten(accums))
     return [accum.total if type(x) is Linear else None for accum, x in zip(accums, args)]
 
@@ -316,7 +311,7 @@ def _linear_transpose(cts: Sequence[Any], *args: Any, prim: VJPHiPrimitive, stru
     accums = [(GradAccum if nz else NullAccum)(aval.to_tangent_aval())
               for nz, aval in zip(nonzero, prim.in_avals_flat)]
     prim.vjp_bwd(structure.unflatten(args[:count]),
-                 prim.out_tree.unflatten([instantiate(ct) for ct in cts]),
+                 prim.out_tree.unflatten([instantiate_zeros(ct) for ct in cts]),
                  *prim.in_tree.unflatten(accums))
     return [None] * count + [accum.total for accum, nz in zip(accums, nonzero) if nz]
 
@@ -370,8 +365,3 @@ class aval_method:
 def register_hitype(val_cls: type, typeof_fn: Callable[[Any], Any]) -> None:
     """Let `jax.typeof` answer for values of a class."""
     register_aval(val_cls, typeof_fn)
-
-
-def instantiate_zeros(tangent: Any) -> Any:
-    """Zeros as an array, if a tangent is a symbolic zero; else the tangent."""
-    return zeros(tangent.aval) if type(tangent) is Zero else tangent

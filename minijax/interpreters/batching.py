@@ -39,7 +39,7 @@ def _without_axis(primitive: Primitive, rule: Callable) -> Callable:
 
 def _by_parts(rule: Callable) -> Callable:
     def vmap(axis: AxisData, args: Sequence[Any], dims: Sequence[Any], **params: Any) -> tuple:
-        return rule(axis.size, axis.name, None, args, dims, **params)
+        return rule(axis.size, axis.name, None, tuple(args), tuple(dims), **params)
     return vmap
 
 

@@ -12,6 +12,7 @@ and the location are set. `ctx` is a `LoweringRuleContext`.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -31,10 +32,13 @@ __all__ = [
     "aval_to_ir_types", "core_call_lowering", "custom_call", "dense_int_array",
     "dense_int_elements", "dtype_to_ir_type", "emit_python_callback", "flatten_ir_types",
     "flatten_ir_values", "i32_attr", "i64_attr", "ir", "ir_attribute", "ir_constant",
-    "ir_constants", "jaxpr_subcomp", "lower_fun", "lowerable_effects", "make_ir_context",
-    "module_to_bytecode", "module_to_string", "register_lowering", "shape_tensor", "token_type"]
+    "ir_constants", "jaxpr_subcomp", "lower_fun", "lower_jaxpr_to_fun", "lowerable_effects",
+    "make_ir_context", "merge_mlir_modules", "module_to_bytecode", "module_to_string",
+    "register_constant_handler", "register_lowering", "shape_tensor", "token_type"]
 
 Token = Value
+LoweringRule = Callable[..., Sequence[Value | Sequence[Value]]]
+ConstantHandler = Callable[[Any, Any], Value | Sequence[Value]]
 _PLATFORMS = ("METAL", "cpu", "cuda", "gpu", "rocm", "tpu")
 
 
@@ -210,6 +214,32 @@ def jaxpr_subcomp(ctx: ModuleContext, jaxpr: Any, name_stack: Any, tokens: Token
     return results, TokenSet({e: emitter.tokens.get(e, t) for e, t in tokens.items()})
 
 
+def lower_jaxpr_to_fun(ctx: ModuleContext, name: str, jaxpr: Any, effects: Sequence[Any], *,
+                       num_const_args: int, in_avals: Sequence[Any], main_function: bool = False,
+                       ) -> ir.OpView:
+    """A new `func.func` of the module that computes `jaxpr`; calls take its symbol, `name.value`.
+
+    It has a token for each of the ordered `effects`, then the inputs, first the `num_const_args`
+    for the leading constants. ValueError if `in_avals` are not as many as these.
+    """
+    if len(in_avals) != num_const_args + len(jaxpr.in_avals):
+        raise ValueError(errors.describe(
+            f"lower_jaxpr_to_fun: {len(in_avals)} types are given for {num_const_args} constants "
+            f"and {len(jaxpr.in_avals)} inputs of the jaxpr.",
+            fix="in_avals = [*types of constants, *jaxpr.in_avals]"))
+    emitter = _emitter(ctx)
+    jaxpr = discharge(jaxpr)
+    inputs, outputs = [emitter.with_tokens(effects, list(map(emitter.type, avals)))
+                       for avals in (in_avals, jaxpr.out_avals)]
+
+    def body(*args: Value) -> list[Value]:
+        return emitter.call(jaxpr, args[num_const_args:], None,
+                            [*args[:num_const_args], *jaxpr.consts[num_const_args:]])
+
+    return emitter.function(name, inputs, outputs, emitter.threaded(effects, body),
+                            public=main_function).opview
+
+
 def emit_python_callback(
         ctx: LoweringRuleContext, callback: Callable, token: Any, operands: Sequence[Value],
         operand_avals: Sequence[Any], result_avals: Sequence[Any], *, has_side_effect: bool,
@@ -266,8 +296,19 @@ def aval_to_ir_types(*ctx_and_aval: Any) -> tuple:
     return (aval_to_ir_type(*ctx_and_aval),)
 
 
-def ir_constant(val: Any, **_: Any) -> Value:
+_constant_handlers: dict[type, ConstantHandler] = {}
+
+
+def register_constant_handler(type_: type, handler_fun: ConstantHandler) -> None:
+    """Say how `ir_constant` makes constants of values of a class: `handler_fun(value, aval)`."""
+    _constant_handlers[type_] = handler_fun
+
+
+def ir_constant(val: Any, *, aval: Any = None, **_: Any) -> Value:
     """A constant, made at the current insertion point."""
+    handler = _constant_handlers.get(type(val))
+    if handler is not None:
+        return handler(val, aval)
     value = np.asarray(val, dtypes.canonicalize_dtype(np.asarray(val).dtype))
     dense = _builder().constant(value, value.shape)
     return ir.Operation.create("stablehlo.constant", [dense.type],
@@ -328,3 +369,28 @@ def module_to_string(module: Any, enable_debug_info: bool | None = None) -> str:
 def module_to_bytecode(module: Any) -> bytes:
     """A module as bytes."""
     return bytecode(module)
+
+
+def merge_mlir_modules(dst_module: Any, sym_name: str, src_module: Any,
+                       dst_symtab: Any = None) -> str:
+    """Move the functions of a module of the same context into another; returns the name of `main`.
+
+    They are private there. `main` gets the name `sym_name`, and every name that is taken a number.
+    """
+    target = dst_symtab or ir.SymbolTable(dst_module.operation)
+    table = ir.SymbolTable(src_module.operation)
+    operations, names = list(src_module.body), {}
+    for op in operations:  # all get their names before one is moved: they call each other
+        old = ir.StringAttr(op.attributes["sym_name"]).value
+        wanted = new = sym_name if old == "main" else old
+        for number in itertools.count():
+            if new not in target and (new == old or new not in table):
+                break
+            new = f"{wanted}_{number}"
+        ir.SymbolTable.replace_all_symbol_uses(old, new, src_module.operation)
+        table.set_symbol_name(op, new)
+        names[old] = new
+    for op in operations:
+        op.attributes["sym_visibility"] = ir.StringAttr.get("private", dst_module.context)
+        target.insert(op.operation.clone(ir.InsertionPoint(dst_module.body)))
+    return names["main"]

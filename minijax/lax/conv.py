@@ -25,7 +25,7 @@ from minijax.core import (Dims, Primitive, ShapedArray, Values, aval_of, convert
                           each_operand, is_linear, move_axis, over_batch, unbatched_aval, zeros)
 from minijax.lax import logic, shapes
 from minijax.lax.dot import PrecisionLike, canonicalize_precision, dot_general
-from minijax.lax.rules import ArrayLike, check_same_dtypes, remembered
+from minijax.lax.rules import ArrayLike, asked, check_same_dtypes, remembered
 from minijax.lax.shapes import cut_axis, merge_axes
 from minijax.lax.window import dilated, padtype_to_pads, positions
 from minijax.sharding.spec import axes_of
@@ -74,7 +74,8 @@ def conv_general_dilated(lhs: ArrayLike, rhs: ArrayLike, window_strides: Sequenc
         rhs_dilation=spread, dimension_numbers=dnums,
         feature_group_count=feature_group_count, batch_group_count=batch_group_count,
         precision=canonicalize_precision(precision),
-        preferred_element_type=preferred_element_type, out_sharding=out_sharding)
+        preferred_element_type=preferred_element_type,
+        out_sharding=None if out_sharding is None else asked(out_sharding, "conv_general_dilated"))
 
 
 def conv(lhs: ArrayLike, rhs: ArrayLike, window_strides: Sequence[int], padding: str,

@@ -21,7 +21,7 @@ from minijax.base.jaxlib import Array
 from minijax.core import (Dims, Primitive, ShapedArray, Values, aval_of, convert_element_type,
                           cotangent_aval, each_operand, is_linear, over_batch, resplit, sharding_of)
 from minijax.lax import shapes
-from minijax.lax.rules import ArrayLike
+from minijax.lax.rules import ArrayLike, asked
 from minijax.sharding import PartitionSpec
 
 # --- Precision ---------------------------------------------------------------------------------
@@ -159,7 +159,8 @@ def dot_general(lhs: ArrayLike, rhs: ArrayLike, dimension_numbers: DotDimensionN
         lhs, rhs, dimension_numbers=((tuple(left), tuple(right)),
                                      (tuple(left_batch), tuple(right_batch))),
         precision=canonicalize_precision(precision),
-        preferred_element_type=preferred_element_type, out_sharding=out_sharding)
+        preferred_element_type=preferred_element_type,
+        out_sharding=None if out_sharding is None else asked(out_sharding, "dot_general"))
 
 
 def batch_matmul(lhs: ArrayLike, rhs: ArrayLike, precision: PrecisionLike = None) -> Array:

@@ -17,10 +17,10 @@ from minijax.core import (Dims, Primitive, ShapedArray, Values, Where, aval_of, 
                           manual_type, over_batch, sharding_of)
 from minijax.lax.casts import manual_casts
 from minijax.lax.moving import move_to
-from minijax.lax.placement import with_sharding_constraint
-from minijax.lax.splits import check_explicit, entries_of, with_entries
+from minijax.lax.rules import asked
+from minijax.lax.splits import entries_of, with_entries
 from minijax.sharding import AxisType, PartitionSpec
-from minijax.sharding.context import get_abstract_mesh, named, use_abstract_mesh
+from minijax.sharding.context import get_abstract_mesh, use_abstract_mesh
 from minijax.sharding.named import dim_sizes, make, padded, typed
 from minijax.sharding.spec import axes_of
 
@@ -92,22 +92,17 @@ def reshard(xs: Any, out_shardings: Any) -> Any:
         x if s is None else _reshard(x, s) for x, s in zip(leaves, given, strict=True)])
 
 
-def split_as(x: Any, out_sharding: Any) -> Any:
-    """A result split as `out_sharding` asks: by its type over explicit axes, else as a demand."""
-    sharding = named(out_sharding)
-    if isinstance(sharding, NamedSharding) and not sharding.mesh.empty:
-        if sharding.mesh.explicit_axes:
-            return _reshard(x, padded(sharding, aval_of(x).ndim))
-        return with_sharding_constraint(x, sharding)
+def split_as(x: Any, out_sharding: Any, name: str) -> Any:
+    """A result of the function of this name, split as `out_sharding` asks."""
+    sharding = asked(out_sharding, name)
+    if isinstance(sharding, NamedSharding) and sharding.mesh.explicit_axes:
+        return _reshard(x, padded(sharding, aval_of(x).ndim))
     return x
 
 
-def left_to_compiler(f: Callable, out_sharding: Any, *args: Any) -> Any:
+def left_to_compiler(name: str, f: Callable, out_sharding: Any, *args: Any) -> Any:
     """`f(*args)` split as `out_sharding` asks, without asking how types say it could be."""
-    sharding = named(out_sharding)
-    if isinstance(sharding, NamedSharding) and sharding.mesh.explicit_axes:
-        return auto_axes(f, out_sharding=sharding)(*args)
-    return split_as(f(*args), sharding)
+    return auto_axes(f, out_sharding=asked(out_sharding, name))(*args)
 
 
 def whole(x: Any) -> Any:
@@ -135,12 +130,11 @@ def check_same_sums(x: Any, out_sharding: Any, what: str) -> None:
 
 
 def _reshard(x: Any, given: Any) -> Any:
-    sharding = named(given)
+    sharding = asked(given, "reshard", anywhere=True)
     if not isinstance(sharding, NamedSharding):
         raise ValueError(errors.describe(
             f"Invalid sharding {given!r} passed to reshard: it takes PartitionSpecs and "
             "NamedShardings", fix="jax.reshard(x, P('x'))"))
-    check_explicit(sharding)
     aval = aval_of(x)
     sharding.check_compatible_aval(aval.shape)
     _said(sharding, aval.shape)
@@ -203,6 +197,8 @@ def auto_axes(f: Callable | None = None, /, *, axes: Any = None, out_sharding: A
         if asked is None:
             raise TypeError(errors.describe("Missing required keyword argument: 'out_sharding'",
                                             fix="auto_axes(f, out_sharding=P('x'))"))
+        if mesh == get_abstract_mesh() and not mesh.empty:  # they are left to it already
+            return f(*args, **kwargs)
         given = tree.map(lambda x: _mesh_cast(x, mesh), (args, kwargs))
         with use_abstract_mesh(mesh):
             out = f(*given[0], **given[1])

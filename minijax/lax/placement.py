@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from minijax.base import errors, tree
@@ -39,20 +40,26 @@ def with_sharding_constraint(x: Any, shardings: Any) -> Any:
 
 @trace_cache
 def _demanding(jaxpr: Jaxpr, ins: tuple, outs: tuple) -> Jaxpr:
-    """The program with demands, None for no demand, on its arguments and results."""
+    """The program with demands on its arguments and results; explicit axes are in types."""
+    def demand(what: str, x: Any, sharding: Any) -> Any:
+        if not isinstance(sharding, NamedSharding):
+            return x
+        check_fits(sharding, aval_of(x).shape, f"pjit {what}")
+        return x if sharding.mesh.explicit_axes else _constrain(x, sharding)
+
     def body(*args: Any) -> list:
-        given = map(with_sharding_constraint, args, ins)
-        return list(map(with_sharding_constraint, eval_jaxpr(jaxpr, jaxpr.consts, *given), outs))
+        given = map(partial(demand, "arguments"), args, ins)
+        found = eval_jaxpr(jaxpr, jaxpr.consts, *given)
+        return list(map(partial(demand, "outputs"), found, outs))
 
     return trace_closed(body, jaxpr.in_avals, jaxpr.debug)
 
 
 def demanding(params: dict) -> dict:
     """The parameters of a `jit` within another program, which demands its shardings itself."""
-    ins, outs = (tuple(s if isinstance(s, NamedSharding) and not s.mesh.explicit_axes else None
-                       for s in params[key]) for key in ("in_shardings", "out_shardings"))
-    if any(ins) or any(outs):
-        return {**params, "jaxpr": _demanding(params["jaxpr"], ins, outs)}
+    given = params["in_shardings"], params["out_shardings"]
+    if any([type(s) is NamedSharding for s in given[0] + given[1]]):
+        return {**params, "jaxpr": _demanding(params["jaxpr"], *given)}
     return params
 
 

@@ -28,7 +28,7 @@ from minijax.lax import elementwise, logic, shapes
 from minijax.lax.cumulative import cumsum
 from minijax.lax.dot import (DotDimensionNumbers, PrecisionLike, canonicalize_precision,
                              dot_general, dot_general_p, left_over)
-from minijax.lax.rules import fill_like
+from minijax.lax.rules import asked, fill_like
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def ragged_dot_general(lhs: Array, rhs: Array, group_sizes: Array,
         lhs, rhs, group_sizes, ragged_dot_dimension_numbers=ragged_dot_dimension_numbers,
         precision=canonicalize_precision(precision),
         preferred_element_type=preferred_element_type, group_offset=None,
-        out_sharding=out_sharding)
+        out_sharding=asked(out_sharding, "ragged_dot_general"))
 
 
 # --- Which dimension is ragged -----------------------------------------------------------------

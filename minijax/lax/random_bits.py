@@ -17,7 +17,7 @@ import numpy as np
 from minijax.base import dtypes, errors
 from minijax.base.jaxlib import Array
 from minijax.core import Primitive, ShapedArray, Values, materialize
-from minijax.lax.rules import ArrayLike
+from minijax.lax.rules import ArrayLike, asked
 from minijax.lax.shapes import concatenate
 from minijax.lax.slicing import index_in_dim, slice_in_dim
 
@@ -46,7 +46,7 @@ def rng_bit_generator(key: ArrayLike, shape: Sequence[int], dtype: Any = np.uint
                                         fix="use uint8, uint16, uint32 or uint64"))
     return tuple(rng_bit_generator_p.bind(
         key, shape=tuple(map(index, shape)), dtype=dtype, algorithm=RandomAlgorithm(algorithm),
-        out_sharding=out_sharding))
+        out_sharding=asked(out_sharding, "rng_bit_generator")))
 
 
 def rng_uniform(a: ArrayLike, b: ArrayLike, shape: Sequence[int]) -> Array:

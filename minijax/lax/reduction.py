@@ -25,7 +25,7 @@ from minijax.core import (AxisData, Dims, Jaxpr, Primitive, ShapedArray, Values,
 from minijax.core.primitive import Deferred
 from minijax.lax import elementwise, logic, shapes
 from minijax.lax.computation import trace_computation
-from minijax.lax.rules import ANY, ArrayLike, check_dtype
+from minijax.lax.rules import ANY, ArrayLike, asked, check_dtype
 from minijax.lax.slicing import slice_in_dim
 
 # --- User functions ----------------------------------------------------------------------------
@@ -34,7 +34,8 @@ from minijax.lax.slicing import slice_in_dim
 def reduce_sum(operand: ArrayLike, axes: Sequence[int], *, out_sharding: Any = None) -> Array:
     """The sum over `axes`."""
     return reduce_sum_p.bind(operand, axes=tuple(map(operator.index, axes)),
-                             out_sharding=out_sharding)
+                             out_sharding=None if out_sharding is None else asked(
+                                 out_sharding, "reduce_sum"))
 
 
 def reduce_max(operand: ArrayLike, axes: Sequence[int]) -> Array:

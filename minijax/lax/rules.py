@@ -17,10 +17,13 @@ from typing import Any
 import numpy as np
 
 from minijax.base import dtypes, errors
-from minijax.base.jaxlib import Array
+from minijax.base.jaxlib import Array, NamedSharding
 from minijax.core import (Dims, Primitive, ShapedArray, Values, Zero, aval_of, broadcast_in_dim,
                           conform, instantiate, pointwise, reduce_sum, reshape, zero_tangent)
 from minijax.core.primitive import Deferred
+from minijax.sharding import AxisType
+from minijax.sharding.context import get_abstract_mesh, named
+from minijax.sharding.spec import axes_of
 
 ArrayLike = Array | np.ndarray | np.generic | bool | int | float | complex
 
@@ -41,6 +44,29 @@ _ABSTRACT = {
     "floating": np.floating, "complexfloating": np.complexfloating, "bool": np.bool_,
     "float32": np.float32, "float64": np.float64, "extended": dtypes.extended,
 }
+
+
+def asked(given: Any, name: str, anywhere: bool = False) -> Any:
+    """The sharding that a user asks of a result, over explicit axes of the mesh in context.
+
+    ValueError for other axes and, but with `anywhere`, for another mesh.
+    """
+    sharding = None if given is None else named(given)
+    if not isinstance(sharding, NamedSharding):
+        return sharding
+    mesh, context = sharding.mesh, get_abstract_mesh()
+    if not (anywhere or context.empty or mesh.abstract_mesh == context):
+        raise ValueError(errors.describe(
+            f"Context mesh {context} should match the mesh of sharding {mesh.abstract_mesh} passed "
+            f"to {name}", fix="out_sharding=P(...), which is over the context mesh"))
+    kinds = dict(zip(mesh.axis_names, mesh.axis_types))
+    for axis in [a for axes in axes_of(sharding.spec.partitions) for a in axes]:
+        if kinds[axis] is not AxisType.Explicit:
+            raise ValueError(errors.describe(
+                f"PartitionSpec passed to {name} cannot contain axis names that are of type Auto "
+                f"or Manual. Got PartitionSpec: {sharding.spec} with axis name: {axis} of type: "
+                f"{kinds[axis]}", fix="lax.with_sharding_constraint, or a mesh of explicit axes"))
+    return sharding
 
 
 def remembered(count: int) -> Callable:

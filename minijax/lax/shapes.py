@@ -23,11 +23,12 @@ from minijax.base.util import canonicalize_axis
 from minijax.core import (Dims, Primitive, ShapedArray, Tracer, Values, aval_of, broadcast_in_dim_p,
                           convert_element_type_p, get_aval, instantiate_cotangent, is_linear,
                           is_valid, linear, materialize, materialize_output, nondifferentiable,
-                          reduce_sum, reshape_p, structural, transpose_p, zeros)
+                          reduce_sum, reshape_p, sharding_of, structural, transpose_p, zeros)
 from minijax.lax import elementwise, placement
 from minijax.lax.identity import stage
 from minijax.lax.logic import select_n
-from minijax.lax.rules import NUMBER, ArrayLike, along, check_dtype, check_same_dtypes, remembered
+from minijax.lax.rules import (NUMBER, ArrayLike, along, asked, check_dtype, check_same_dtypes,
+                               remembered)
 from minijax.lax.types import check_conversion
 from minijax.sharding.named import check_fits
 
@@ -89,7 +90,8 @@ def broadcast_in_dim(operand: ArrayLike, shape: Shape, broadcast_dimensions: Seq
     if order is not None:
         operand = transpose_p.bind(operand, permutation=order)
     return broadcast_in_dim_p.bind(operand, shape=shape, broadcast_dimensions=dims,
-                                   sharding=out_sharding)
+                                   sharding=None if out_sharding is None else asked(
+                                       out_sharding, "broadcast_in_dim"))
 
 
 @lru_cache(maxsize=4096)
@@ -153,7 +155,8 @@ def broadcast_like(arr: ArrayLike, like_arr: ArrayLike) -> Array:
             f"Incompatible types for broadcasting: input type={have.str_short(False)} and "
             f"requested type={have.update(shape=want.shape).str_short(False)}",
             fix="axes are matched from the last; sizes must be equal or 1"))
-    return broadcast_in_dim(arr, want.shape, tuple(range(offset, want.ndim)))
+    return broadcast_in_dim(arr, want.shape, tuple(range(offset, want.ndim)),
+                            out_sharding=sharding_of(want))
 
 
 def _indices(shape: Sequence[int]) -> tuple[int, ...]:
@@ -219,7 +222,8 @@ def reshape(operand: ArrayLike, new_sizes: Shape, dimensions: Sequence[int] | No
         aval = get_aval(operand)
     if aval.shape == new_sizes and isinstance(operand, (Array, Tracer)) and out_sharding is None:
         return operand
-    return reshape_p.bind(operand, new_sizes=new_sizes, dimensions=None, sharding=out_sharding)
+    sharding = None if out_sharding is None else asked(out_sharding, "reshape")
+    return reshape_p.bind(operand, new_sizes=new_sizes, dimensions=None, sharding=sharding)
 
 
 def collapse(operand: Array, start_dimension: int, stop_dimension: int | None = None) -> Array:
@@ -641,7 +645,8 @@ def full_like(x: Any, fill_value: ArrayLike, dtype: Any = None, shape: Shape | N
 def empty(shape: int | Shape, dtype: Any, *, out_sharding: Any = None) -> Array:
     """An array whose elements may be anything."""
     return empty_p.bind(shape=_shape(shape, "empty shape"),
-                        dtype=dtypes.check_user_dtype(dtype, "empty"), out_sharding=out_sharding)
+                        dtype=dtypes.check_user_dtype(dtype, "empty"),
+                        out_sharding=asked(out_sharding, "empty"))
 
 
 empty_p = Primitive(
@@ -659,7 +664,8 @@ def broadcasted_iota(dtype: Any, shape: Shape, dimension: int, *,
     """An array whose elements are their index along the axis `dimension`."""
     return iota_p.bind(dtype=dtypes.check_user_dtype(dtype, "broadcasted_iota"),
                        shape=_shape(shape, "iota shape"), dimension=operator.index(dimension),
-                       sharding=out_sharding)
+                       sharding=None if out_sharding is None else asked(
+                           out_sharding, "broadcasted_iota"))
 
 
 def _iota_shape(*, dtype: Any, shape: tuple, dimension: int, sharding: Any) -> ShapedArray:

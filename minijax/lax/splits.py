@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minijax.base import errors
-from minijax.base.jaxlib import NamedSharding
 from minijax.core import (ShardingTypeError, add_any_p, broadcast_in_dim_p, convert_element_type_p,
                           reduce_sum_p, reshape_p, sharding_of, transpose_p)
 from minijax.lax import cumulative, logic, reduction, shapes, slicing, sorting, types, window
@@ -28,41 +27,10 @@ from minijax.lax.linalg import eigen, factor, solve
 from minijax.lax.placement import sharding_constraint_p
 from minijax.lax.placing import sums_of
 from minijax.lax.ragged import ragged_dot_general_p
-from minijax.sharding import AxisType, PartitionSpec
-from minijax.sharding.context import get_abstract_mesh, named
-from minijax.sharding.named import make, typed
+from minijax.lax.random_bits import rng_bit_generator_p
+from minijax.sharding import PartitionSpec
+from minijax.sharding.named import typed
 from minijax.sharding.spec import axes_of
-
-
-def _asked(avals: Sequence[Any], outs: Sequence[Any], sharding: Any) -> list | None:
-    """The sharding that the user asked for by a parameter, if any."""
-    if sharding is None:
-        return None
-    meshes = [s.mesh for s in map(sharding_of, avals) if s is not None]
-    of_operands = bool(meshes) and isinstance(sharding, PartitionSpec)
-    found = make(meshes[0], sharding) if of_operands else named(sharding)
-    if isinstance(found, NamedSharding):
-        if found.mesh.manual_axes:
-            return None
-        context = get_abstract_mesh()
-        if not context.empty:
-            if not of_operands and found.mesh.abstract_mesh != context:
-                raise ValueError(errors.describe(
-                    f"Context mesh {context} should match the mesh of sharding {found.mesh} passed "
-                    "as out_sharding", fix="out_sharding=P(...), which is over the context mesh"))
-            check_explicit(found)
-    return [typed(found, outs[0].ndim)] * len(outs)
-
-
-def check_explicit(sharding: NamedSharding) -> None:
-    """ValueError if the sharding asks for more than types can say."""
-    kinds = dict(zip(sharding.mesh.axis_names, sharding.mesh.axis_types))
-    for axis in [a for axes in axes_of(sharding.spec.partitions) for a in axes]:
-        if kinds[axis] is not AxisType.Explicit:
-            raise ValueError(errors.describe(
-                f"PartitionSpec {sharding.spec} cannot contain axis names that are of type Auto or "
-                f"Manual, but {axis!r} is of type {kinds[axis]}",
-                fix="lax.with_sharding_constraint, or a mesh with explicit axes"))
 
 
 def _refused(text: str) -> ShardingTypeError:
@@ -72,11 +40,12 @@ def _refused(text: str) -> ShardingTypeError:
 def _split(name: str, rule: Callable) -> Callable:
     """A `split` rule: what `out_sharding` or `sharding` asks for, else `rule` if it applies."""
     def split(avals: Sequence[Any], outs: Sequence[Any], **params: Any) -> list:
-        asked = _asked(avals, outs, params.get("out_sharding", params.get("sharding")))
+        asked = params.get("out_sharding", params.get("sharding"))
         if asked is not None:
-            if asked[0] is not None and name in _TERMS:
-                _TERMS[name](avals, frozenset(asked[0].spec.unreduced), **params)
-            return asked
+            found = typed(asked, outs[-1].ndim)
+            if found is not None and name in _TERMS:
+                _TERMS[name](avals, frozenset(found.spec.unreduced), **params)
+            return [None] * (len(outs) - 1) + [found]
         if not any(map(sharding_of, avals)):
             return [None] * len(outs)
         unreduced, reduced = sums_of(name, avals)
@@ -472,7 +441,7 @@ def _attach() -> None:
             reduce_sum_p, reduction.reduce_max_p, reduction.reduce_min_p, reduction.reduce_prod_p,
             reduction.reduce_and_p, reduction.reduce_or_p, reduction.reduce_xor_p,
             reduction.argmax_p, reduction.argmin_p],
-        _unknown: [shapes.iota_p, ragged_dot_general_p],
+        _unknown: [shapes.iota_p, ragged_dot_general_p, rng_bit_generator_p],
     }
     for rule, primitives in rules.items():
         for primitive in primitives:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from minijax.core import Primitive, Token, abstract_token, nondifferentiable
+from minijax.base import errors
+from minijax.core import Primitive, Token, abstract_token, aval_of, nondifferentiable
 
 
 def create_token(_: Any = None) -> Token:
@@ -18,6 +19,9 @@ def create_token(_: Any = None) -> Token:
 
 def after_all(*operands: Token) -> Token:
     """A token that comes after all the operands."""
+    if any(aval_of(x) is not abstract_token for x in operands):
+        raise TypeError(errors.describe("Arguments to after_all must be tokens",
+                                        fix="jax.lax.create_token() makes one"))
     return after_all_p.bind(*operands)
 
 

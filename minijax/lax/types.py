@@ -97,7 +97,7 @@ def _cast(x: np.ndarray, dtype: Any) -> np.ndarray:
 def check_conversion(old: Any, new: Any) -> None:
     """Raise for conversions to or from keys; warn for those that lose an imaginary part."""
     if isinstance(old, dtypes.ExtendedDType) or isinstance(new, dtypes.ExtendedDType):
-        if old != new:
+        if getattr(old, "primal_dtype", old) != getattr(new, "primal_dtype", new):
             raise ValueError(errors.describe(
                 f"Cannot convert_element_type from {old.name} to {new.name}",
                 fix="use jax.random.key_data or jax.random.wrap_key_data"))

@@ -9,6 +9,7 @@ input makes a derivative NaN, which is why the choosing ones take care of both b
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -426,7 +427,7 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> A
 
 
 def _class_count(num_classes: Any) -> int:
-    return int(host.concrete(
+    return operator.index(host.concrete(
         num_classes, "The error arose in jax.nn.one_hot argument `num_classes`."))
 
 

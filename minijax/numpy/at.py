@@ -75,7 +75,7 @@ def _updater(op: str, doc: str) -> Callable[..., Any]:
 
         if out_sharding is None:
             return run(self.array, self.index, values)
-        return left_to_compiler(run, out_sharding, self.array, self.index, values)
+        return left_to_compiler(f".{op}", run, out_sharding, self.array, self.index, values)
 
     update.__name__ = op
     update.__qualname__ = f"_IndexUpdateRef.{op}"
@@ -114,7 +114,7 @@ class _IndexUpdateRef:
 
         if out_sharding is None:
             return run(self.array, self.index)
-        return left_to_compiler(run, out_sharding, self.array, self.index)
+        return left_to_compiler(".get", run, out_sharding, self.array, self.index)
 
     set = _updater("set", "A copy with `x[index] = values`.")
     add = _updater("add", "A copy with `x[index] += values`, once for every naming of a position.")

@@ -23,7 +23,7 @@ from minijax.base.jaxlib import Array, ArrayImpl, Device, JaxRuntimeError, Shard
 from minijax.base.source import warn
 from minijax.core import ShapedArray, Tracer, get_aval, is_tracer, state, structural
 from minijax.lax.placement import committed_device, like
-from minijax.lax.rules import ArrayLike
+from minijax.lax.rules import ArrayLike, asked
 from minijax.numpy.promotion import (
     COMPLEX, array_operand, as_array, broadcast, check_array_like, convert, operand, shape_of)
 from minijax.runtime import place
@@ -42,22 +42,19 @@ _HOST_LIMIT = 1 << 16
 # --- From values -------------------------------------------------------------------------------
 
 
-def array(object: Any, dtype: DTypeLike | None = None, *args: Any, copy: bool = True,
-          order: str | None = "K", ndmin: int = 0, device: Place = None,
+def array(object: Any, dtype: DTypeLike | None = None, copy: bool = True,
+          order: str | None = "K", ndmin: int = 0, *, device: Place = None,
           out_sharding: Sharding | None = None) -> Array:
     """An array of the values of `object`: a number, an array, or nested lists of such.
 
     The dtype of a list is that to which its elements promote, and never weak.  With `copy` the
     result shares no memory with an array given.
     """
-    if args:
-        raise TypeError(errors.describe(
-            f"array() takes at most 2 positional arguments, got {2 + len(args)}"))
     if order is not None and order != "K":
         raise NotImplementedError(errors.describe("Only implemented for order='K'"))
     if dtype is not None:
         dtype = dtypes.check_user_dtype(dtype, "array")
-    device = out_sharding if device is None else device
+    device = device if out_sharding is None else asked(out_sharding, "jnp.array")
     if isinstance(object, (Array, Tracer)):
         return _from_array(object, dtype, copy, ndmin, device)
     if copy and isinstance(object, np.ma.MaskedArray):
@@ -74,7 +71,7 @@ def asarray(a: Any, dtype: DTypeLike | None = None, order: str | None = None, *,
             copy: bool | None = None, device: Place = None,
             out_sharding: Sharding | None = None) -> Array:
     """The value as an array; an array that has the dtype already is returned as it is."""
-    if dtype is None and type(a) is ArrayImpl and not copy and device is None:
+    if dtype is None and type(a) is ArrayImpl and not copy and device is out_sharding is None:
         return a
     return array(a, dtype, copy=bool(copy), order=order, device=device, out_sharding=out_sharding)
 
@@ -114,7 +111,7 @@ def _from_array(x: Any, dtype: Any, copy: bool, ndmin: int, device: Place) -> An
         x = place.copy(x) if type(x) is ArrayImpl else lax.copy_p.bind(x)
     if ndmin > aval.ndim:
         x = _filled_up(x, ndmin)
-    return x if device is None else place.device_put(x, device)
+    return x if device is None else place.device_put(x, padded(device, x.ndim))
 
 
 @fused(static_argnums=(1,))
@@ -173,8 +170,9 @@ def _from_list(values: Sequence, dtype: Any) -> Any:
     leaves = tree.leaves(values)
     kinds, count = set(map(type, leaves)), len(leaves)
     if not kinds <= _NUMBERS:
-        if any(issubclass(kind, (Tracer, Array)) for kind in kinds) or any(
-                hasattr(kind, "__jax_array__") for kind in kinds):
+        values = tree.map(_unwrapped, values, is_leaf=_is_wrapped)
+        leaves = tree.leaves(values)
+        if any(isinstance(x, (Tracer, Array)) for x in leaves):
             return _from_arrays(values, leaves, dtype)
         count = sum(getattr(x, "size", 1) for x in leaves)
         leaves = {(type(x), getattr(x, "dtype", None)): x for x in leaves}.values()
@@ -186,6 +184,14 @@ def _from_list(values: Sequence, dtype: Any) -> Any:
     if value.size > count and value.dtype.kind != "O":  # NumPy made a nan of it
         raise ValueError(errors.describe("None is not a valid value for jnp.array"))
     return _canonical(value, dtype, values)
+
+
+def _is_wrapped(x: Any) -> bool:
+    return hasattr(x, "__jax_array__")
+
+
+def _unwrapped(x: Any) -> Any:
+    return x.__jax_array__() if _is_wrapped(x) else x
 
 
 def _as_numpy(values: Sequence, dtype: Any) -> np.ndarray:
@@ -263,19 +269,22 @@ def _astype(x: ArrayLike, dtype: Any) -> Array:
 def zeros(shape: Any, dtype: DTypeLike | None = None, *, device: Place = None,
           out_sharding: Sharding | None = None) -> Array:
     """An array of zeros, by default of the default float dtype."""
-    return _constant("zeros", shape, 0, dtype, out_sharding if device is None else device)
+    device = device if out_sharding is None else asked(out_sharding, "jnp.zeros")
+    return _constant("zeros", shape, 0, dtype, device)
 
 
 def ones(shape: Any, dtype: DTypeLike | None = None, *, device: Place = None,
          out_sharding: Sharding | None = None) -> Array:
     """An array of ones, by default of the default float dtype."""
-    return _constant("ones", shape, 1, dtype, out_sharding if device is None else device)
+    device = device if out_sharding is None else asked(out_sharding, "jnp.ones")
+    return _constant("ones", shape, 1, dtype, device)
 
 
 def empty(shape: Any, dtype: DTypeLike | None = None, *, device: Place = None,
           out_sharding: Sharding | None = None) -> Array:
     """An array of zeros: there are no uninitialised arrays."""
-    return _constant("empty", shape, 0, dtype, out_sharding if device is None else device)
+    device = device if out_sharding is None else asked(out_sharding, "jnp.empty")
+    return _constant("empty", shape, 0, dtype, device)
 
 
 def _constant(name: str, shape: Any, value: int, dtype: Any, device: Place) -> Array:
@@ -293,21 +302,21 @@ def full(shape: Any, fill_value: ArrayLike, dtype: DTypeLike | None = None, *,
     """An array with fill_value (broadcast to `shape`) in it, in its dtype unless one is given."""
     if dtype is not None:
         dtype = dtypes.check_user_dtype(dtype, "full")
-    device = out_sharding if device is None else device
+    device = device if out_sharding is None else asked(out_sharding, "full")
     return _full("full", shape, fill_value, dtype, False, device)
 
 
 def zeros_like(a: Any, dtype: DTypeLike | None = None, shape: Any = None, *,
                device: Place = None, out_sharding: Sharding | None = None) -> Array:
     """Zeros with the shape and dtype of a, unless others are given."""
-    device = out_sharding if device is None else device
+    device = device if out_sharding is None else asked(out_sharding, "jnp.zeros_like")
     return _filled_like("zeros_like", a, 0, dtype, shape, device)
 
 
 def ones_like(a: Any, dtype: DTypeLike | None = None, shape: Any = None, *,
               device: Place = None, out_sharding: Sharding | None = None) -> Array:
     """Ones with the shape and dtype of a, unless others are given."""
-    device = out_sharding if device is None else device
+    device = device if out_sharding is None else asked(out_sharding, "jnp.ones_like")
     return _filled_like("ones_like", a, 1, dtype, shape, device)
 
 
@@ -320,7 +329,7 @@ def empty_like(prototype: Any, dtype: DTypeLike | None = None, shape: Any = None
 def full_like(a: Any, fill_value: ArrayLike, dtype: DTypeLike | None = None, shape: Any = None, *,
               device: Place = None, out_sharding: Sharding | None = None) -> Array:
     """An array with fill_value in it and the shape and dtype of a, unless others are given."""
-    device = out_sharding if device is None else device
+    device = device if out_sharding is None else asked(out_sharding, "full_like")
     return _filled_like("full_like", a, fill_value, dtype, shape, device,
                         functools.partial(_full, "full_like"))
 
@@ -390,18 +399,16 @@ def _filled(shape: Any, value: int, dtype: Any, weak: bool, device: Place) -> Ar
     if dtype == dtypes.float0:  # no device has it
         return np.zeros(shape, dtype)
     if state.trace.staging:
-        full = _staged_full(np.array(value, dtype)[()], ShapedArray(shape, dtype, weak))
-        return full if device is None else place.device_put(full, device)
+        return _staged_full(np.array(value, dtype)[()], ShapedArray(shape, dtype, weak), device)
     host = np.zeros(shape, dtype) if value == 0 else np.full(shape, value, dtype)
     return _put(host, ShapedArray(shape, dtype, weak), device, True)
 
 
-def _staged_full(value: Any, aval: ShapedArray) -> Any:
+def _staged_full(value: Any, aval: ShapedArray, device: Place) -> Any:
     if aval.weak_type:
         value = structural.convert_element_type(value, aval.dtype, True)
-    if not aval.shape:
-        return as_array(value)
-    return structural.broadcast_in_dim(value, aval.shape, ())
+    full = structural.broadcast_in_dim(value, aval.shape, ()) if aval.shape else as_array(value)
+    return full if device is None else place.device_put(full, device)
 
 
 def _full(name: str, shape: Any, value: Any, dtype: Any, weak: bool, device: Place) -> Array:
@@ -421,7 +428,7 @@ def _full(name: str, shape: Any, value: Any, dtype: Any, weak: bool, device: Pla
         dtype, weak = host.dtype, own_weak
     host = _canonical(host, dtype)
     if state.trace.staging and not host.ndim:
-        return _staged_full(host[()], ShapedArray(shape, dtype, weak))
+        return _staged_full(host[()], ShapedArray(shape, dtype, weak), device)
     host = np.full(shape, host, dtype)
     return _put(host, ShapedArray(shape, dtype, weak and device is None), device, True)
 
@@ -446,7 +453,7 @@ def arange(start: ArrayLike, stop: ArrayLike | None = None, step: ArrayLike | No
     The arguments must be concrete numbers.  The dtype is that to which they promote.
     """
     dtype = None if dtype is None else dtypes.check_user_dtype(dtype, "arange")
-    device = out_sharding if device is None else device
+    device = device if out_sharding is None else asked(out_sharding, "jnp.arange")
     if type(start) is int and stop is None and step is None:  # by far the most frequent call
         aval = ShapedArray((max(start, 0),), dtypes.default_int() if dtype is None else dtype)
         line = None

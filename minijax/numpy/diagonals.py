@@ -20,7 +20,7 @@ from minijax.base.util import canonicalize_axis
 from minijax.core import ShapedArray, Tracer, state, structural
 from minijax.lax.rules import ArrayLike, scalar_like
 from minijax.numpy.creation import Place, _put, shape_tuple
-from minijax.numpy.promotion import array_operand, as_array, broadcast, shape_error, strong
+from minijax.numpy.promotion import array_operand, broadcast, shape_error, strong
 from minijax.numpy.ufuncs import pick
 from minijax.runtime.call import fused
 
@@ -60,9 +60,10 @@ def _positions(shape: tuple[int, ...], k: Any) -> tuple[Any, Any]:
     """(row + k, column) of every element of the last two axes."""
     row = lax.broadcasted_iota(_INT, shape, len(shape) - 2)
     column = lax.broadcasted_iota(_INT, shape, len(shape) - 1)
-    if type(k) is not int or k:
-        k = k if type(k) is int else structural.convert_element_type(as_array(k), _INT)
-        row = lax.add(row, scalar_like(row, k) if type(k) is int else k)
+    if isinstance(k, Tracer):
+        row = lax.add(row, structural.convert_element_type(k, _INT))
+    elif k := operator.index(k):
+        row = lax.add(row, scalar_like(row, k))
     return row, column
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from minijax import lax
 from minijax.base import errors
 from minijax.core import structural
-from minijax.lax.explicit import split_as
+from minijax.lax.explicit import left_to_compiler, split_as
 from minijax.numpy import promotion
 from minijax.numpy.products import Contraction, Dot, Label, contract, contraction, factors
 from minijax.runtime.call import fused
@@ -191,6 +191,10 @@ class _Program(NamedTuple):
 
 
 def _run(program: _Program, arrays: Sequence[Any], dot: Dot) -> Any:
+    if dot.out_sharding is not None and len(program.steps) > 1:
+        inner = dot._replace(out_sharding=None)
+        return left_to_compiler("einsum", lambda *xs: _run(program, xs, inner), dot.out_sharding,
+                                *arrays)
     values = [x if prepare is None else _prepared(x, prepare)
               for x, prepare in zip(arrays, program.prepare)]
     inner = dot
@@ -207,7 +211,7 @@ def _run(program: _Program, arrays: Sequence[Any], dot: Dot) -> Any:
     if program.summed:
         out = _sum(out, program.summed, dot.out_sharding)
     elif not program.steps and dot.out_sharding is not None:
-        out = split_as(out, dot.out_sharding)
+        out = split_as(out, dot.out_sharding, "einsum")
     if program.permutation is not None:
         out = structural.transpose(out, program.permutation)
     return structural.convert_element_type(promotion.convert(out, dot.dtype, dot.weak), dot.dtype,
@@ -237,7 +241,7 @@ def _diagonal(x: Any, axes: Sequence[int]) -> Any:
 def _sum(x: Any, axes: tuple[int, ...], out_sharding: Any = None) -> Any:
     if x.dtype == np.bool_:
         out = lax.reduce_or(x, axes)
-        return out if out_sharding is None else split_as(out, out_sharding)
+        return out if out_sharding is None else split_as(out, out_sharding, "einsum")
     if out_sharding is not None:
         return lax.reduce_sum(x, axes, out_sharding=out_sharding)
     return structural.reduce_sum(x, axes)

@@ -1,13 +1,12 @@
 """Evenly spaced numbers and coordinates: linspace, logspace, geomspace, meshgrid, indices.
 
-Invariant: end points are hit exactly, whatever rounding does in between; with Python numbers as
-end points eager calls compile nothing.
+Invariant: end points are hit exactly, whatever rounding does in between; eager calls run the very
+program that `jit` compiles, whose last bits solvers and interpolation may depend on.
 
     linspace(0, 1, 5), geomspace(1, 100, 3)
     meshgrid(x, y, indexing="ij"), indices((2, 3))
 """
 
-import functools
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -29,9 +28,6 @@ from minijax.numpy.promotion import (
     scalar, shape_of, strong)
 from minijax.runtime.call import fused
 
-# Longer results are not worth the memory of remembering them.
-_CACHED = 1024
-
 # --- Evenly spaced numbers ---------------------------------------------------------------------
 
 
@@ -45,13 +41,6 @@ def linspace(start: ArrayLike, stop: ArrayLike, num: int = 50, endpoint: bool = 
     num, axis = _count(num), operator.index(axis)
     start, stop = arguments("linspace", start, stop)
     dtype = None if dtype is None else dtypes.check_user_dtype(dtype, "linspace")
-    numbers = (int, float, bool)
-    if type(start) in numbers and type(stop) in numbers and not state.trace.staging:
-        real = dtypes.default_float()
-        host = _linspace_host if num <= _CACHED else _linspace_host.__wrapped__
-        values, step = host(start, stop, num, bool(endpoint), dtype, real)
-        values = _put(values, ShapedArray((num,), values.dtype), device)
-        return (values, array(step)) if retstep else values
     values, step = _linspace(start, stop, num, bool(endpoint), dtype, axis)
     if device is not None:
         values = array(values, copy=False, device=device)
@@ -64,25 +53,6 @@ def _count(num: Any) -> int:
         raise ValueError(errors.describe(f"Number of samples, {num}, must be non-negative.",
                                          fix="num=0 gives an empty array"))
     return num
-
-
-@functools.lru_cache(maxsize=64)
-def _linspace_host(start: float, stop: float, num: int, endpoint: bool, dtype: Any,
-                   real: Any) -> tuple[np.ndarray, Any]:
-    """What `_linspace_body` computes, by NumPy in the dtype `real`."""
-    start, stop = np.asarray(start, real), np.asarray(stop, real)
-    parts = num - 1 if endpoint else num
-    step = (stop - start) / real.type(parts) if parts > 0 else real.type(np.nan)
-    if parts <= 0:
-        values = np.full((num,), start, real)
-    else:
-        part = np.arange(parts).astype(real) / real.type(parts)
-        values = start * (real.type(1) - part) + stop * part
-        if endpoint:
-            values = np.append(values, stop)
-    if dtype is not None:
-        values = (np.floor(values) if dtype in INTEGER else values).astype(dtype)
-    return values, step
 
 
 @fused(static_argnums=(2, 3, 4, 5))

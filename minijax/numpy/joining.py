@@ -57,7 +57,7 @@ def _of_sequence(fun: Callable, error: type[Exception] = ValueError) -> Callable
     """`fun`, which says so when it is given arrays one by one, where an axis should be."""
     @functools.wraps(fun)
     def checked(*args: Any, **kwargs: Any) -> Array:
-        if len(args) > 1 and isinstance(args[1], (Array, np.ndarray)):
+        if len(args) > 1 and isinstance(args[1], (Array, np.ndarray)) and args[1].ndim:
             name, shapes = fun.__name__, ", ".join(str(np.shape(x)) for x in args)
             raise error(errors.describe(
                 f"jnp.{name} takes one sequence of arrays; got {len(args)} arrays of the shapes "

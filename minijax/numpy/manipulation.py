@@ -21,13 +21,13 @@ from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axes, canonicalize_axis
 from minijax.core import Tracer, structural
 from minijax.lax.explicit import check_same_sums, left_to_compiler, split_as
-from minijax.lax.rules import ArrayLike, scalar_like
+from minijax.lax.rules import ArrayLike, asked, scalar_like
 from minijax.numpy.creation import shape_tuple
 from minijax.numpy.promotion import (
     along, array_operand, as_array, broadcast, indexed_axes, keep_axes, operand)
 from minijax.numpy.reductions import static_axis
 from minijax.runtime.call import fused
-from minijax.sharding.context import NO_MESH, named
+from minijax.sharding.context import NO_MESH
 from minijax.sharding.named import padded
 
 Axes = int | Sequence[int]
@@ -47,13 +47,13 @@ def reshape(a: ArrayLike, shape: Any, order: str = "C", *, copy: bool | None = N
     if out_sharding is None:
         return _reshape(a, _sizes(shape), order, bool(copy))
     check_same_sums(a, out_sharding, "reshape")
-    asked = named(out_sharding)
-    if order == "C" and getattr(asked, "mesh", NO_MESH).explicit_axes:
+    sharding = asked(out_sharding, "reshape")
+    if order == "C" and getattr(sharding, "mesh", NO_MESH).explicit_axes:
         a = array_operand("reshape", a)
         sizes = _known_sizes(a.shape, _sizes(shape))
         return structural.reshape_p.bind(a, new_sizes=sizes, dimensions=None,
-                                         sharding=padded(asked, len(sizes)))
-    return split_as(_reshape(a, _sizes(shape), order, bool(copy)), asked)
+                                         sharding=padded(sharding, len(sizes)))
+    return split_as(_reshape(a, _sizes(shape), order, bool(copy)), sharding, "reshape")
 
 
 def _sizes(shape: Any) -> tuple[int, ...]:
@@ -298,7 +298,6 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
 @fused(static_argnums=(1,))
 def _broadcast_to(array: ArrayLike, shape: tuple[int, ...]) -> Array:
     x = array_operand("broadcast_to", array)
-    shape = shape_tuple(shape)
     if x.ndim > len(shape):
         raise ValueError(errors.describe(
             "Cannot broadcast to shape with fewer dimensions: "
@@ -316,7 +315,7 @@ def broadcast_to(array: ArrayLike, shape: Any, *, out_sharding: Any = None) -> A
     """The array repeated to the shape; ValueError when it does not broadcast to it."""
     if out_sharding is None:
         return _broadcast_to(array, _sizes(shape))
-    return left_to_compiler(_broadcast_to, out_sharding, array, _sizes(shape))
+    return left_to_compiler("jnp.broadcast_to", _broadcast_to, out_sharding, array, _sizes(shape))
 
 
 @fused
@@ -458,9 +457,7 @@ def _rolled_by(x: Any, shift: Any, axis: int) -> Any:
 
 def tile(A: ArrayLike, reps: Any) -> Array:
     """A laid side by side reps[i] times along axis i; missing axes and counts are 1."""
-    if not isinstance(reps, (tuple, list)):
-        reps = tuple(reps) if np.iterable(reps) else (reps,)
-    return _tile(A, tuple(map(int, reps)))
+    return _tile(A, _sizes(reps))
 
 
 @fused(static_argnums=(1,))

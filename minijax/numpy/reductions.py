@@ -47,6 +47,8 @@ def static_axis(axis: Axis) -> Any:
         return axis
     try:
         return operator.index(axis)
+    except errors.TracerIntegerConversionError:
+        raise errors.ConcretizationTypeError(axis, "The axis must be known.") from None
     except TypeError:
         return tuple(i if isinstance(i, str) else operator.index(i) for i in axis)
 

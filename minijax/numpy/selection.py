@@ -522,12 +522,12 @@ def diag_indices_from(arr: ArrayLike) -> tuple:
 
 def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple:
     """The positions on and below diagonal k of an n x m matrix."""
-    return _constants(np.tril_indices(n, k, m))
+    return _constants(np.tril_indices(operator.index(n), k, m))
 
 
 def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple:
     """The positions on and above diagonal k of an n x m matrix."""
-    return _constants(np.triu_indices(n, k, m))
+    return _constants(np.triu_indices(operator.index(n), k, m))
 
 
 def _matrix_shape(arr: Any) -> tuple[int, int]:

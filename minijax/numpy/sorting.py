@@ -309,7 +309,7 @@ def bincount(x: ArrayLike, weights: ArrayLike | None = None, minlength: int = 0,
     weights = 1 if weights is None else weights
     if out_sharding is None:
         return _bincount(x, weights, length)
-    return left_to_compiler(_bincount, out_sharding, x, weights, length)
+    return left_to_compiler("bincount", _bincount, out_sharding, x, weights, length)
 
 
 @fused(static_argnums=2)

@@ -71,7 +71,7 @@ def percentile(a: ArrayLike, q: ArrayLike, axis: int | tuple[int, ...] | None = 
 
     if out_sharding is None:
         return run(a, _share(q))
-    return left_to_compiler(run, out_sharding, a, _share(q))
+    return left_to_compiler("quantile", run, out_sharding, a, _share(q))
 
 
 def nanpercentile(a: ArrayLike, q: ArrayLike, axis: int | tuple[int, ...] | None = None,

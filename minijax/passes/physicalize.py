@@ -111,6 +111,8 @@ def _physical_param(value: Any) -> Any:
 
 def _move_words(eqn: JaxprEqn, operands: Values) -> list:
     dtype = next(v.aval.dtype for v in [*eqn.invars, *eqn.outvars] if is_extended(v.aval))
+    if not dtype.word_shape:
+        return _bind(eqn.primitive, operands, eqn.params)
     (size,) = dtype.word_shape
     dims = [v.aval.ndim if is_extended(v.aval) else None for v in eqn.invars]
     outs, out_dims = batch(lambda *xs: _bind(eqn.primitive, xs, eqn.params),

@@ -91,8 +91,8 @@ def check_width(name: str, dtype: Any, *params: Any) -> None:
     """TypePromotionError when a parameter would lose digits at the dtype of the result."""
     for x in params:
         aval = aval_of(x)
-        if aval.dtype != dtype and not aval.weak_type and (
-                dtypes.promote_types(aval.dtype, dtype) != dtype):
+        lossless = aval.weak_type and aval.dtype.kind != "c"
+        if not lossless and dtypes.promote_types(aval.dtype, dtype) != dtype:
             raise dtypes.TypePromotionError(errors.describe(
                 f"In arguments to {name}, cannot safely cast argument of type {aval.dtype} to "
                 f"{dtype}", fix=f"dtype='{aval.dtype}', or param.astype('{dtype}')"))
@@ -103,7 +103,7 @@ def placed(out: Any, out_sharding: Any) -> Any:
     if out_sharding is None or getattr(getattr(out_sharding, "mesh", None), "empty", False):
         return out  # the sharding in a type names no axes where there is no mesh
     if isinstance(out_sharding, (NamedSharding, PartitionSpec)):
-        return split_as(out, out_sharding)
+        return split_as(out, out_sharding, "a sampler")
     return device_put(out, out_sharding)
 
 

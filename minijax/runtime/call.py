@@ -116,7 +116,7 @@ def _trace(fun: Callable, options: Options, signature: Any, count: int, avals: t
     debug = CallDebug(name, arguments.parameters_of(fun), count, static, signature)
     _check_allowed(fun)
     if config.explain_cache_misses.value:
-        explain.explain(fun, (options, signature, count, avals, axes), _traces.cache_keys())
+        explain.explain(fun, (options, signature, count, avals, axes), traces.cache_keys())
 
     def flat(*leaves: Any) -> list:
         args, kwargs = arguments.rebuild(signature, count, static, leaves)
@@ -157,14 +157,14 @@ def _check_allowed(fun: Callable) -> None:
             "set")
 
 
-_traces = util.trace_cache(_trace, maxsize=8192)
+traces = util.trace_cache(_trace, maxsize=8192)
 
 
 def trace_call(fun: Callable, options: Options, signature: Any, count: int,
                avals: tuple) -> Traced:
     """`_trace` through its cache, which holds `fun` weakly."""
     try:
-        return _traces(fun, options, signature, count, avals, _axes())
+        return traces(fun, options, signature, count, avals, _axes())
     except _Uncached as found:
         return found.traced
 
@@ -649,7 +649,7 @@ jit_p.impl = _jit_impl
 
 def clear_caches() -> None:
     """Forget all traces and all that C++ remembers of calls."""
-    _traces.cache_clear()
+    traces.cache_clear()
     compile_jaxpr.cache_clear()
     jaxpr_function.cache_clear()
     for cache in (_cache, _fused_cache, _flat_cache):

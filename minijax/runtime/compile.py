@@ -24,7 +24,7 @@ import numpy as np
 from minijax.base import config, dtypes, errors, jaxlib, monitoring, source, util
 from minijax.base.util import select
 from minijax.core import (UNSPECIFIED, Jaxpr, JaxprEqn, Values, lowerable_effects, ordered_effects,
-                          shardable_ordered_effects, show_scope, trace_closed)
+                          shardable_ordered_effects, sharding_of, show_scope, trace_closed)
 from minijax.lax.control_flow.common import used_inputs
 from minijax.lax.moving import hosted
 from minijax.passes import structure
@@ -35,7 +35,7 @@ from minijax.sharding.context import physical_mesh
 from minijax.sharding.layout import mode
 from minijax.sharding.memory import in_memory_of
 from minijax.sharding.mesh import mesh_context
-from minijax.sharding.named import make, with_devices
+from minijax.sharding.named import make, padded, with_devices
 from minijax.sharding.single import SingleDeviceSharding, single_device
 
 logger = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ def compile_options(devices: Sequence[Any], extra: Iterable[tuple[str, Any]] = (
     if not config.compiler_enable_remat_pass.value:
         disabled = ["rematerialization"]
     if keep_barriers:
-        disabled.append("cse_barrier_expander")
+        disabled.append(_BARRIERS)
     build.debug_options.xla_disable_hlo_passes = ",".join(filter(None, disabled))
     level = config.optimization_level.value
     if level != "UNKNOWN":
@@ -121,6 +121,7 @@ def compile_options(devices: Sequence[Any], extra: Iterable[tuple[str, Any]] = (
     return options
 
 
+_BARRIERS = "cse_barrier_expander"  # the pass that removes barriers
 _LEVELS = {"O0": 10, "O1": 20, "O2": 30, "O3": 40}
 _BUILD_OPTIONS = ("exec_time_optimization_effort", "memory_fitting_effort", "optimization_level",
                   "memory_fitting_level")
@@ -419,13 +420,25 @@ def _load(program: Program, devices: tuple[Any, ...], options: Any) -> Any:
             else program.lowered.bytecode())
     foreign.prepare(code)
     if callbacks:
-        return backend_compile_and_load(client, program, devices, options, callbacks)
+        return _compile(client, program, devices, options, callbacks)
     key = (hashlib.sha256(code).digest(), client, devices, options.SerializeAsString())
     loaded = _texts.get(key)
     if loaded is None:
         loaded = _texts.put(key, disk_cache.compiled(
             symbol_name(program.name), code, devices, options,
-            lambda: backend_compile_and_load(client, program, devices, options, ())))
+            lambda: _compile(client, program, devices, options, ())))
+    return loaded
+
+
+def _compile(client: Any, program: Program, devices: tuple, options: Any,
+             callbacks: Sequence) -> Any:
+    """An executable, without the barriers of `pins` if XLA mixes up arrays because of them."""
+    loaded = backend_compile_and_load(client, program, devices, options, callbacks)
+    if program.keep_barriers and lowering_package().is_mixed_up(
+            loaded.hlo_modules()[0].to_string()):
+        debug = options.executable_build_options.debug_options
+        debug.xla_disable_hlo_passes = debug.xla_disable_hlo_passes.removesuffix(_BARRIERS)
+        return backend_compile_and_load(client, program, devices, options, callbacks)
     return loaded
 
 
@@ -527,8 +540,9 @@ class Executable:
         chosen = self._chosen(given, self.loaded.get_output_shardings(), ranks)
         like = {aval: s for aval, s in zip(self.in_avals, self.placement.in_shardings)
                 if isinstance(s, NamedSharding)}  # the user's words for what is the same
-        known = [like.get(aval, s) for aval, s in zip(self.result_avals, chosen)]
-        return [k if k.is_equivalent_to(s, ndim) else s for k, s, ndim in zip(known, chosen, ranks)]
+        known = zip([like.get(a) or with_devices(sharding_of(a), devices) or s
+                     for a, s in zip(self.result_avals, chosen)], chosen, ranks)
+        return [padded(k, ndim) if k.is_equivalent_to(s, ndim) else s for k, s, ndim in known]
 
     def _chosen(self, given: Sequence[Any], found: Sequence[Any], ranks: Sequence[int]) -> list:
         """The given shardings, and where none was given what XLA chose."""

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from minijax.base import errors
 from minijax.base.util import weak_cache
 from minijax.core import (AbstractToken, AbstractValue, Jaxpr, Primitive, ShapedArray, Trace,
-                          Values, add_any_p, entered, eval_jaxpr, get_aval, infer, state, subjaxprs,
-                          trace_closed, uses_refs)
+                          Values, add_any_p, entered, eval_jaxpr, get_aval, infer, is_ref, state,
+                          subjaxprs, trace_closed, uses_refs)
 from minijax.lax.tokens import create_token_p
-from minijax.passes.discharge import Plain, plain
+from minijax.passes.discharge import Plain, discharge, plain
 
 _OF_NO_ARRAY = {"shape": (), "ndim": 0, "dtype": None, "weak_type": False, "placement": None}
 
@@ -57,7 +57,9 @@ _OPAQUE = (HiType, AbstractToken)
 
 def on_arrays(jaxpr: Jaxpr) -> "Low | Plain | None":
     """A top-level program on arrays, if among its values are others: of high types, references."""
-    return low(jaxpr) if is_high(jaxpr) else plain(jaxpr) if uses_refs(jaxpr) else None
+    if is_high(jaxpr) and not any(is_ref(v.aval) for v in jaxpr.constvars + jaxpr.invars):
+        return low(discharge(jaxpr))
+    return plain(jaxpr) if uses_refs(jaxpr) else None
 
 
 def _taken_apart(avals: Iterable[Any], values: Iterable[Any]) -> list:
@@ -150,11 +152,9 @@ class LowTrace(Trace):
             return avals[0].vspace_add(*args)
         if primitive.name in _COUNTS:
             return _run_control_flow(primitive, avals, args, params)
-        if inner and primitive.name not in _CALLS and "call_jaxpr" not in params:
-            raise _impossible(primitive, avals)
-        if inner:
+        if inner and (primitive.name in _CALLS or "call_jaxpr" in params):
             return eval_jaxpr(inner[0], inner[0].consts, *args)
-        if primitive.decompose is None:
+        if inner or primitive.decompose is None:
             raise _impossible(primitive, avals)
         return primitive.decompose(*args, **params)
 

@@ -171,14 +171,13 @@ def place(x: ArrayImpl, sharding: Any, semantics: Any = _Semantics.REUSE_INPUT) 
 
 def _reshard(x: ArrayImpl, sharding: Any) -> ArrayImpl:
     """An array in other parts: from the shards at hand, through the host."""
-    sums = isinstance(sharding, NamedSharding) and sharding.spec.unreduced
-    if x._sharding.is_fully_replicated and x._sharding.is_fully_addressable and not sums:
+    source = x._sharding
+    if source.is_fully_replicated and source.is_fully_addressable and sharding.is_fully_replicated:
         part = x.addressable_data(0)
-        places = sharding.addressable_devices_indices_map(x.shape)
-        if all(index == (slice(None),) * x.ndim for index in places.values()):
-            copies = [place(part, single_device(device)) for device in places]
-            aval = located(x.aval, sharding)
-            return ArrayImpl(aval, sharding, copies, committed=True, _skip_checks=True)
+        copies = [place(part, single_device(device)) for device in
+                  sharding.addressable_devices_indices_map(x.shape)]
+        aval = located(x.aval, sharding)
+        return ArrayImpl(aval, sharding, copies, committed=True, _skip_checks=True)
     return from_numpy(np.asarray(x), x.aval, sharding, True)
 
 

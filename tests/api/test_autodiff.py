@@ -149,6 +149,7 @@ def test_gradients_of_integers():
     mask = np.array([True, False, True])
     got = jax.grad(lambda m: jnp.sum(jnp.where(m, x3, 0)), allow_int=True)(mask)
     assert got.dtype == jax.dtypes.float0 and got.shape == (3,)
+    assert type(jax.grad(lambda m: (1.0, m), allow_int=True, has_aux=True)(mask)[1]) is np.ndarray
 
 
 def test_gradients_by_real_functions_of_complex_numbers():
@@ -271,6 +272,23 @@ def test_jvp_of_constants_and_integers():
     assert out == 2 and tangent.dtype == jax.dtypes.float0
 
 
+def test_what_a_function_hands_through_is_as_it_was_given():
+    assert jax.jvp(lambda x: (x, 2.0), (1.0,), (3.0,)) == ((1.0, 2.0), (3.0, 0.0))
+    for x in (1.0, np.float32(1), np.ones(2, np.float32)):
+        out, push = jax.linearize(lambda x: x, x)
+        assert all(y is x for y in (*jax.jvp(lambda x: x, (x,), (x,)), out, push(x)))
+
+
+def test_zeros_of_weak_values_are_weak():
+    assert types(jax.linearize(lambda x: 2.0, 1.0)[1](1.0)) == [("float32", (), True)]
+    seen = []
+    f = jax.custom_vjp(lambda x: (x, x))
+    f.defvjp(lambda x: ((x, x), None), lambda _, cts: (seen.extend(types(cts)), (cts[0],))[1])
+    jax.grad(lambda x: f(x)[0])(1.0)
+    jax.grad(lambda x: f(x)[0].sum())(x3)
+    assert seen == [("float32", (), True)] * 2 + [("float32", (3,), False)] * 2
+
+
 def test_jvp_mistakes():
     assert error_of(TypeError, jax.jvp, jnp.sin, 1.0, 1.0).startswith(
         "primal and tangent arguments to jax.jvp must be tuples or lists; found float and float.")
@@ -320,7 +338,10 @@ def test_vjp_of_integers():
     assert_close(gradient, 3.0)
     assert nothing.dtype == jax.dtypes.float0
     out, pullback = jax.vjp(lambda x: (x, x.astype(int)), jnp.float32(2.5))
-    assert_close(pullback((1.0, FLOAT0)), (1.0,))
+    for nothing in (FLOAT0, 0, 1.5, jnp.int32(7)):  # a value of the right shape says as little
+        assert_close(pullback((1.0, nothing)), (1.0,))
+    assert "got int32[2], but expected float0[]" in error_of(
+        ValueError, pullback, (1.0, np.zeros(2, np.int32)))
 
 
 def test_vjp_without_arguments():

@@ -110,7 +110,9 @@ def test_in_custom_rules_and_checkpoint(printed):
         return jnp.sin(x)
 
     jax.grad(h)(1.0)
-    assert printed() == ["x: 1.0"]
+    assert printed() == ["x: 1.0"] * 2  # again with the recomputation
+    jax.jit(jax.grad(jax.checkpoint(h, policy=jax.checkpoint_policies.everything_saveable)))(1.0)
+    assert printed() == ["x: 1.0"] * 3
 
 
 def test_log_goes_to_logging_with_the_users_line(caplog):

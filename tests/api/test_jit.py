@@ -502,6 +502,8 @@ def test_devices_are_counted_before_they_exist():
 
 def test_tokens_come_and_go():
     token = jax.lax.create_token()
+    with pytest.raises(TypeError, match="Arguments to after_all must be tokens"):
+        jax.lax.after_all(token, 2.5)
     later = jax.jit(lambda x, t: (x + 2, jax.lax.after_all(t, token)))
     for _ in range(2):
         out, token_out = later(7, token)

@@ -316,12 +316,22 @@ def test_derivatives_by_values_of_other_types(jit):
     check_scaled(jax.vjp(jit(double), ONE)[1](ONE)[0], [2, 4])
 
 
-@pytest.mark.parametrize("make", [
-    lambda: jax.new_ref(ONE), lambda: jax.jit(lambda x: jax.new_ref(x)[...])(ONE),
-    lambda: jax.empty_ref(jax.typeof(ONE))])
-def test_references_hold_arrays(make):
-    with pytest.raises(NotImplementedError, match="none to values of the type ScaledType"):
-        make()
+@pytest.mark.parametrize("jit", [lambda f: f, jax.jit])
+def test_references_to_values_of_other_types(jit):
+    check_scaled(jit(lambda: jax.freeze(jax.empty_ref(jax.typeof(ONE))))(), [0, 0])
+    check_scaled(jit(lambda x: jax.new_ref(x)[...])(ONE), [1, 2])
+    ref = jax.new_ref(ONE)
+
+    def write(ref, x):
+        before = jax.ref.swap(ref, slice(0, 2), double(x))
+        return before, ref[:]
+
+    for found, expected in zip(jit(write)(ref, ONE), ([1, 2], [2, 4])):
+        check_scaled(found, expected)
+    check_scaled(ref[...], [2, 4])
+    for index in (0, slice(1), (slice(None), 0)):
+        with pytest.raises(NotImplementedError, match="read and written as a whole"):
+            ref[index]
 
 
 def test_loops_do_not_run_along_values_of_other_types():

@@ -62,6 +62,10 @@ def test_programs_can_be_taken_apart_and_put_together():
     made = ClosedJaxpr(Jaxpr([], closed.jaxpr.invars, closed.jaxpr.outvars, [swapped, rest]), [])
     core.check_jaxpr(made)
     np.testing.assert_allclose(jaxpr_as_fun(made)(x)[0], 2 * np.cos(x), rtol=1e-6)
+    again = closed.replace(jaxpr=made.jaxpr.replace(debug_info=closed.jaxpr.debug_info))
+    assert again.eqns == [swapped, rest] and again.jaxpr.debug_info is closed.jaxpr.debug_info
+    held = jax.make_jaxpr(lambda y: y + x)(x)
+    assert held.replace(jaxpr=held.jaxpr).consts == held.consts != []
     inner = jax.make_jaxpr(jax.jit(program))(x)
     assert len(list(subjaxprs(inner))) == 1
     assert list(core.jaxprs_in_params(inner.eqns[0].params)) == list(subjaxprs(inner))

@@ -122,6 +122,14 @@ def test_reducers_and_rules_that_see_the_axis():
     jax.vmap(q.bind, axis_name="i")(x)
     assert seen == [("i", 3)]
 
+    def by_parts(size, name, trace_type, args, dims):
+        seen.append((size, name, args, dims))  # tuples both: rules use them as prefixes of trees
+        return args[0], dims[0]
+
+    batching.axis_primitive_batchers[q] = by_parts
+    jax.vmap(q.bind, axis_name="i")(x)
+    assert seen[1][:2] == (3, "i") and type(seen[1][2]) is type(seen[1][3]) is tuple
+
 
 def test_tables_are_views_of_the_rules():
     p = make_scaled()

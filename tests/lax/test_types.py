@@ -8,6 +8,7 @@ import pytest
 
 import minijax as jax
 from minijax import lax
+from minijax.experimental import primal_tangent_dtype
 
 F32, I32, I16, C64 = map(np.dtype, ("float32", "int32", "int16", "complex64"))
 
@@ -124,3 +125,47 @@ def test_accuracy_is_part_of_the_equation():
     assert tolerance == lax.Tolerance(rtol=1e-6) and hash(tolerance) == hash(lax.Tolerance(0, 1e-6))
     jaxpr = jax.make_jaxpr(lambda x: lax.exp(x, accuracy=tolerance))(1.0)
     assert jaxpr.eqns[0].params == {"accuracy": tolerance}
+
+
+# --- Values whose tangents are of another dtype ------------------------------------------------
+
+CODED = primal_tangent_dtype(np.int8, "bfloat16")
+
+
+def test_values_whose_tangents_are_of_another_dtype():
+    @jax.custom_vjp
+    def value(x):
+        return x.astype(np.int8).astype(np.float32) * 2
+
+    value.defvjp(lambda x: (value(x), None), lambda _, ct: (ct.astype(ml_dtypes.bfloat16) * 3,))
+
+    @jax.jit
+    def derivative(x, pred):
+        out, pull = jax.vjp(lambda y: lax.cond(pred, value, lambda y: 0 * value(y), y),
+                            x.astype(CODED))
+        return out, pull(out)[0]
+
+    out, ct = derivative(np.arange(3, dtype=np.int8), True)
+    np.testing.assert_array_equal(out, [0, 2, 4])
+    assert ct.dtype == ml_dtypes.bfloat16
+    np.testing.assert_array_equal(ct.astype(np.float32), [0, 6, 12])
+
+
+def test_what_happens_to_values_whose_tangents_are_of_another_dtype():
+    x = np.arange(6, dtype=np.int8).reshape(2, 3)
+    moved = jax.jit(jax.vmap(lambda x: jax.numpy.flip(x.astype(CODED))[1:].astype(np.int8)))(x)
+    np.testing.assert_array_equal(moved, x[:, ::-1][:, 1:])
+    half = primal_tangent_dtype(np.float32, np.float16)
+    jaxpr = jax.make_jaxpr(lambda x: jax.jvp(lambda x: x.astype(half), (x,), (x,)))(spec((3,)))
+    assert [a.str_short() for a in jaxpr.out_avals] == [
+        "PrimalTangentDType{f32/f16}[3]", "f16[3]"]
+    assert CODED == primal_tangent_dtype(np.dtype("int8"), ml_dtypes.bfloat16) != half
+    assert hash(CODED) == hash(primal_tangent_dtype("int8", "bfloat16"))
+    assert repr(CODED) == "PrimalTangentDType{i8/bf16}"
+    assert str(primal_tangent_dtype("int8", "bfloat16", name="q")) == "q"
+    with pytest.raises(ValueError, match="Cannot convert_element_type from float32"):
+        jax.make_jaxpr(lambda x: lax.convert_element_type(x, CODED))(spec((3,)))
+    with pytest.raises(TypeError, match="add does not accept dtype PrimalTangentDType"):
+        jax.jit(lambda x: x.astype(CODED) + x.astype(CODED))(x)
+    with pytest.raises(NotImplementedError, match="exist inside of jit only"):
+        jax.jit(lambda x: x.astype(CODED))(x)

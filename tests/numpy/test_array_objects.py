@@ -25,6 +25,7 @@ COUNTS = np.array([0, 2, 1, 2], np.int32)
 MATRIX = np.arange(12, dtype=np.float32).reshape(3, 4) ** 2
 
 CALLS = {
+    "array": lambda of: jnp.array([of(COUNTS), (1, 2.5, of(3), of(4))]),
     "bincount": lambda of: jnp.bincount(of(COUNTS), of(VECTOR)),
     "clip": lambda of: jnp.clip(of(VECTOR), of(-1.0), of(3)),
     "cov": lambda of: jnp.cov(of(MATRIX), fweights=of(COUNTS), aweights=of(RISING + 2)),
@@ -80,7 +81,8 @@ jax.tree_util.register_pytree_node(_Variable, lambda v: ((v.value,), None),
 @pytest.mark.parametrize("f", [
     jnp.sin, lambda v: jnp.dot(jnp.ones((2, 2)), v), lambda v: jnp.add(jnp.ones((2, 2)), v),
     lambda v: jnp.where(jnp.eye(2, dtype=bool), v, v), jnp.sum, lambda v: jnp.stack([v, v]),
-    lambda v: jnp.einsum("ij,jk", v, v), lambda v: jnp.maximum(v, 0.5), jax.nn.softmax,
+    lambda v: jnp.array([v, v]), lambda v: jnp.einsum("ij,jk", v, v),
+    lambda v: jnp.maximum(v, 0.5), jax.nn.softmax,
     lambda v: jnp.linalg.norm(v), lambda v: jnp.ones(2) * v])
 def test_variables_that_hold_mapped_and_differentiated_values(f):
     x = jnp.linspace(0.1, 0.9, 12).reshape(3, 2, 2)

@@ -104,6 +104,10 @@ jnp.full((2,), jnp.ones(3)) | ValueError | Incompatible
 jnp.array([[1, 2], [3]]) | ValueError | setting an array element with a sequence. The requested
 jnp.array('abc') | TypeError | Value 'abc' with dtype <U3 is not a valid JAX array typ
 jnp.array([None]) | ValueError | None is not a valid value for jnp.array
+jnp.tile(x, 1.5) | TypeError | Shapes must be 1D sequences of concrete values of integ
+jnp.tile(x, (1, 2.0)) | TypeError | Shapes must be 1D sequences of concrete values of integ
+jnp.insert(x, i[None], 1.0) | ValueError | obj must be a slice, a one-dimensional array, or a scal
+jnp.broadcast_to(x, (-1,)) | ValueError | Incompatible types for broadcasting: input type=float32
 jnp.zeros(3, object) | TypeError | JAX only supports number, bool, and string dtypes, got
 jnp.zeros(3, 'datetime64') | TypeError | JAX only supports number, bool, and string dtypes, got
 jnp.sin([1.0]) | TypeError | sin requires ndarray or scalar arguments, got <class 'l
@@ -218,6 +222,11 @@ x << 1 | TypeError | shift_left does not accept dtype float32 at position 0.
 ~x | TypeError | not does not accept dtype float32. Accepted dtypes are
 -b | TypeError | neg does not accept dtype bool. Accepted dtypes are sub
 b - b | TypeError | sub does not accept dtype bool at position 0. Accepted
+jnp.zeros(3, x) | ValueError | Passing an array as a dtype argument is no longer sup
+x.astype(x) | ValueError | Passing an array as a dtype argument is no longer sup
+jnp.tril(m, 1.5) | TypeError | 'float' object cannot be interpreted as an integer
+jnp.triu_indices(1.5) | TypeError | 'float' object cannot be interpreted as an integer
+jax.nn.one_hot(i, 2.0) | TypeError | only integer scalar arrays can be converted to a scalar
 """
 
 

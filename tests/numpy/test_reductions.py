@@ -25,6 +25,13 @@ def test_half_precision_is_summed_in_single():
     assert len(jax.make_jaxpr(lambda x: jnp.sum(x, dtype=jnp.bfloat16))(x).eqns) == 1
 
 
+@pytest.mark.parametrize("fun", [jnp.sum, jnp.roll, jnp.expand_dims, jax.nn.softmax])
+def test_traced_axes_are_refused(fun):
+    args = (1,) if fun is jnp.roll else ()
+    with pytest.raises(jax.errors.ConcretizationTypeError, match="The axis must be known."):
+        jax.jit(lambda x, axis: fun(x, *args, axis))(jnp.ones((2, 3)), 0)
+
+
 @pytest.mark.parametrize("fun, want", [
     (jnp.sum, [1, 1, 1, 1]),
     (jnp.mean, [0.25] * 4),

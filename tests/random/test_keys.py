@@ -108,6 +108,8 @@ def leaked():
      "grad requires real- or complex-valued inputs"),
     (lambda: R.poisson(R.key(0, impl="rbg"), 2.0), NotImplementedError,
      "`poisson` is only implemented for the threefry2x32 RNG"),
+    (lambda: R.rayleigh(R.key(0), 1j), ValueError,
+     "In arguments to rayleigh, cannot safely cast argument of type complex64 to float32"),
     (lambda: R.uniform(leaked()), jax.errors.UnexpectedTracerError, "unexpected tracer"),
 ])
 def test_mistakes(call, error, text):

@@ -47,6 +47,22 @@ def test_references_inside_of_a_function_are_as_good_as_values(name):
     np.testing.assert_allclose(transform(cells)(x), transform(values)(x), rtol=2e-6)
 
 
+def test_methods_of_traced_references():
+    def f(x):
+        ref = jax.new_ref(x)
+        ref.set(5, 1)
+        part = ref.at[2:]
+        part.addupdate(10)
+        return ref.swap(ref.get() * 2), ref.get(0), part.swap(0, 0), part.get()
+
+    for got, expected in zip(jax.jit(f)(jnp.arange(4)), ([0, 5, 12, 13], 0, 24, [0, 26])):
+        np.testing.assert_array_equal(got, expected)
+    assert not any(hasattr(x, name) for x in (jnp.arange(4), jax.new_ref(1.0))
+                   for name in ("get", "set", "swap"))
+    with pytest.raises(AttributeError, match="no attribute 'swap'"):
+        jax.jit(lambda x: x.swap(1))(1.0)
+
+
 def test_reading_and_writing_without_jit():
     ref = jax.new_ref(jnp.arange(6.0).reshape(2, 3))
     assert (ref.shape, ref.dtype, ref.ndim, ref.size, len(ref)) == ((2, 3), np.float32, 2, 6, 2)

@@ -138,6 +138,22 @@ def test_clear_caches():
     assert float(f(0.0)) == 0.0
 
 
+def test_a_function_forgets_what_earlier_calls_left():
+    def f(a):
+        return lax.add(a, float(offset))
+
+    f, loaded = jax.jit(f), jax.devices()[0].client.live_executables
+    jax.clear_caches()
+    offset = 2.25
+    before = len(loaded())
+    assert float(f(1.0)) == 3.25 and len(loaded()) > before
+    f.clear_cache()
+    gc.collect()
+    assert len(loaded()) <= before
+    offset = 4.5
+    assert float(f(1.0)) == 5.5
+
+
 def test_a_trace_that_captured_a_tracer_is_not_kept():
     inner_calls = []
 

@@ -138,3 +138,44 @@ def test_programs_that_are_stored_or_meant_for_other_platforms_have_no_barriers(
 
 def test_the_weights_are_of_operations_that_lowering_knows():
     assert set(fusion._WEIGHTS) <= set(rules.table("cpu"))
+
+
+def overwriting(x):
+    product = x @ x
+    stored, again = jnp.tanh(product), jnp.tanh(product)  # one for XLA
+    row = (stored[0] * stored[2])[None]
+    rows = jnp.tanh(lax.dynamic_update_slice(again, row, (1, 0)))
+    return rows @ rows
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_arrays_that_xla_might_mix_up_are_not_stored(monkeypatch, checked):
+    """A kernel that reads `stored` and `again` could write `rows` in place of what it reads."""
+    x = np.random.default_rng(0).normal(size=(64, 64), scale=0.1).astype(np.float32)
+    with jax.disable_jit():
+        expected = overwriting(x)
+    monkeypatch.setattr(lowering, "pins", lambda jaxpr: frozenset(
+        next(e.outvars for e in jaxpr.eqns if e.primitive.name == "tanh")))
+    if not checked:
+        monkeypatch.setattr(lowering, "is_mixed_up", lambda hlo: False)
+    jax.clear_caches()
+    compiled = jax.jit(lambda x: overwriting(x)).lower(x).compile()
+    jax.clear_caches()
+    assert ("opt-barrier" in compiled.as_text()) is not checked
+    np.testing.assert_allclose(compiled(x), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("line, mixed", [
+    ("%r = f32[3]{0} fusion(%a, %b), kind=kLoop", True),
+    ("%r = f32[3]{0} fusion(%a, %c), kind=kLoop", False),
+    ("%r = f32[3]{0} multiply(%b, %b)", False),
+    ("%t = (f32[3]{0}, f32[3]{0}, f32[3]{0}) tuple(%c, %c, %b)\n"
+     "  %g = f32[3]{0} get-tuple-element(%t), index=2, metadata={}\n"
+     "  ROOT %r = f32[3]{0} fusion(%g, %a), kind=kLoop", True),
+    ("%t = (f32[3]{0}, f32[3]{0}) tuple(%c, %b)\n"
+     "  %g = f32[3]{0} get-tuple-element(%t), index=0\n"
+     "  ROOT %r = f32[3]{0} fusion(%g, %a), kind=kLoop", False)])
+def test_two_names_of_one_array_are_found(line, mixed):
+    hlo = ("  %a = f32[3]{0} fusion(%x), kind=kLoop\n  %b = f32[3]{0} opt-barrier(%a)\n"
+           f"  %c = f32[3]{{0}} copy(%b), metadata={{op_name=\"f(%a)\"}}\n  {line}\n")
+    assert fusion.is_mixed_up(hlo) is mixed

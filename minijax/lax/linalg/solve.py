@@ -79,7 +79,7 @@ def _triangular_vmap(axis: Any, args: Values, dims: Dims, *, left_side: bool,
                      **params: Any) -> tuple:
     """One matrix for all right-hand sides: these become its columns (or rows)."""
     a, b = args
-    if dims[0] is not None:
+    if dims[0] is not None or axis.split is not None:  # columns are not split
         return _in_front(axis, args, dims, left_side=left_side, **params)
     at = aval_of(b).ndim - (1 if left_side else 2)
     b = move_axis(b, dims[1], at)
