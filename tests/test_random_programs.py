@@ -23,7 +23,8 @@ from tests.programs import Programs
 
 STORED = json.loads((Path(__file__).parent / "data" / "random_programs.json").read_text())
 STEP = 1e-6
-JUMPING = {272, 938, 1211}  # jump wherever they are evaluated; JAX disagrees with itself there too
+# Rounding decides a comparison wherever these are evaluated; JAX disagrees with itself on most.
+JUMPING = {272, 577, 938, 1211}
 
 
 @pytest.fixture(autouse=True)

@@ -87,7 +87,7 @@ def zeros(aval: Any) -> Any:
     if isinstance(aval.dtype, dtypes.ExtendedDType):
         return aval.dtype.zeros(aval.shape)
     zero = np.zeros((), aval.dtype)
-    zero = zero.item() if aval.weak_type else zero[()]
+    zero = zero.item() if aval.weak_type and aval_of(zero.item()).dtype == aval.dtype else zero[()]
     out = broadcast_in_dim(zero, aval.shape, ()) if aval.shape else zero
     if aval.placement is None:
         return out
