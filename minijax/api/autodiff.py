@@ -108,7 +108,7 @@ def _typed_like(x: Any, primal: core.ShapedArray) -> Any:
     x = as_array(core.zeros(x.aval)) if type(x) is Zero else x
     if isinstance(x, np.ndarray) or aval_of(x).weak_type == primal.weak_type:
         return x
-    return core.convert_element_type(x, x.dtype, primal.weak_type)
+    return core.convert_element_type(x, aval_of(x).dtype, primal.weak_type)
 
 
 def _one(value: Any) -> Any:

@@ -102,12 +102,9 @@ class _Plan:
 
     def __init__(self, axis_name: Any, in_axes: Any, out_axes: Any, devices: tuple | None,
                  backend_name: str | None, axis_size: int | None):
-        self.axis_name = axis_name
-        self.in_axes = in_axes
-        self.out_axes = out_axes
-        self.devices = devices
-        self.backend = backend_name
-        self.axis_size = axis_size
+        self.axis_name, self.axis_size = axis_name, axis_size
+        self.in_axes, self.out_axes = in_axes, out_axes
+        self.devices, self.backend = devices, backend_name
 
     def spec(self, dim: int | None) -> PartitionSpec:
         """How an array is split whose axis `dim` is mapped."""

@@ -277,6 +277,9 @@ def test_what_a_function_hands_through_is_as_it_was_given():
     for x in (1.0, np.float32(1), np.ones(2, np.float32)):
         out, push = jax.linearize(lambda x: x, x)
         assert all(y is x for y in (*jax.jvp(lambda x: x, (x,), (x,)), out, push(x)))
+    out = jax.vmap(lambda x: jax.jvp(lambda x: (x, 2.0), (x,), (1.0,)))(x3)
+    assert_close(out, ((x3, np.full(3, 2.0)), (np.ones(3), np.zeros(3))))
+    assert types(out)[0] == types(out)[2] == ("float32", (3,), False)
 
 
 def test_zeros_of_weak_values_are_weak():

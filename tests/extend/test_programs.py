@@ -8,6 +8,7 @@ import pytest
 import minijax as jax
 import minijax.numpy as jnp
 from minijax import api_util, core
+from minijax.extend import core as jex
 from minijax.extend import linear_util as lu
 from minijax.extend import source_info_util
 from minijax.extend.core import (ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun,
@@ -290,3 +291,10 @@ def test_a_primitive_whose_rules_are_methods_of_its_class():
     assert [float(x) for x in first.bind(1.0, 2.0, 3.0, count=2)] == [1.0, 2.0]
     jaxpr = jax.make_jaxpr(lambda x, y: first.bind(x, y, count=1))(1.0, jnp.ones(3))
     assert [v.aval.str_short() for v in jaxpr.jaxpr.outvars] == ["f32[]"]
+
+
+def test_array_types_are_the_classes_of_numpy_values():
+    types = jex.array_types
+    assert {np.ndarray, np.float32, np.bool_, np.longlong, jnp.bfloat16.dtype.type} <= types
+    assert not types & {int, float, complex, bool, str, np.str_, np.object_}
+    assert all(jex.valid_jaxtype(kind(0)) for kind in types - {np.ndarray, np.longlong})

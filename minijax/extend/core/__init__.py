@@ -11,7 +11,7 @@ from minijax.core import (AbstractToken, DebugInfo, DropVar, Effect, Literal, Pr
 from minijax.core.ir import NO_EFFECTS as no_effects
 from minijax.extend.core import primitives
 from minijax.extend.core.names import (
-    Effects, TraceTag, call_impl, concrete_or_error, find_top_trace, gensym,
+    Effects, TraceTag, array_types, call_impl, concrete_or_error, find_top_trace, gensym,
     get_opaque_trace_state, jaxprs_in_params, mapped_aval, new_jaxpr_eqn,
     nonempty_axis_env_DO_NOT_USE, primal_dtype_to_tangent_dtype, set_current_trace, subjaxprs,
     take_current_trace, unmapped_aval, unsafe_am_i_under_a_jit_DO_NOT_USE,
@@ -23,9 +23,10 @@ from minijax.passes.check import check_jaxpr
 __all__ = [
     "AbstractToken", "CallPrimitive", "ClosedJaxpr", "DebugInfo", "DropVar", "Effect", "Effects",
     "InconclusiveDimensionOperation", "Jaxpr", "JaxprEqn", "JaxprTypeError", "Literal",
-    "Primitive", "Token", "TraceTag", "Var", "call_impl", "check_jaxpr", "concrete_or_error",
-    "find_top_trace", "gensym", "get_opaque_trace_state", "jaxpr_as_fun", "jaxprs_in_params",
-    "mapped_aval", "new_jaxpr_eqn", "no_effects", "nonempty_axis_env_DO_NOT_USE",
-    "primal_dtype_to_tangent_dtype", "primitives", "set_current_trace", "subjaxprs",
-    "take_current_trace", "unmapped_aval", "unsafe_am_i_under_a_jit_DO_NOT_USE",
-    "unsafe_am_i_under_a_vmap_DO_NOT_USE", "unsafe_get_axis_names_DO_NOT_USE", "valid_jaxtype"]
+    "Primitive", "Token", "TraceTag", "Var", "array_types", "call_impl", "check_jaxpr",
+    "concrete_or_error", "find_top_trace", "gensym", "get_opaque_trace_state", "jaxpr_as_fun",
+    "jaxprs_in_params", "mapped_aval", "new_jaxpr_eqn", "no_effects",
+    "nonempty_axis_env_DO_NOT_USE", "primal_dtype_to_tangent_dtype", "primitives",
+    "set_current_trace", "subjaxprs", "take_current_trace", "unmapped_aval",
+    "unsafe_am_i_under_a_jit_DO_NOT_USE", "unsafe_am_i_under_a_vmap_DO_NOT_USE",
+    "unsafe_get_axis_names_DO_NOT_USE", "valid_jaxtype"]
