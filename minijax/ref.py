@@ -56,7 +56,7 @@ def new_ref(init_val: Any, *, memory_space: Any = None, kind: Any = None) -> Ref
 
 def empty_ref(ty: Any, memory_space: Any = None) -> Ref:
     """A new reference to an array of the shape and dtype of `ty`, or to a value of a `HiType`."""
-    value = empty_p.bind(ty=ty) if isinstance(ty, HiType) else zeros(ty.shape, ty.dtype)
+    value = empty_value_p.bind(ty=ty) if isinstance(ty, HiType) else zeros(ty.shape, ty.dtype)
     return new_ref(value, memory_space=memory_space)
 
 
@@ -64,7 +64,8 @@ def _empty_value(ty: HiType) -> Any:
     return ty.raise_val(*[zeros(part.shape, part.dtype) for part in ty.lo_ty()])
 
 
-empty_p = Primitive("empty", shape=lambda ty: ty, impl=_empty_value, decompose=_empty_value)
+empty_value_p = Primitive("empty_value", shape=lambda ty: ty, impl=_empty_value,
+                          decompose=_empty_value)
 
 
 def free_ref(ref: Ref) -> None:

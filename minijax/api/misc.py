@@ -28,7 +28,7 @@ __all__ = ["ShapeDtypeStruct", "ensure_compile_time_eval", "eval_shape", "make_j
 class ShapeDtypeStruct:
     """The shape and dtype of an array without its data: an argument for AOT and `eval_shape`."""
 
-    __slots__ = ("shape", "dtype", "format", "weak_type", "manual_axis_type", "is_ref")
+    __slots__ = ("shape", "dtype", "weak_type", "manual_axis_type", "is_ref", "_layout", "_given")
 
     def __init__(self, shape: Sequence[int], dtype: Any, *, sharding: Any = None,
                  weak_type: bool = False, manual_axis_type: Any = None, is_ref: bool = False):
@@ -37,7 +37,7 @@ class ShapeDtypeStruct:
                                              fix="jax.ShapeDtypeStruct((3,), 'float32')"))
         self.shape = tuple(shape)
         self.dtype = dtype if isinstance(dtype, dtypes.ExtendedDType) else np.dtype(dtype)
-        self.format = _format(sharding, self.shape)
+        self._layout, self._given = _format(sharding, self.shape)
         self.weak_type = weak_type
         self.manual_axis_type = manual_axis_type
         self.is_ref = is_ref  # it stands for a reference to such an array
@@ -46,24 +46,34 @@ class ShapeDtypeStruct:
     def like(cls, x: Any, *, sharding: Any = None) -> "ShapeDtypeStruct":
         """The shape and dtype of an array, number or ShapeDtypeStruct, and where it is."""
         aval = core.get_aval(x)
-        if sharding is None:
-            sharding = core.sharding_of(aval)
+        sharding = core.sharding_of(aval) if sharding is None else sharding
         if sharding is None and not core.is_tracer(x) and getattr(x, "committed", True):
             sharding = getattr(x, "sharding", None)
         return cls(aval.shape, aval.dtype, weak_type=aval.weak_type, sharding=sharding)
 
     ndim = property(lambda self: len(self.shape))
     size = property(lambda self: math.prod(self.shape))
-    sharding = property(lambda self: self.format.sharding)
+    format = property(lambda self: Format(self._layout, self.sharding))
+
+    @property
+    def sharding(self) -> Any:
+        """Where the array is; a PartitionSpec that was given means the mesh in context."""
+        mesh = physical_mesh()
+        if isinstance(self._given, PartitionSpec) and mesh is None:
+            raise TypeError(errors.describe(
+                "When specifying PartitionSpec to `ShapeDtypeStruct`, the context mesh cannot be "
+                "empty. Please use `jax.set_mesh` to set the mesh context.",
+                fix="NamedSharding(mesh, spec)"))
+        return make(mesh, self._given) if isinstance(self._given, PartitionSpec) else self._given
 
     def update(self, **changes: Any) -> "ShapeDtypeStruct":
-        if self.format.layout is not None and isinstance(changes.get("sharding"), jaxlib.Sharding):
+        if self._layout is not None and isinstance(changes.get("sharding"), jaxlib.Sharding):
             raise ValueError(errors.describe(
                 f"You are updating ShapeDtypeStruct with a {type(changes['sharding'])} when the "
                 f"original ShapeDtypeStruct had a concrete layout {self.format}",
                 fix="update(sharding=Format(layout, sharding))"))
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        return ShapeDtypeStruct(**{"sharding": fields.pop("format"), **fields, **changes})
+        fields = {name: getattr(self, name) for name in self.__slots__[:5]}
+        return ShapeDtypeStruct(**{"sharding": self.format, **fields, **changes})
 
     def __len__(self) -> int:
         if not self.shape:
@@ -74,8 +84,8 @@ class ShapeDtypeStruct:
         parts = [f"shape={self.shape}", f"dtype={self.dtype.name}"]
         if self.sharding is not None:
             parts.append(f"sharding={self.sharding}")
-        if self.format.layout is not None:
-            parts.append(f"format={self.format.layout}")
+        if self._layout is not None:
+            parts.append(f"format={self._layout}")
         if self.weak_type:
             parts.append("weak_type=True")
         if self.manual_axis_type is not None:
@@ -87,7 +97,7 @@ class ShapeDtypeStruct:
     __str__ = __repr__
 
     def _fields(self) -> tuple:
-        return tuple([getattr(self, name) for name in self.__slots__])
+        return (self.format, *[getattr(self, name) for name in self.__slots__[:5]])
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not ShapeDtypeStruct:
@@ -98,7 +108,7 @@ class ShapeDtypeStruct:
         return hash(self._fields())
 
 
-def _format(given: Any, shape: tuple) -> Format:
+def _format(given: Any, shape: tuple) -> tuple[Any, Any]:
     """The layout and the sharding that a user gives for an array of this shape."""
     layout = given.layout if isinstance(given, Format) else None
     if layout is Layout.AUTO:
@@ -106,22 +116,17 @@ def _format(given: Any, shape: tuple) -> Format:
             "`Layout.AUTO` cannot be used in place of a device-local layout in a "
             f"`ShapeDtypeStruct`. Got {given}", fix="the layout of a compiled function"))
     sharding = given.sharding if isinstance(given, Format) else given
-    if isinstance(sharding, PartitionSpec):
-        mesh = physical_mesh()
-        if mesh is None:
-            raise TypeError(errors.describe(
-                "When specifying PartitionSpec to `ShapeDtypeStruct`, the context mesh cannot be "
-                "empty. Please use `jax.set_mesh` to set the mesh context.",
-                fix="NamedSharding(mesh, spec)"))
-        sharding = make(mesh, sharding)
-    if not (sharding is None or isinstance(sharding, jaxlib.Sharding)):
+    if not (sharding is None or isinstance(sharding, (jaxlib.Sharding, PartitionSpec))):
         raise ValueError(errors.describe(
             "sharding should be an instance of `jax.sharding.Sharding`, `jax.sharding."
             "PartitionSpec` or `jax.experimental.layout.Format`. Got "
             f"{sharding} of type {type(sharding)}.", fix="NamedSharding(mesh, P(...))"))
     if hasattr(sharding, "check_compatible_aval"):
         sharding.check_compatible_aval(shape)
-    return Format(layout, sharding)
+    elif isinstance(sharding, PartitionSpec) and len(sharding) > len(shape):
+        raise ValueError(f"PartitionSpec {sharding} is only valid for values of rank at least "
+                         f"{len(sharding)}, but was applied to a value of rank {len(shape)}.")
+    return layout, sharding
 
 
 def _struct_aval(x: ShapeDtypeStruct) -> Any:

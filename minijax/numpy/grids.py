@@ -1,7 +1,7 @@
 """Evenly spaced numbers and coordinates: linspace, logspace, geomspace, meshgrid, indices.
 
-Invariant: end points are hit exactly, whatever rounding does in between; eager calls run the very
-program that `jit` compiles, whose last bits solvers and interpolation may depend on.
+Invariant: end points are hit exactly, whatever rounding does in between; numbers and arrays as end
+points give the same bits, XLA's and not NumPy's: solvers and searches may depend on the last one.
 
     linspace(0, 1, 5), geomspace(1, 100, 3)
     meshgrid(x, y, indexing="ij"), indices((2, 3))

@@ -106,6 +106,8 @@ def from_value(x: Any, sharding: Any = None, committed: bool = False) -> ArrayIm
         value = np.asarray(x, aval.dtype)
     except OverflowError as error:
         raise OverflowError(f"Python int {x} too large to convert to {aval.dtype}") from error
+    except TypeError:
+        raise TypeError(f"A {type(x).__name__} does not have a value to compute with") from None
     return from_numpy(value, aval, sharding, committed, True)
 
 

@@ -129,15 +129,13 @@ def _parties(wishes: Wishes) -> Iterator[tuple[tuple, Callable[[], str]]]:
 
 
 def _on(devices: Sequence[Any]) -> str:
-    ids = [d.id for d in devices]
-    return f" with device ids {ids} on platform {devices[0].platform.upper()}"
+    return f" with device ids {[d.id for d in devices]} on platform {devices[0].platform.upper()}"
 
 
 def _devices(sharding: Any) -> tuple | None:
-    if sharding is UNSPECIFIED or sharding is None or (
-            isinstance(getattr(sharding, "mesh", None), AbstractMesh)):
-        return None
-    return tuple(sharding._internal_device_list)
+    known = isinstance(sharding, jaxlib.Sharding) and (
+        not isinstance(getattr(sharding, "mesh", None), AbstractMesh))
+    return tuple(sharding._internal_device_list) if known else None
 
 
 def _operand_sharding(given: Any, x: Any) -> Any:

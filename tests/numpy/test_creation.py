@@ -148,6 +148,8 @@ def test_grids_as_numpy():
                 np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(jnp.fromfunction(lambda i, j: i * 10 + j, (2, 3)),
                                   np.fromfunction(lambda i, j: i * 10 + j, (2, 3)))
+    np.testing.assert_array_equal(jnp.linspace(-5.0, 5.0, 99),
+                                  jnp.linspace(jnp.float32(-5), np.float32(5), 99))
     for axis in (0, 1, -1):
         np.testing.assert_allclose(jnp.linspace(x, x + 1, 5, axis=axis),
                                    np.linspace(x, x + 1, 5, axis=axis), rtol=1e-6)

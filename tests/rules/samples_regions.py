@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 import minijax as jax
 from minijax import lax
 from minijax.base import tree
@@ -62,6 +64,10 @@ def _fused(bind):
     return fused(out_spaces=jax.memory.Space.Device)(lambda x, y: [lax.mul(lax.sin(x), y), y])
 
 
+def _with_empty(bind):
+    return lambda x: [lax.add(x, lax.convert_element_type(bind()[0], x.dtype))]
+
+
 SAMPLES: Samples = {
     "xla_metadata_value": [Sample(((2, 3),), around=_tagged, dtypes=("f", "c", "i", "u"))],
     "shard_alike": [Sample(((2, 3), (2, 3)), dtypes=_ANY)],
@@ -72,6 +78,8 @@ SAMPLES: Samples = {
     "todense": [Sample(((2, 3),), dict(tree=tree.structure(0)), dtypes=_ANY)],
     "call_hi_primitive": [Sample(((2, 3), (2, 3)), around=lambda bind: lambda x, y: [product(x, y)],
                                  dtypes=("f", "c"), order=1)],
+    "empty_value": [Sample(((2,),), dict(ty=jax.typeof(np.ones(2, np.float32))),
+                           around=_with_empty, dtypes=("f", "c", "i"))],
     "hi_linear": [Sample(((2, 3), (2, 3)), around=lambda bind: lambda x, y: [product(x, y)],
                          runs=False, grad=False, reason="call_hi_primitive is transposed by it")],
 }

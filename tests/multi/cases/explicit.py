@@ -119,6 +119,13 @@ COLUMNS = ((8, 4), None, Y)
     (lambda a: jax.ops.segment_max(a, np.arange(8) // 2, 4, out_sharding=P()), P(None),
      (((8,), X),)),
     (lambda a: [jnp.fft.fft(a).real, jnp.zeros_like(a)], [P(X, None)] * 2, (ROWS,)),
+    (lambda a: [jnp.full(a.shape, 2.0, out_sharding=P(X)), jnp.asarray(a, out_sharding=P(Y)),
+                lax.rng_bit_generator(np.arange(4, dtype=np.uint32), (8, 4), out_sharding=P(X))[1]],
+     [P(X, None), P(Y, None), P(X, None)], (A,)),
+    (lambda a: lax.broadcast_like(jnp.arange(4.0), a), P(X, Y), (A,)),
+    (lambda a, b, c: jnp.einsum("ab,bc,ac->c", a, b, c, out_sharding=P()), P(None),
+     (A, ((4, 8), Y), ((8, 8), X))),
+    (lambda a: jax.vmap(lambda b: jnp.linalg.solve(jnp.eye(4) + 1, b))(a), P(X, None), (ROWS,)),
     (lambda a: [jnp.linalg.svd(a)[1], jnp.linalg.slogdet(a)[1]], [P(X, None), P(X)],
      (((8, 3, 3), X),)),
     (lambda a: lax.scan(lambda c, v: (c + v, c * v), jnp.zeros_like(a[0]), a),
@@ -215,6 +222,61 @@ INDICES = ((4,), None)
 def test_what_is_ambiguous_or_impossible(f, args, cls, text):
     with pytest.raises(cls, match=f"(?s){text}"):
         jax.jit(f)(*[put(*arg) for arg in args])
+
+
+ASKED = [
+    lambda a, s: jnp.dot(a, a.T, out_sharding=s),
+    lambda a, s: jnp.einsum("ij,kj->ik", a, a, out_sharding=s),
+    lambda a, s: jnp.reshape(a, (8, 2, 2), out_sharding=s),
+    lambda a, s: lax.reshape(a, (8, 2, 2), out_sharding=s),
+    lambda a, s: jnp.broadcast_to(a, (2, 8, 4), out_sharding=s),
+    lambda a, s: lax.broadcasted_iota(int, (8, 4), 0, out_sharding=s),
+    lambda a, s: a.at[jnp.array([0, 1])].get(out_sharding=s),
+    lambda a, s: a.at[jnp.array([0, 1])].set(1.0, out_sharding=s),
+    lambda a, s: jnp.zeros((8, 4), out_sharding=s),
+    lambda a, s: jnp.full((8, 4), 1.0, out_sharding=s),
+    lambda a, s: jnp.arange(8, out_sharding=s),
+    lambda a, s: jnp.asarray(a, out_sharding=s),
+    lambda a, s: jax.ops.segment_sum(a, np.arange(8), 8, out_sharding=s),
+    lambda a, s: jax.random.normal(jax.random.key(0), (8, 4), out_sharding=s),
+    lambda a, s: jax.reshard(a, s),
+]
+
+
+@pytest.mark.parametrize("f", ASKED)
+@pytest.mark.parametrize("jit", [False, True])
+def test_only_explicit_axes_can_be_asked_for(f, jit, mesh):
+    auto = mesh.update(axis_types=(AxisType.Auto,) * 2)
+    a = jax.device_put(np.ones((8, 4), np.float32), P())
+    with jax.set_mesh(auto), pytest.raises(ValueError, match="axis names that are of type Auto"):
+        (jax.jit(f, static_argnums=1) if jit else f)(np.asarray(a), P(X))
+    if f is not ASKED[-1]:  # `reshard` may leave the mesh
+        with pytest.raises(ValueError, match="Context mesh .* should match the mesh of sharding"):
+            (jax.jit(f, static_argnums=1) if jit else f)(a, jax.NamedSharding(auto, P(X)))
+
+
+def test_axes_that_are_left_to_the_compiler_already(mesh):
+    with jax.set_mesh(mesh.update(axis_types=(AxisType.Explicit, AxisType.Auto))):
+        x = jax.device_put(np.ones((8, 4), np.float32), P(X))
+        out = auto_axes(lambda v: v * 2, axes=Y, out_sharding=P(X, Y))(x)
+        assert specs(out) == [P(X, None)] and float(out.sum()) == 64.0
+
+
+@pytest.mark.parametrize("kinds", [(AxisType.Explicit,) * 2, (AxisType.Explicit, AxisType.Auto)])
+def test_types_say_where_results_are(kinds):
+    with jax.set_mesh(jax.make_mesh((1, 2), (X, Y), kinds)) as mesh:
+        made = jax.jit(lambda: jnp.ones((2, 2), out_sharding=P(X)))()
+        assert made.sharding == jax.NamedSharding(mesh, P(X, None))
+        given = jax.device_put(np.ones((2, 2), np.float32), P(X))
+        assert jax.jit(lambda v: v * 2)(given).sharding == jax.NamedSharding(mesh, P(X, None))
+
+
+@pytest.mark.parametrize("options, what", [
+    ({"out_shardings": P(X)}, "pjit outputs"), ({"in_shardings": P(X, None, Y)}, "pjit arguments")])
+def test_a_jit_within_a_program_has_shardings_that_fit(options, what):
+    f = jax.jit(lambda v: v.sum(), **options)
+    with pytest.raises(ValueError, match=f"One of {what} is incompatible with its sharding"):
+        jax.jit(lambda a: f(a))(put(*A))
 
 
 def test_shardings_over_other_meshes(mesh):
