@@ -12,6 +12,7 @@ def claim() -> None:
     config.read_environment()
     # Libraries tell arrays by the qualified name of their class.
     jaxlib.Array.__module__ = "jax"
-    for name in jaxlib.STANDIN_NAMES:
+    # Of some modules libraries look whether they are loaded (treescope).
+    for name in ("jax.tree_util", *jaxlib.STANDIN_NAMES):
         sys.modules[name] = importlib.import_module(name)
     jaxlib.standins.permanent = True

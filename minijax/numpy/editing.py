@@ -110,8 +110,9 @@ def insert(arr: ArrayLike, obj: ArrayLike | slice, values: ArrayLike,
     size, axis = _axis_size(arr, axis)
     obj = np.arange(*obj.indices(size)) if isinstance(obj, slice) else operand("insert", obj, 1)
     if np.ndim(obj) > 1:
-        raise ValueError(errors.describe("obj must be a slice, a one-dimensional array, or a scalar",
-                                         fix="jnp.insert(x, jnp.ravel(obj), values)"))
+        raise ValueError(errors.describe(
+            "obj must be a slice, a one-dimensional array, or a scalar",
+            fix="jnp.insert(x, jnp.ravel(obj), values)"))
     values = operand("insert", values, 2)
     if isinstance(obj, Tracer) and obj.concrete() is None:
         return _insert(arr, obj, values, axis)

@@ -42,7 +42,7 @@ def test_traced_once_per_type():
     jitted.clear_cache()
     assert jitted._cache_size() == 0
     jitted(1.0)
-    assert len(calls) == 3  # the trace is still known
+    assert len(calls) == 4  # traced anew: what the function closes over may have changed
 
 
 def test_two_jits_of_one_function_share_its_trace():

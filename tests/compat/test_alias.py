@@ -25,6 +25,8 @@ def run(*arguments: str, cwd: Path, stdin: str | None = None,
 PROGRAM = """\
 import importlib.metadata, importlib.util, json, subprocess, sys
 import helper
+import jax
+loaded = "jax.tree_util" in sys.modules  # libraries look
 import jax, jax.numpy as jnp, jax.scipy.special
 import jax._src.core
 from jax import lax, tree_util as jtu
@@ -41,7 +43,7 @@ child = subprocess.run([sys.executable, "-c", "import sys; early = 'minijax' in 
                         "import jax; print(early, jax.__name__)"], capture_output=True, text=True)
 print(json.dumps(dict(
     same=[jax is minijax, jnp is minijax.numpy, lax is minijax.lax, jtu is minijax.tree_util,
-          jax._src.core.ShapedArray is minijax.core.ShapedArray, jax.core is minijax.core],
+          jax._src.core.ShapedArray is minijax.core.ShapedArray, jax.core is minijax.core, loaded],
     spec=[jax.__spec__.name, jnp.__spec__.name], found=importlib.util.find_spec("jax") is not None,
     version=[jax.__version__, jax.version.__version__, importlib.metadata.version("jax")],
     info=jax.__version_info__, requires=importlib.metadata.requires("jax"),
@@ -76,7 +78,7 @@ def facts(tmp_path_factory):
 
 
 def test_modules_are_those_of_minijax(facts):
-    assert facts["same"] == [True] * 6
+    assert facts["same"] == [True] * 7
     assert facts["spec"] == ["minijax", "minijax.numpy"]
     assert facts["found"]
     assert facts["value"] == 4.0

@@ -191,9 +191,20 @@ def test_structs_say_where_and_in_which_order():
     assert jax.eval_shape(f, x).format == x.format
     with jax.set_mesh(AUTO):
         assert jax.ShapeDtypeStruct((4,), np.float32, sharding=P("x")).sharding == over("x")
-    long = over(None, None, "x")
-    for cls, sharding in ((TypeError, P("x")), (ValueError, 3), (ValueError, long)):
-        error_of(cls, jax.ShapeDtypeStruct, (4, 4), np.float32, sharding=sharding)
+    for sharding in (3, over(None, None, "x"), P(None, None, "x")):
+        error_of(ValueError, jax.ShapeDtypeStruct, (4, 4), np.float32, sharding=sharding)
+
+
+def test_a_struct_with_a_spec_is_over_the_mesh_in_context():
+    x = jax.ShapeDtypeStruct((4, 4), np.float32, sharding=P("x"))
+    for mesh in (AUTO, LINE):
+        with jax.set_mesh(mesh):
+            assert x.sharding == x.update(dtype=int).sharding == over("x", mesh=mesh)
+            assert x == jax.ShapeDtypeStruct((4, 4), np.float32, sharding=over("x", mesh=mesh))
+    for look in (lambda: x.sharding, lambda: x.format, lambda: jax.eval_shape(jnp.sin, x)):
+        assert "the context mesh cannot be empty" in error_of(TypeError, look)
+    plain = jax.ShapeDtypeStruct((4,), np.float32)
+    assert "does not have a value" in error_of(TypeError, jax.jit(jnp.sin), plain)
 
 
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])

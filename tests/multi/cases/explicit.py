@@ -249,7 +249,7 @@ def test_only_explicit_axes_can_be_asked_for(f, jit, mesh):
     auto = mesh.update(axis_types=(AxisType.Auto,) * 2)
     a = jax.device_put(np.ones((8, 4), np.float32), P())
     with jax.set_mesh(auto), pytest.raises(ValueError, match="axis names that are of type Auto"):
-        (jax.jit(f, static_argnums=1) if jit else f)(np.asarray(a), P(X))
+        (jax.jit(f, static_argnums=1) if jit else f)(jax.device_put(np.asarray(a), P()), P(X))
     if f is not ASKED[-1]:  # `reshard` may leave the mesh
         with pytest.raises(ValueError, match="Context mesh .* should match the mesh of sharding"):
             (jax.jit(f, static_argnums=1) if jit else f)(a, jax.NamedSharding(auto, P(X)))

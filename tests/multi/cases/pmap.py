@@ -101,6 +101,7 @@ def test_donation():
     (lambda: jax.pmap(lambda x: x, axis_size=4)(X), ValueError, "doesn't match received"),
     (lambda: jax.pmap(lambda x: x, devices=jax.devices()[:2])(X), ValueError,
      "num_local_devices=2"),
+    (lambda: jax.pmap(lambda x: x, devices=[]), ValueError, "must be non-empty, or None"),
     (lambda: jax.pmap(lambda x: x, in_axes="a")(X), TypeError, "pmap in_axes must be an int"),
     (lambda: jax.pmap(lambda x: x, out_axes=3)(X), ValueError, "axis 3 is out of bounds"),
     (lambda: jax.pmap(lambda x: x, out_axes=-1)(X), ValueError, "must not be negative"),
