@@ -43,14 +43,33 @@ class CompoundFactor(tuple):
     def __new__(cls, *factors: str) -> "CompoundFactor":
         if len(factors) < 2:
             raise ValueError("A compound factor should contain at least two factors")
-        return super().__new__(cls, factors)
+        if any(map(_is_batching, factors)):
+            raise ValueError("Ellipsis can't be used in a compound factor")
+        return super().__new__(cls, _named("CompoundFactor must be a str", factors, str))
 
 
 class ArrayMapping(tuple):
     """The factors of each dimension of one array."""
 
     def __new__(cls, *dims: Any) -> "ArrayMapping":
-        return super().__new__(cls, dims)
+        if any(map(_is_batching, dims[1:])):
+            raise ValueError("Ellipsis can only be used at the beginning of a dimension")
+        return super().__new__(cls, _named("ArrayMapping must be a str or CompoundFactor", dims,
+                                           (str, CompoundFactor)))
+
+
+def _is_batching(dim: Any) -> bool:
+    return isinstance(dim, str) and dim.startswith(BATCHING)
+
+
+def _named(what: str, dims: tuple, kinds: Any) -> tuple:
+    """The factors, after a look at their names."""
+    for dim in dims:
+        if not isinstance(dim, kinds):
+            raise ValueError(f"Each element of {what}, but got {type(dim)}")
+        if isinstance(dim, str) and not (dim[:1].isalpha() or _is_batching(dim)):
+            raise ValueError(f"Factor names have to start with a letter, but got {dim!r}")
+    return dims
 
 
 class SdyShardingRule:
@@ -62,12 +81,28 @@ class SdyShardingRule:
     def __init__(self, operand_mappings: Sequence[Any], result_mappings: Sequence[Any], *,
                  reduction_factors: tuple = (), need_replication_factors: tuple = (),
                  permutation_factors: tuple = (), **factor_sizes: int):
-        self.operand_mappings = tuple(map(tuple, operand_mappings))
-        self.result_mappings = tuple(map(tuple, result_mappings))
+        self.operand_mappings = tuple(ArrayMapping(*dims) for dims in operand_mappings)
+        self.result_mappings = tuple(ArrayMapping(*dims) for dims in result_mappings)
         self.special = {"reduction": tuple(reduction_factors),
                         "need_replication": tuple(need_replication_factors),
                         "permutation": tuple(permutation_factors)}
         self.factor_sizes = factor_sizes
+        dims = set(itertools.chain(*self.operand_mappings, *self.result_mappings))
+        used = {f for dim in dims for f in (dim if isinstance(dim, CompoundFactor) else (dim,))}
+        for factor in (*factor_sizes, *itertools.chain(*self.special.values())):
+            if factor not in used:
+                raise ValueError(f"Factor {factor} is not used in the rule")
+        for factor in used:
+            if factor in dims and factor in factor_sizes:
+                raise ValueError(
+                    f"Factor {factor} represents a whole dimension; do not specify its size")
+            if factor not in dims and factor not in factor_sizes:
+                raise ValueError(
+                    f"Factor {factor} is only used in compound factors; must specify its size")
+
+    def __repr__(self) -> str:
+        return (f"SdyShardingRule({self.operand_mappings}, {self.result_mappings}, "
+                f"{self.factor_sizes})")
 
     @staticmethod
     def parse(rule: str, **options: Any) -> "SdyShardingRule":
@@ -94,9 +129,9 @@ class SdyShardingRule:
               sizes: dict) -> str:
         arrays = []
         for mapping, shape in zip(mappings, shapes, strict=True):
-            extra = len(shape) - len([d for d in mapping if d != BATCHING])
+            extra = len(shape) - len([d for d in mapping if not _is_batching(d)])
             dims = list(itertools.chain.from_iterable(
-                [(BATCHING, i) for i in range(extra)] if d == BATCHING else [d] for d in mapping))
+                [(d, i) for i in range(extra)] if _is_batching(d) else [d] for d in mapping))
             texts = []
             for dim, size in zip(dims, shape, strict=True):
                 factors = dim if isinstance(dim, CompoundFactor) else [dim]
@@ -113,9 +148,9 @@ def _short(i: int) -> str:
 
 
 def _dims(text: str) -> list:
-    found = re.findall(r"\([^)]*\)|\.\.\.|[A-Za-z_]\w*", text)
-    return [CompoundFactor(*d[1:-1].split()) if d[0] == "(" else BATCHING if d == "..." else d
-            for d in found]
+    found = re.findall(r"\([^)]*\)|\.\.\.\d*|\w+", text)
+    return [CompoundFactor(*d[1:-1].split()) if d[0] == "(" else
+            BATCHING + (d[3:] or "0") if d[0] == "." else d for d in found]
 
 
 class custom_partitioning:  # noqa: N801  (the public name)
