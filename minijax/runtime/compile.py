@@ -432,14 +432,21 @@ def _load(program: Program, devices: tuple[Any, ...], options: Any) -> Any:
 
 def _compile(client: Any, program: Program, devices: tuple, options: Any,
              callbacks: Sequence) -> Any:
-    """An executable, without the barriers of `pins` if XLA mixes up arrays because of them."""
-    loaded = backend_compile_and_load(client, program, devices, options, callbacks)
-    if program.keep_barriers and lowering_package().is_mixed_up(
-            loaded.hlo_modules()[0].to_string()):
-        debug = options.executable_build_options.debug_options
-        debug.xla_disable_hlo_passes = debug.xla_disable_hlo_passes.removesuffix(_BARRIERS)
+    """An executable, without the barriers of `pins` if XLA fails or mixes up arrays over them."""
+    def load() -> Any:
         return backend_compile_and_load(client, program, devices, options, callbacks)
-    return loaded
+
+    if not program.keep_barriers:
+        return load()
+    try:
+        loaded = load()
+        if not lowering_package().is_mixed_up(loaded.hlo_modules()[0].to_string()):
+            return loaded
+    except jaxlib.JaxRuntimeError:
+        pass
+    debug = options.executable_build_options.debug_options
+    debug.xla_disable_hlo_passes = debug.xla_disable_hlo_passes.removesuffix(_BARRIERS)
+    return load()
 
 
 def backend_compile_and_load(client: Any, program: Program, devices: tuple, options: Any,

@@ -165,6 +165,18 @@ def test_arrays_that_xla_might_mix_up_are_not_stored(monkeypatch, checked):
     np.testing.assert_allclose(compiled(x), expected, rtol=1e-4, atol=1e-6)
 
 
+def test_programs_that_xla_cannot_compile_with_barriers_are_compiled_without(monkeypatch):
+    def halves(x):
+        return looped(x, lambda y: y * 0.5)
+
+    monkeypatch.setattr(lowering, "pins", lambda jaxpr: frozenset(
+        v for e in jaxpr.eqns for inner in e.params.values() if hasattr(inner, "eqns")
+        for body in inner.eqns for v in body.outvars if body.primitive.name == "mul"))
+    lowered = jax.jit(halves).lower(np.float32(8))
+    assert "optimization_barrier" in lowered.as_text()
+    assert lowered.compile()(np.float32(8)) == 1
+
+
 @pytest.mark.parametrize("line, mixed", [
     ("%r = f32[3]{0} fusion(%a, %b), kind=kLoop", True),
     ("%r = f32[3]{0} fusion(%a, %c), kind=kLoop", False),
