@@ -31,13 +31,17 @@ def run(primitive: Primitive, args: tuple, params: dict) -> Any:
     try:
         function = _functions[key]
     except (KeyError, TypeError):
-        function = compiled(primitive, params)
+        function = _found(key, primitive, params)
     return function(*args)
 
 
 def compiled(primitive: Primitive, params: dict) -> Any:
     """The function that compiles and runs a primitive, whatever its `impl` is."""
-    key = (primitive, *params.items(), *map(exact, params.values())) if params else primitive
+    return _found((primitive, *params.items(), *map(exact, params.values())) if params
+                  else primitive, primitive, params)
+
+
+def _found(key: Any, primitive: Primitive, params: dict) -> Any:
     try:
         return (_functions.get(key) or _functions_with_jaxprs.get(key)
                 or _remember(key, primitive, params))

@@ -105,9 +105,10 @@ class _Simple(NamedTuple):
 
 @weak_cache
 def _simplified(body: Jaxpr, cond: Jaxpr, body_nconsts: int, cond_nconsts: int) -> _Simple:
-    reads = used_inputs(cond)[cond_nconsts:]
-    fixed = tuple(v is o and not read
-                  for v, o, read in zip(body.invars[body_nconsts:], body.outvars, reads))
+    fixed = tuple(v is o and not read for v, o, read in zip(
+        body.invars[body_nconsts:], body.outvars, used_inputs(cond)[cond_nconsts:]))
+    if not any(fixed):
+        return _Simple(cond, body, fixed)
     still, changing = partition(fixed, range(len(fixed)))[::-1]
     body = rearrange(body, [*range(body_nconsts), *[body_nconsts + i for i in still + changing]],
                      changing)
