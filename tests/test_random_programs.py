@@ -25,6 +25,7 @@ STORED = json.loads((Path(__file__).parent / "data" / "random_programs.json").re
 STEP = 1e-6
 # Rounding decides a comparison wherever these are evaluated; JAX disagrees with itself on most.
 JUMPING = {272, 577, 938, 1211}
+MISCOMPILED = {988, 1310}  # XLA's gradients differ from those op by op, in JAX too
 
 
 @pytest.fixture(autouse=True)
@@ -125,7 +126,7 @@ def test_programs_in_which_xla_would_mix_up_arrays(programs, seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(100, 2000, 20))
 def test_many_programs(programs, options, first):
-    for seed in sorted({*range(first, first + 20)} - JUMPING):
+    for seed in sorted({*range(first, first + 20)} - JUMPING - MISCOMPILED):
         check(programs.make(seed), seed, options)
 
 
