@@ -148,6 +148,7 @@ _WEAK_RANK = {int: 0, float: 1, complex: 2}
 _KIND_RANK = {"u": 0, "i": 0, "f": 1, "c": 2}
 _KNOWN = {*_REGULAR, *_NARROW_INTS, *_NARROW_FLOATS}
 _NARROW = {*_NARROW_INTS, *_NARROW_FLOATS}
+ARRAY_TYPES = {np.ndarray, np.longlong, *[dtype.type for dtype in _KNOWN]}  # NumPy's classes
 
 _TO_32 = {
     np.dtype("int64"): np.dtype("int32"),

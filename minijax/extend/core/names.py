@@ -11,10 +11,9 @@ import weakref
 from collections.abc import Callable, Iterator, Set
 from typing import Any
 
-import numpy as np
-
-from minijax.base import dtypes, errors
+from minijax.base import errors
 from minijax.base.dims import constant, max_dim, min_dim
+from minijax.base.dtypes import ARRAY_TYPES as array_types
 from minijax.base.errors import InconclusiveDimensionOperation
 from minijax.core.avals import _aval_of as pytype_aval_mappings
 from minijax.core.avals import AbstractValue, ShapedArray, abstract_token, get_aval
@@ -31,7 +30,6 @@ Value = Any
 OutputType = Any
 ParamDict = dict[str, Any]
 no_axis_name = object()
-array_types = {np.ndarray, np.longlong, *[dtype.type for dtype in dtypes._KNOWN]}  # NumPy's
 trace_ctx = state
 
 
