@@ -2,7 +2,7 @@
 
     python benchmarks/compare.py dispatch --jax-python ../jax-env/bin/python [--rounds 3]
 
-Groups: dispatch, trace, step, start. A row's figure is the median over the rounds of the ratio of
+Groups: dispatch, fresh, trace, step, start. A row's figure is the median over the rounds of the ratio of
 neighbouring runs; trust it, not the times beside it.
 """
 
@@ -48,7 +48,7 @@ def main() -> None:
         ours = min(r[1][name][0] for r in rounds)
         ratio = statistics.median(r[1][name][0] / r[0][name][0] for r in rounds)
         ratios.append(ratio)
-        print(f"{name:36s} {theirs:10.2f} {ours:10.2f} {unit:7s} {ratio:.3f}")
+        print(f"{name:36s} {theirs:10.2f} {ours:10.2f} {unit:7s} {ratio:.4f}")
     print(f"geometric mean of the ratios: {statistics.geometric_mean(ratios):.3f}")
 
 

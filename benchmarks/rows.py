@@ -81,6 +81,26 @@ def dispatch(jax: Any) -> Iterator[Row]:
         yield name, fastest(call) * 1e6, "us"
 
 
+def fresh(jax: Any) -> Iterator[Row]:
+    """Loops, branches and `jit` of functions that are new at each call, in microseconds."""
+    jnp, lax = jax.numpy, jax.lax
+    x = jnp.ones(10)
+    calls: dict[str, Callable[[], Any]] = {
+        "scan": lambda: lax.scan(lambda c, _: (c + 1.0, None), x, None, length=10),
+        "fori_loop": lambda: lax.fori_loop(0, 10, lambda i, c: c + 1.0, x),
+        "while_loop of a number": lambda: lax.while_loop(lambda c: c < 5, lambda c: c + 1, 0),
+        "while_loop of an array": lambda: lax.while_loop(lambda c: c[0] < 5, lambda c: c + 1.0, x),
+        "while_loop of a pair": lambda: lax.while_loop(
+            lambda s: s[0] < 5, lambda s: (s[0] + 1, s[1] * 2.0), (0, x)),
+        "cond": lambda: lax.cond(True, lambda c: c + 1.0, lambda c: c - 1.0, x),
+        "cond of x[0] > 0": lambda: lax.cond(x[0] > 0, lambda c: c + 1.0, lambda c: c - 1.0, x),
+        "switch": lambda: lax.switch(1, [lambda c: c + 1.0, lambda c: c - 1.0, jnp.sin], x),
+        "jit": lambda: jax.jit(lambda c: c * 2 + 1)(x),
+    }
+    for name, call in calls.items():
+        yield name, fastest(lambda call=call: jax.block_until_ready(call()), 1.0) * 1e6, "us"
+
+
 def bound(fun: Callable, *args: Any) -> Callable[[], Any]:
     return lambda: fun(*args)
 
@@ -172,7 +192,7 @@ def start(jax: Any, repeats: int = 4) -> Iterator[Row]:
     yield "import", min(found) * 1e3, "ms CPU"
 
 
-GROUPS = {"dispatch": dispatch, "trace": trace, "step": step, "start": start}
+GROUPS = {"dispatch": dispatch, "fresh": fresh, "trace": trace, "step": step, "start": start}
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from minijax.base import errors, tree
 from minijax.core import AxisData, Dims, Ref, aval_of
 from minijax.lax.explicit import explicit_split
 from minijax.passes.discharge import check_distinct
-from minijax.passes.leaks import Watched
+from minijax.passes.leaks import watched
 from minijax.runtime import arguments
 from minijax.runtime.place import as_array
 
@@ -66,9 +66,7 @@ def vmap(fun: Callable, in_axes: Any = 0, out_axes: Any = 0, axis_name: Any = No
             call = ContainerCall(fun, in_tree, specs, axis, out_axes, place)
             return _of_containers(call, leaves, dims)
         call = Call(lambda a, k: fun(*a, **k), in_tree, (), None, {})
-        watched = Watched(call)
-        outs, out_dims = core.batch(watched, axis, leaves, dims, ("vmap(",))
-        watched.check()
+        outs, out_dims = watched(core.batch, call, axis, leaves, dims, ("vmap(",))
         _check_outputs(outs)
         if type(out_axes) is int:
             wanted: Sequence[Any] = [out_axes] * len(outs)

@@ -268,14 +268,14 @@ def _numpy_aval(x: Any) -> ShapedArray:
     return ShapedArray(x.shape, dtypes.canonicalize_dtype(dtype))
 
 
-def _python_scalar(kind: type) -> Callable[[Any], ShapedArray]:
+def _scalar(kind: type, weak: bool) -> Callable[[Any], ShapedArray]:
     avals: dict[Any, ShapedArray] = {}  # by whether x64 is on
 
     def aval(x: Any) -> ShapedArray:
         wide = enable_x64.value
         found = avals.get(wide)
         if found is None:
-            found = avals[wide] = ShapedArray((), dtypes.scalar_dtype(kind), kind is not bool)
+            found = avals[wide] = ShapedArray((), dtypes.canonicalize_dtype(kind), weak)
         return found
     return aval
 
@@ -283,5 +283,5 @@ def _python_scalar(kind: type) -> Callable[[Any], ShapedArray]:
 register_aval(Token, operator.attrgetter("aval"))
 register_aval(np.ndarray, _numpy_aval)
 register_aval(np.generic, _numpy_aval)
-for _kind in (bool, int, float, complex):
-    register_aval(_kind, _python_scalar(_kind))
+for _kind in (bool, int, float, complex, *[np.dtype(code).type for code in "?bhilBHILefdFD"]):
+    register_aval(_kind, _scalar(_kind, _kind in (int, float, complex)))

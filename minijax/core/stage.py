@@ -23,7 +23,7 @@ from minijax.core.placement import MixedAxes
 from minijax.core.primitive import Primitive, Values, infer
 from minijax.core.trace import Trace, Tracer, check_escaped, entered, state
 
-_aval, _var = attrgetter("aval"), attrgetter("atom")
+_aval, _var, _effects = attrgetter("aval"), attrgetter("atom"), attrgetter("effects")
 _SCALARS = (bool, int, float, complex, np.generic)
 
 
@@ -50,7 +50,7 @@ class JaxprTrace(Trace):
     __slots__ = ("eqns", "consts", "debug", "inputs", "outer_scopes")
 
     def __init__(self, parent: Trace, debug: DebugInfo | None = None):
-        super().__init__(parent, staging=True)
+        self.parent, self.staging = parent, True
         self.eqns: list[JaxprEqn] = []
         self.consts: dict[int, tuple[JaxprTracer, Any]] = {}
         self.debug = debug
@@ -125,12 +125,12 @@ class JaxprTrace(Trace):
 
     def finish(self, inputs: Sequence[JaxprTracer], outs: Sequence[Any]) -> tuple[Jaxpr, list]:
         """The jaxpr with live captured values as leading inputs, and those values."""
-        outvars = [self.lift(x).atom for x in outs]
+        outvars = [(x if getattr(x, "_trace", 0) is self else self.lift(x)).atom for x in outs]
         eqns, live = sweep(self.eqns, outvars)
         kept = [entry for entry in self.consts.values() if entry[0].atom in live]
-        effects = NO_EFFECTS.union(*[e.effects for e in eqns if e.effects])
-        jaxpr = Jaxpr((), [e[0].atom for e in kept] + [t.atom for t in inputs], outvars, eqns, (),
-                      effects, self.debug)
+        invars = [*[e[0].atom for e in kept], *map(_var, inputs)]
+        jaxpr = Jaxpr((), invars, outvars, eqns, (), NO_EFFECTS.union(*map(_effects, eqns)),
+                      self.debug)
         self.consts, self.inputs = {}, []  # no cycle of references through their tracers
         return jaxpr, [e[1] for e in kept]
 

@@ -125,8 +125,9 @@ class AxisTrace(Trace):
 
 def visible_axes(trace: Trace) -> tuple:
     """The named axes that code running under `trace` may use, innermost first."""
-    return tuple(t.axis for t in ancestors(trace) if getattr(t, "axis", None) is not None
-                 and t.axis.name is not None)
+    return () if trace is eval_trace else tuple(
+        t.axis for t in ancestors(trace)
+        if getattr(t, "axis", None) is not None and t.axis.name is not None)
 
 
 class Tracer:

@@ -12,8 +12,9 @@ positions are operands there, a Python loop over `x[i]` compiles once.
 
 from __future__ import annotations
 
+import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -151,10 +152,11 @@ def _range(entry: slice, size: int, axis: int, host: bool, operands: list) -> tu
 def _entries(shape: Sequence[int], index: Any) -> list:
     """The index as a list: ints, slices, arrays of integers, None, and TRUE, FALSE, GAP."""
     if type(index) is not tuple:
-        index = _as_tuple(index)
+        index = (index,) if type(index) is int else _as_tuple(index)
     entries: list = []
     used = 0
     ellipsis = -1
+    masked = False
     for entry in index:
         kind = type(entry)
         if kind is int or kind is slice:
@@ -169,6 +171,7 @@ def _entries(shape: Sequence[int], index: Any) -> list:
             used += 1
         elif entry is not None:
             used += _read_array(entry, entries)
+            masked = masked or type(entries[-1]) is _Mask
             continue
         entries.append(entry)
     missing = len(shape) - used
@@ -180,7 +183,7 @@ def _entries(shape: Sequence[int], index: Any) -> list:
         entries[ellipsis:ellipsis + 1] = [slice(None)] * missing or [GAP]
     else:
         entries.extend([slice(None)] * missing)
-    return _without_masks(shape, entries)
+    return _without_masks(shape, entries) if masked else entries
 
 
 def _as_tuple(index: Any) -> tuple:
@@ -266,8 +269,6 @@ def _stack(leaves: Sequence[Any]) -> Any:
 
 def _without_masks(shape: Sequence[int], entries: list) -> list:
     """The entries with the index arrays of masks in their places, sizes checked."""
-    if not any(type(entry) is _Mask for entry in entries):
-        return entries
     out: list = []
     axis = 0
     for place, entry in enumerate(entries):
@@ -312,64 +313,77 @@ def get(x: Any, form: tuple, operands: Sequence[Any], *, mode: Any = None, fill_
     return lax.expand_dims(out, how.new_axes) if how.new_axes else out
 
 
-def _slice(x: Any, form: tuple, operands: Sequence[Any], wrap: bool) -> Any:
-    """Slices, positions and new axes: (dynamic_)slice, rev, squeeze, broadcast_in_dim."""
-    shape = x.shape
+class _Cut(NamedTuple):
+    """What a form of slices, positions and new axes does, one entry per axis of the operand.
+
+    limits: None where a start is an operand; whole: every element is taken.
+    """
+
+    starts: tuple
+    sizes: tuple
+    limits: tuple | None
+    strides: tuple | None
+    whole: bool
+    flipped: tuple[int, ...]
+    dropped: tuple[int, ...]
+    new: tuple[int, ...]
+
+
+@functools.lru_cache(maxsize=4096)
+def _cut(shape: tuple, form: tuple) -> _Cut:
     starts, sizes, strides = [], [], []
     flipped, dropped, new = [], [], []
-    values = iter(operands)
     place = 0
     for item in form:
         axis = len(starts)
         if item is None:
             new.append(place)
-        elif type(item) is tuple:
-            low, count, step = item
+        elif item is GAP:
+            continue
+        else:
+            low, count, step = item if type(item) is tuple else (item, 1, 1)
             stride = abs(step)
-            starts.append(_start(low, values, shape[axis], wrap))
+            starts.append(low)
             sizes.append((count - 1) * stride + 1 if count else 0)
             strides.append(stride)
             if step < 0:
                 flipped.append(axis)
-        elif item is GAP:
-            continue
-        else:
-            starts.append(_start(item, values, shape[axis], wrap))
-            sizes.append(1)
-            strides.append(1)
-            dropped.append(axis)
-            continue
+            if type(item) is not tuple:
+                dropped.append(axis)
+                continue
         place += 1
-    x = _window(x, starts, tuple(sizes), strides)
-    if flipped:
-        x = lax.rev(x, tuple(flipped))
-    if dropped:
-        x = lax.squeeze(x, tuple(dropped))
-    return lax.expand_dims(x, tuple(new)) if new else x
+    strided = tuple(strides) if any(s != 1 for s in strides) else None
+    static = not {HOST, SCALAR}.intersection(starts)
+    limits = dims.indices(tuple(map(operator.add, starts, sizes))) if static else None
+    return _Cut(dims.indices(tuple(starts)) if static else tuple(starts), tuple(sizes), limits,
+                strided, static and not strided and tuple(sizes) == shape, tuple(flipped),
+                tuple(dropped), tuple(new))
 
 
-def _start(item: Any, values: Any, size: int, wrap: bool) -> Any:
-    """The position that an item of the form stands for."""
-    if type(item) is int:
-        return item
-    if item is HOST:
-        return next(values)
-    return wrapped(next(values), size, wrap)
+def _slice(x: Any, form: tuple, operands: Sequence[Any], wrap: bool) -> Any:
+    """Slices, positions and new axes: (dynamic_)slice, rev, squeeze, broadcast_in_dim."""
+    cut = _cut(x.shape, form)
+    if cut.limits is None:
+        x = _dynamic(x, cut, iter(operands), wrap)
+    elif not cut.whole:
+        x = lax.slice_p.bind(x, start_indices=cut.starts, limit_indices=cut.limits,
+                             strides=cut.strides)
+    if cut.flipped:
+        x = lax.rev(x, cut.flipped)
+    if cut.dropped:
+        x = lax.squeeze_p.bind(x, dimensions=cut.dropped)
+    return lax.expand_dims(x, cut.new) if cut.new else x
 
 
-def _window(x: Any, starts: list, sizes: tuple[int, ...], strides: list[int]) -> Any:
-    """The slices from `starts` of `sizes` elements, every `strides`-th of them."""
-    strided = any(s != 1 for s in strides)
-    if all(type(s) is int or dims.is_symbolic_dim(s) for s in starts):
-        if sizes == tuple(x.shape) and not strided:
-            return x
-        limits = tuple(map(operator.add, starts, sizes))
-        return lax.slice(x, tuple(starts), limits, tuple(strides) if strided else None)
+def _dynamic(x: Any, cut: _Cut, values: Iterator, wrap: bool) -> Any:
+    """The cut where some starts are operands: their next value, counted from the end if `wrap`."""
+    starts = [wrapped(next(values), n, wrap) if s is SCALAR else next(values) if s is HOST else s
+              for s, n in zip(cut.starts, x.shape)]
     dtype = index_dtype(starts, x.shape)
     starts = [cast_index(s, dtype) for s in starts]
-    x = lax.dynamic_slice(x, starts, sizes, allow_negative_indices=False)
-    if strided:
-        x = lax.slice(x, (0,) * len(sizes), sizes, tuple(strides))
+    x = lax.dynamic_slice(x, starts, cut.sizes, allow_negative_indices=False)
+    if cut.strides:
+        x = lax.slice(x, (0,) * len(cut.sizes), cut.sizes, cut.strides)
     return x
 
 

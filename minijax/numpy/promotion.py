@@ -334,12 +334,12 @@ def operands(name: str, x: Any, y: Any) -> tuple[Any, Any, Any]:
             if a.dtype is b.dtype:
                 if a.shape == b.shape or a.ndim == b.ndim or not a.shape or not b.shape:
                     return x, y, a.dtype
-        elif not a.weak_type:
-            value = _number(a.dtype, y)
+        else:
+            value = _number(a, y)
             if value is not None:
                 return x, value, a.dtype
-    elif b is not None and not b.weak_type:
-        value = _number(b.dtype, x)
+    elif b is not None:
+        value = _number(b, x)
         if value is not None:
             return value, y, b.dtype
     x, y = operand(name, x), operand(name, y, 1)
@@ -380,8 +380,11 @@ def inexact_operand(name: str, x: Any) -> Any:
     return convert(x, inexact_dtype(aval.dtype), aval.weak_type)
 
 
-def _number(dtype: Any, x: Any) -> Any:
-    """The literal for a number beside a strong array of `dtype`, None if that needs thought."""
+def _number(aval: Any, x: Any) -> Any:
+    """The literal for a number beside an array of that type, None if that needs thought."""
+    dtype = aval.dtype
+    if aval.weak_type:
+        return x if type(x) in _NUMBERS and get_aval(x).dtype is dtype else None
     try:
         cast = _casts[dtype, type(x)]
     except KeyError:

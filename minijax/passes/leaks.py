@@ -1,43 +1,33 @@
 """Finds tracers that outlive the trace they belong to (jax_check_tracer_leaks).
 
-    watched = Watched(fun)         # a flat function
-    trace_to_jaxpr(watched, avals)
-    watched.check()                # raises if something still refers to a tracer of that trace
+    watched(trace_to_jaxpr, fun, avals)  # raises if something still refers to one of its tracers
 """
 
 from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from minijax.base import config, errors
 from minijax.core import Tracer, state
 
 
-class Watched:
-    """A flat function that notes, if the option is on, under which trace it runs."""
+def watched(trace: Callable, fun: Callable, *args: Any) -> Any:
+    """`trace(fun, *args)`; Exception if the option is on and tracers of that trace outlive it."""
+    if not config.check_tracer_leaks.value:
+        return trace(fun, *args)
+    seen: list[weakref.ref] = []
 
-    __slots__ = ("fun", "trace")
+    def noted(*xs: Any) -> Any:
+        seen.append(weakref.ref(state.trace))
+        return fun(*xs)
 
-    def __init__(self, fun: Callable[..., Sequence[Any]]):
-        self.fun = fun
-        self.trace: Any = None
-
-    def __call__(self, *xs: Any) -> Sequence[Any]:
-        if config.check_tracer_leaks.value:
-            self.trace = weakref.ref(state.trace)
-        return self.fun(*xs)
-
-    def check(self) -> None:
-        """Raise Exception if the trace, which is over, is still referred to by its tracers."""
-        if self.trace is None:
-            return
-        gc.collect()
-        alive = self.trace()
-        if alive is None:
-            return
-        leaked = [x for x in gc.get_objects() if isinstance(x, Tracer) and x._trace is alive]
-        shown = "\n".join(str(errors.UnexpectedTracerError(x)) for x in leaked)
-        raise Exception(f"Leaked trace {alive}. Leaked tracer(s):\n\n{shown}")
+    result = trace(noted, *args)
+    gc.collect()
+    if not seen or (alive := seen[0]()) is None:
+        return result
+    leaked = [x for x in gc.get_objects() if isinstance(x, Tracer) and x._trace is alive]
+    shown = "\n".join(str(errors.UnexpectedTracerError(x)) for x in leaked)
+    raise Exception(f"Leaked trace {alive}. Leaked tracer(s):\n\n{shown}")

@@ -33,60 +33,68 @@ def key_of(jaxpr: Jaxpr) -> tuple | None:
 
     Names of functions and lines of code are not part of it.
     """
-    try:
-        return _program(jaxpr)
-    except _NoKey:
-        return None
+    return key_of_params({"": jaxpr})
 
 
 def key_of_params(params: dict) -> tuple | None:
     """The same for the parameters of an operation."""
+    parts = [*params]
     try:
-        return tuple([(name, _value(value)) for name, value in params.items()])
+        for value in params.values():
+            _add(parts, value)
+        return tuple(parts)
     except _NoKey:
         return None
 
 
-def _program(jaxpr: Jaxpr) -> tuple:
+# One flat list, from which a reader could tell where each thing begins: equal lists, equal things.
+
+
+def _add_program(parts: list, jaxpr: Jaxpr) -> None:
     if jaxpr.consts or jaxpr.effects or len(jaxpr.eqns) > _LARGE:
         raise _NoKey
-    number = {v: i for i, v in enumerate(jaxpr.invars)}
-    parts: list[Any] = [tuple(jaxpr.in_avals)]
-
-    def atom(v: Any) -> Any:
-        return (v.aval, _scalar(v.val)) if type(v) is Literal else number[v]
-
+    number = dict(zip(jaxpr.invars, range(len(jaxpr.invars))))
+    parts += Jaxpr, len(jaxpr.eqns), len(jaxpr.outvars), *jaxpr.in_avals
     for eqn in jaxpr.eqns:
-        parts.append((eqn.primitive, tuple([atom(v) for v in eqn.invars]), eqn.scope,
-                      *[(name, _value(value)) for name, value in eqn.params.items()]))
+        parts += eqn.primitive, eqn.scope, len(eqn.invars), len(eqn.outvars), *eqn.params
+        for v in eqn.invars:
+            _add_literal(parts, v) if type(v) is Literal else parts.append(number[v])
+        for value in eqn.params.values():
+            _add(parts, value)
         for v in eqn.outvars:
             number[v] = len(number)
             parts.append(v.aval)
-    parts.append(tuple([atom(v) for v in jaxpr.outvars]))
-    return tuple(parts)
+    for v in jaxpr.outvars:
+        _add_literal(parts, v) if type(v) is Literal else parts.append(number[v])
 
 
-def _value(value: Any) -> Any:
+def _add_literal(parts: list, literal: Literal) -> None:
+    parts.append(literal.aval)
+    _add(parts, literal.val)
+
+
+def _add(parts: list, value: Any) -> None:
     kind = type(value)
     if kind in _PLAIN or isinstance(value, enum.Enum):
-        return kind, value
-    if isinstance(value, tuple):
-        return (kind, *[_value(v) for v in value])
-    if kind is Jaxpr:
-        return _program(value)
-    if kind in (float, complex) or isinstance(value, np.generic):
-        return _scalar(value)
-    if callable(value) or not kind.__module__.startswith(_KNOWN_MODULES) or kind.__hash__ is None:
+        parts += kind, value
+    elif isinstance(value, tuple):
+        kinds = tuple(map(type, value))
+        parts += kind, kinds
+        if _PLAIN.issuperset(kinds):
+            parts.append(value)
+        else:
+            for item in value:
+                _add(parts, item)
+    elif kind is Jaxpr:
+        _add_program(parts, value)
+    elif isinstance(value, np.generic) or (kind is np.ndarray and not value.ndim):
+        parts += kind, value.dtype, value.tobytes()
+    elif kind in (float, complex):
+        parts += kind, repr(value)  # the sign of zero, and NaN, are in it
+    elif callable(value) or not kind.__module__.startswith(_KNOWN_MODULES) or kind.__hash__ is None:
         raise _NoKey
-    return kind, value
-
-
-def _scalar(value: Any) -> tuple:
-    if isinstance(value, (np.ndarray, np.generic)):
-        return type(value), value.dtype, value.tobytes()
-    if type(value) in (float, complex):
-        return type(value), repr(value)  # the sign of zero, and NaN, are in it
-    return type(value), value
+    else:
+        parts += kind, value
 
 
 _canonical: OrderedDict[tuple, Jaxpr] = OrderedDict()

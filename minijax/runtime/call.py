@@ -24,7 +24,7 @@ from minijax.core import (
 from minijax.lax.placement import demanding
 from minijax.passes import key_reuse
 from minijax.passes.discharge import Plain, bind_program, check_distinct, returned_ref
-from minijax.passes.leaks import Watched
+from minijax.passes.leaks import watched
 from minijax.runtime import arguments, backend, explain, place, special, where
 from minijax.runtime.arguments import CallDebug, Resolved
 from minijax.runtime.compile import Executable, Placement, compile_jaxpr
@@ -129,9 +129,7 @@ def _trace(fun: Callable, options: Options, signature: Any, count: int, avals: t
 
     with monitoring.measured("/jax/core/compile/jaxpr_trace_duration", f"tracing {name} for jit",
                              fun_name=name):
-        watched = Watched(flat)
-        jaxpr, captured = trace_to_jaxpr(watched, avals, debug)
-    watched.check()
+        jaxpr, captured = watched(trace_to_jaxpr, flat, avals, debug)
     donated = arguments.donated_leaves(signature, count, static, given)
     ins, in_layouts = _parts(_flat_in_shardings(options, signature, len(captured)))
     outs, out_layouts = _parts(

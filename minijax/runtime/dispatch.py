@@ -27,21 +27,12 @@ def run(primitive: Primitive, args: tuple, params: dict) -> Any:
     """Apply a primitive to concrete values."""
     if primitive.impl is not None:
         return primitive.impl(*args, **params)
-    key = (primitive, *params.items(), *map(exact, params.values())) if params else primitive
-    try:
-        function = _functions[key]
-    except (KeyError, TypeError):
-        function = _found(key, primitive, params)
-    return function(*args)
+    return compiled(primitive, params)(*args)
 
 
 def compiled(primitive: Primitive, params: dict) -> Any:
     """The function that compiles and runs a primitive, whatever its `impl` is."""
-    return _found((primitive, *params.items(), *map(exact, params.values())) if params
-                  else primitive, primitive, params)
-
-
-def _found(key: Any, primitive: Primitive, params: dict) -> Any:
+    key = (primitive, *params.items(), *map(exact, params.values())) if params else primitive
     try:
         return (_functions.get(key) or _functions_with_jaxprs.get(key)
                 or _remember(key, primitive, params))
@@ -77,11 +68,11 @@ def _remember(key: Any, primitive: Primitive, params: dict) -> Any:
     if not subjaxprs(params):
         return _keep(_functions, _LIMIT, key, _make(primitive, params))
     equal = structure.key_of_params(params)
-    made = None if equal is None else _functions_by_structure.pop((primitive, equal), None)
+    made = None if equal is None else _functions_by_structure.get((primitive, equal))
     if made is None:
         made = _make(primitive, params)
-    if equal is not None:
-        _keep(_functions_by_structure, _LIMIT_WITH_JAXPRS, (primitive, equal), made)
+        if equal is not None:
+            _keep(_functions_by_structure, _LIMIT_WITH_JAXPRS, (primitive, equal), made)
     return _keep(_functions_with_jaxprs, _LIMIT_WITH_JAXPRS, key, made)
 
 

@@ -19,7 +19,7 @@ from minijax.core import (DebugInfo, Jaxpr, Tracer, Var, aval_of, convert_elemen
                           is_valid, memory_of, sharding_of, state, trace_to_jaxpr, varying_axes,
                           visible_axes)
 from minijax.passes.discharge import returned_ref
-from minijax.passes.leaks import Watched
+from minijax.passes.leaks import watched
 
 
 class Body(NamedTuple):
@@ -30,13 +30,8 @@ class Body(NamedTuple):
     result: Any
 
 
-def flat_result(value: Any) -> tuple[list, Any]:
-    """Leaves and structure of any result."""
-    return tree.flatten(value)
-
-
 def trace_body(fun: Callable, in_tree: Any, in_avals: Sequence[Any], name: str,
-               flatten: Callable[[Any], tuple[list, Any]] = flat_result) -> Body:
+               flatten: Callable[[Any], tuple[list, Any]] = tree.flatten) -> Body:
     """Trace `fun` at the types of its flat arguments; `flatten` takes the result apart.
 
     Remembered for as long as `fun` lives, unless it closes over a tracer.
@@ -51,16 +46,14 @@ def trace_body(fun: Callable, in_tree: Any, in_avals: Sequence[Any], name: str,
     result: list = []
 
     def flat(*leaves: Any) -> list:
-        outs, about = flatten(fun(*tree.unflatten(in_tree, leaves)))
+        outs, about = flatten(fun(*in_tree.unflatten(leaves)))
         _check_outputs(fun, outs, about, name)
         result.append(about)
         return outs
 
-    watched = Watched(flat)
-    jaxpr, captured = trace_to_jaxpr(watched, in_avals, DebugInfo("body", fun_name(fun)))
-    watched.check()
+    jaxpr, captured = watched(trace_to_jaxpr, flat, in_avals, DebugInfo("body", fun_name(fun)))
     body = Body(jaxpr, captured, result[0])
-    if not any(isinstance(x, Tracer) for x in captured):
+    if not captured or not any(isinstance(x, Tracer) for x in captured):
         found.append(body)
     return body
 
@@ -177,9 +170,11 @@ def used_inputs(jaxpr: Jaxpr) -> tuple[bool, ...]:
 
 
 def promote_weak(values: Sequence[Any], avals: Sequence[Any],
-                 out_avals: Sequence[Any]) -> tuple[list, bool]:
+                 out_avals: Sequence[Any]) -> tuple[Sequence[Any], bool]:
     """Weakly typed initial values in the dtype that the loop body gives them; and if any changed.
     """
+    if avals == out_avals:
+        return values, False
     values, changed = list(values), False
     for i, (before, after) in enumerate(zip(avals, out_avals)):
         if not before.weak_type or before.dtype == after.dtype:
@@ -240,7 +235,8 @@ def check_carry(what: str, fun: Callable, init_tree: Any, in_avals: Sequence[Any
     `name` is what to call the carry (default: the first parameter of `fun`), `prefix` the key path
     in front of paths into it.
     """
-    if init_tree == out_tree and all(map(same_type, in_avals, out_avals)):
+    if init_tree == out_tree and (
+            in_avals == out_avals or all(map(same_type, in_avals, out_avals))):
         return
     name = name or first_parameter(fun)
 

@@ -10,6 +10,7 @@ done keep their values until all are.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,7 +23,7 @@ from minijax.core import (AxisData, Dims, Jaxpr, JaxprEqn, Primitive, Values, Ze
                           instantiate, io_effect, jvp_jaxpr, materialize, merge_tangents, move_axis,
                           ordered_io_effect, reached_outputs, state, trace_closed)
 from minijax.lax import identity
-from minijax.lax.control_flow.common import (Body, check_carry, flat_result, interleave, pad_inputs,
+from minijax.lax.control_flow.common import (Body, check_carry, interleave, pad_inputs,
                                              promote_weak, rearrange, settle, trace_body,
                                              used_inputs)
 from minijax.passes.discharge import bind_program
@@ -68,13 +69,13 @@ def trace_while(cond_fun: Callable, body_fun: Callable, init: list, init_tree: A
     in_tree = tree.treedef_tuple((init_tree,))
     while True:
         avals = [aval_of(x) for x in init]
-        body = trace_body(body_fun, in_tree, avals, "while_loop", flat_result)
+        body = trace_body(body_fun, in_tree, avals, "while_loop")
         if body.result != init_tree:
             break
         init, changed = promote_weak(init, avals, body.jaxpr.out_avals)
         if not changed:
             break
-    cond = trace_body(cond_fun, in_tree, avals, "while_loop", flat_result)
+    cond = trace_body(cond_fun, in_tree, avals, "while_loop")
     _check_predicate(cond)
     check_carry("while_loop body", body_fun, init_tree, avals, body.result, body.jaxpr.out_avals,
                 carry_name)
@@ -107,8 +108,6 @@ class _Simple(NamedTuple):
 def _simplified(body: Jaxpr, cond: Jaxpr, body_nconsts: int, cond_nconsts: int) -> _Simple:
     fixed = tuple(v is o and not read for v, o, read in zip(
         body.invars[body_nconsts:], body.outvars, used_inputs(cond)[cond_nconsts:]))
-    if not any(fixed):
-        return _Simple(cond, body, fixed)
     still, changing = partition(fixed, range(len(fixed)))[::-1]
     body = rearrange(body, [*range(body_nconsts), *[body_nconsts + i for i in still + changing]],
                      changing)
@@ -118,14 +117,18 @@ def _simplified(body: Jaxpr, cond: Jaxpr, body_nconsts: int, cond_nconsts: int) 
 
 def bind_while(cond: Body, body: Body, init: Sequence[Any]) -> list:
     """Bind `while`, keeping what never changes out of the carry."""
+    if not any(map(operator.is_, body.jaxpr.invars[len(body.captured):], body.jaxpr.outvars)):
+        return _bind(cond.jaxpr, body.jaxpr, cond.captured, body.captured, init)
     simple = _simplified(body.jaxpr, cond.jaxpr, len(body.captured), len(cond.captured))
     carry, fixed = partition(simple.fixed, init)
-    body_consts = [*body.captured, *fixed]
-    params = dict(cond_nconsts=len(cond.captured), cond_jaxpr=simple.cond,
-                  body_nconsts=len(body_consts), body_jaxpr=simple.body)
-    outs = bind_program(while_p, [*cond.captured, *body_consts, *carry], params, simple.cond,
-                        simple.body)
+    outs = _bind(simple.cond, simple.body, cond.captured, [*body.captured, *fixed], carry)
     return merge(simple.fixed, outs, [identity.stage(x) for x in fixed])
+
+
+def _bind(cond: Jaxpr, body: Jaxpr, cond_consts: list, body_consts: list, carry: Sequence) -> list:
+    params = dict(cond_nconsts=len(cond_consts), cond_jaxpr=cond, body_nconsts=len(body_consts),
+                  body_jaxpr=body)
+    return bind_program(while_p, [*cond_consts, *body_consts, *carry], params, cond, body)
 
 
 # --- The primitive -----------------------------------------------------------------------------
