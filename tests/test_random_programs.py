@@ -25,7 +25,7 @@ STORED = json.loads((Path(__file__).parent / "data" / "random_programs.json").re
 STEP = 1e-6
 # Rounding decides a comparison wherever these are evaluated; JAX disagrees with itself on most.
 JUMPING = {272, 577, 938, 1211, 1858}
-MISCOMPILED = {988, 1310}  # XLA's gradients differ from those op by op, in JAX too
+MISCOMPILED = {988, 1310, 1988}  # XLA's gradients differ from those op by op, in JAX too
 
 
 @pytest.fixture(autouse=True)

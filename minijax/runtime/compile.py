@@ -29,7 +29,7 @@ from minijax.lax.control_flow.common import used_inputs
 from minijax.lax.moving import hosted
 from minijax.passes import structure
 from minijax.passes.physicalize import is_extended, mentions_keys, physicalize
-from minijax.runtime import disk_cache, foreign, place, spmd, tokens
+from minijax.runtime import disk_cache, foreign, mappings, place, spmd, tokens
 from minijax.sharding import NamedSharding, PartitionSpec
 from minijax.sharding.context import physical_mesh
 from minijax.sharding.layout import mode
@@ -419,6 +419,7 @@ def _load(program: Program, devices: tuple[Any, ...], options: Any) -> Any:
     code = (program.lowered.plain_bytecode() if config.cache_include_metadata_in_key.value
             else program.lowered.bytecode())
     foreign.prepare(code)
+    mappings.ensure()
     if callbacks:
         return _compile(client, program, devices, options, callbacks)
     key = (hashlib.sha256(code).digest(), client, devices, options.SerializeAsString())

@@ -10,7 +10,7 @@ from typing import Any
 from minijax.core import EvalTrace, Jaxpr, Primitive, missing_rule, subjaxprs, trace_closed
 from minijax.base.util import exact
 from minijax.passes import structure
-from minijax.runtime import call, compile, layouts  # noqa: F401  (layouts sets a hook)
+from minijax.runtime import call, compile, layouts, mappings  # noqa: F401  (layouts sets a hook)
 from minijax.runtime.call import FlatOptions, make_flat
 from minijax.sharding import named
 from minijax.sharding.single import SingleDeviceSharding
@@ -94,3 +94,4 @@ def clear_caches() -> None:
 
 
 EvalTrace.run = staticmethod(run)
+mappings.forget = clear_caches
