@@ -8,7 +8,7 @@ tests/data/record_programs.py made it.
 A program is compiled once, for a batch of points, values and derivatives together: XLA takes most
 of the time. Operation by operation it runs under `disable_jit`, where the few operations on a few
 shapes that all programs consist of are compiled for the first of them only.
-`python -m pytest -m slow tests/test_random_programs.py` runs 2,000.
+`python -m pytest -m slow tests/test_random_programs.py` runs more than 2,000.
 """
 
 import json
@@ -25,7 +25,9 @@ STORED = json.loads((Path(__file__).parent / "data" / "random_programs.json").re
 STEP = 1e-6
 # Rounding decides a comparison wherever these are evaluated; JAX disagrees with itself on most.
 JUMPING = {272, 577, 938, 1211, 1858}
-MISCOMPILED = {988, 1310, 1988}  # XLA's gradients differ from those op by op, in JAX too
+# XLA computes the operand of a maximum twice, rounded in two ways, and the derivative compares the
+# two: of equal numbers some are lost. Under JAX the same; with the operand behind a barrier, none.
+TIES = {988, 1310, 1988}
 
 
 @pytest.fixture(autouse=True)
@@ -124,9 +126,9 @@ def test_programs_in_which_xla_would_mix_up_arrays(programs, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(100, 2000, 20))
+@pytest.mark.parametrize("first", range(100, 2020, 20))
 def test_many_programs(programs, options, first):
-    for seed in sorted({*range(first, first + 20)} - JUMPING - MISCOMPILED):
+    for seed in sorted({*range(first, first + 20)} - JUMPING - TIES):
         check(programs.make(seed), seed, options)
 
 
