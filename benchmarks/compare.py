@@ -2,8 +2,8 @@
 
     python benchmarks/compare.py dispatch --jax-python ../jax-env/bin/python [--rounds 3]
 
-Groups: dispatch, fresh, trace, step, start. A row's figure is the median over the rounds of the ratio of
-neighbouring runs; trust it, not the times beside it.
+Groups: dispatch, fresh, trace, step, start. A row's figure is the median over the rounds of the
+ratio of neighbouring runs; trust it, not the times beside it.
 """
 
 from __future__ import annotations

@@ -283,5 +283,5 @@ def _scalar(kind: type, weak: bool) -> Callable[[Any], ShapedArray]:
 register_aval(Token, operator.attrgetter("aval"))
 register_aval(np.ndarray, _numpy_aval)
 register_aval(np.generic, _numpy_aval)
-for _kind in (bool, int, float, complex, *[np.dtype(code).type for code in "?bhilBHILefdFD"]):
+for _kind in (bool, int, float, complex, *dtypes.ARRAY_TYPES - {np.ndarray}):
     register_aval(_kind, _scalar(_kind, _kind in (int, float, complex)))

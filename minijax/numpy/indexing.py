@@ -354,8 +354,8 @@ def _cut(shape: tuple, form: tuple) -> _Cut:
         place += 1
     strided = tuple(strides) if any(s != 1 for s in strides) else None
     static = not {HOST, SCALAR}.intersection(starts)
-    limits = dims.indices(tuple(map(operator.add, starts, sizes))) if static else None
-    return _Cut(dims.indices(tuple(starts)) if static else tuple(starts), tuple(sizes), limits,
+    limits = dims.indices(map(operator.add, starts, sizes)) if static else None
+    return _Cut(dims.indices(starts) if static else tuple(starts), tuple(sizes), limits,
                 strided, static and not strided and tuple(sizes) == shape, tuple(flipped),
                 tuple(dropped), tuple(new))
 

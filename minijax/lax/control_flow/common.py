@@ -16,8 +16,8 @@ import numpy as np
 from minijax.base import dtypes, errors, tree
 from minijax.base.util import fun_name, trace_cache, weak_cache
 from minijax.core import (DebugInfo, Jaxpr, Tracer, Var, aval_of, convert_element_type, is_ref,
-                          is_valid, memory_of, sharding_of, state, trace_to_jaxpr, varying_axes,
-                          visible_axes)
+                          is_tracer, is_valid, memory_of, sharding_of, state, trace_to_jaxpr,
+                          varying_axes, visible_axes)
 from minijax.passes.discharge import returned_ref
 from minijax.passes.leaks import watched
 
@@ -53,7 +53,7 @@ def trace_body(fun: Callable, in_tree: Any, in_avals: Sequence[Any], name: str,
 
     jaxpr, captured = watched(trace_to_jaxpr, flat, in_avals, DebugInfo("body", fun_name(fun)))
     body = Body(jaxpr, captured, result[0])
-    if not captured or not any(isinstance(x, Tracer) for x in captured):
+    if not any(map(is_tracer, captured)):
         found.append(body)
     return body
 
