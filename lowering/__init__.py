@@ -32,11 +32,12 @@ from lowering import (  # noqa: F401  (importing a module registers its rules)
     structural,
     window,
 )
+from lowering.barriers import is_mixed_up, settle
 from lowering.build import portable_text
 from lowering.dynamic import DynamicContext
-from lowering.fusion import is_mixed_up, pins
+from lowering.fusion import pins
 from lowering.module import Context, Lowered, lower
 from lowering.rules import rule, set_object_rule, set_rule
 
 __all__ = ["Context", "DynamicContext", "Lowered", "is_mixed_up", "lower", "pins",
-           "portable_text", "rule", "set_object_rule", "set_rule"]
+           "portable_text", "rule", "set_object_rule", "set_rule", "settle"]

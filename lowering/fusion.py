@@ -5,8 +5,10 @@ values which read two large operands.  In `(x + y) + bias` neither addition is p
 deep network each kernel holds the sums of all layers below it: quadratic code and work.  `pins`
 estimates what would be repeated; the module gets an `optimization_barrier` on each of these values.
 
-    pins(jaxpr)           # the variables, an empty set for most programs
-    is_mixed_up(hlo)      # whether the compiled program may be wrong because of them
+    pins(jaxpr)           # the variables, none for most programs
+
+A second reason to store a value is that kernels may round it differently.  The derivative of a
+maximum asks which elements equal it: computed again, fewer do, or none.
 
 The estimate walks the program twice.  Backwards, it finds the kernel (named by its last equation)
 that each equation ends up in; an equation that several kernels read is a fork.  Forwards, it adds
@@ -16,7 +18,6 @@ up what a kernel costs, forks that are copied into it included.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,6 +43,8 @@ _WEIGHTS: dict[str, int] = {
 _DEAREST_COPIED = 4  # XLA does not copy an operation of this weight into a larger kernel
 
 _REDUCTIONS = frozenset(("reduce_sum", "reduce_max", "reduce_min", "reduce_prod"))
+_EXTREMA = frozenset(("reduce_max", "reduce_min"))
+_COMPARISONS = frozenset(("eq", "eq_to", "ne"))
 _BEFORE_REDUCTIONS = frozenset(("mul", "square", "integer_pow"))
 _CONSTANTS = frozenset(("broadcast_in_dim", "iota"))
 _CALLS = {"jit": "jaxpr", "closed_call": "call_jaxpr", "call": "call_jaxpr",
@@ -49,22 +52,27 @@ _CALLS = {"jit": "jaxpr", "closed_call": "call_jaxpr", "call": "call_jaxpr",
           "custom_vmap_call": "call", "remat2": "jaxpr"}
 
 
-def pins(jaxpr: Any) -> frozenset:
+def pins(jaxpr: Any) -> dict[Any, bool]:
     """The variables of `jaxpr`, and of the jaxprs it calls, that should be stored.
+
+    True for those whose rounding matters, False for those that only take time.
 
     Barriers stay out of loops and the like, the user's own too: where they are kept, XLA cannot
     compile such a body (UNIMPLEMENTED for a small loop, an abort for a reduction).
     """
     graph = _Graph(jaxpr)
-    chosen = graph.repeated()
-    if sum(work for _, work in chosen) < TOTAL:
-        return frozenset()
+    compared, repeated = graph.compared(), graph.repeated()
+    if sum(repeated.values()) < TOTAL:
+        repeated.clear()
+    if not compared and not repeated:
+        return {}
     within = list(_within_bodies(jaxpr, False))
     if any(eqn.primitive.name == "optimization_barrier" or _is_behind_barrier(eqn)
            for eqn in within):
-        return frozenset()
-    stored = frozenset(v for node, _ in chosen for v in graph.eqns[node].outvars)
-    return stored.difference(v for eqn in within for v in eqn.outvars)
+        return {}
+    inner = {v for eqn in within for v in eqn.outvars}
+    return {v: node in compared for node in {*repeated, *compared}
+            for v in graph.eqns[node].outvars if v not in inner}
 
 
 def _within_bodies(jaxpr: Any, inside: bool) -> Iterator[Any]:
@@ -148,13 +156,27 @@ class _Graph:
                 if eqn is not None and eqn.primitive.name in _BEFORE_REDUCTIONS:
                     self.weights[maker] = None
 
-    def repeated(self) -> list[tuple[int, int]]:
+    def compared(self) -> set[int]:
+        """The equations whose results are compared with an extremum of themselves."""
+        eqns, operands = self.eqns, self.operands
+        return {x for node in self.reductions if eqns[node].primitive.name in _EXTREMA
+                for x in operands[node] if x is not None and self.weights[self._origin(x)]
+                for reader in self.readers[x] if eqns[reader].primitive.name in _COMPARISONS
+                if any(i is not None and self._origin(i) == node for i in operands[reader])}
+
+    def _origin(self, node: int) -> int:
+        """The equation that computes what `node` may only move or convert."""
+        while self.weights[node] == 0 and (makers := self.operands[node]) and makers[0] is not None:
+            node = makers[0]
+        return node
+
+    def repeated(self) -> dict[int, int]:
         """The equations whose results are worth storing, and the work that each saves."""
         roots, copies, in_memory = self._kernels()
         costs = [0] * len(roots)
         copied: set[tuple[int, int]] = set()  # (a kernel, a fork that it has a copy of)
         forks = set(copies)  # those that are not stored
-        chosen = []
+        chosen = {}
         for node, weight in enumerate(self.weights):
             if weight is None:
                 continue
@@ -171,7 +193,7 @@ class _Graph:
                 forks.remove(node)
             elif saved >= WORTH:
                 forks.remove(node)
-                chosen.append((node, saved))
+                chosen[node] = saved
         return chosen
 
     def _kernels(self) -> tuple[list[int], dict[int, int], set[int]]:
@@ -219,30 +241,3 @@ class _Graph:
 
 def _true_rank(shape: tuple[int, ...]) -> int:
     return sum(n != 1 for n in shape)
-
-
-_INSTRUCTION = re.compile(
-    r"^ *(?:ROOT )?%(\S+) = .*? ([a-z][\w-]*)\(([^)]*)\)(?:, index=(\d+))?", re.M)
-_NAME = re.compile(r"%([\w.-]+)")
-
-
-def is_mixed_up(hlo: str) -> bool:
-    """Whether an operation of a compiled program reads one array under two names.
-
-    A barrier that is kept gives its operand a second name, and equal operations become one: a
-    kernel can read both. XLA then takes them for two arrays, may write the result in place of the
-    one, and overwrites what it reads of the other: silently wrong results.
-    """
-    arrays: dict[str, Any] = {}  # what each name stands for
-    for name, kind, operands, index in _INSTRUCTION.findall(hlo):
-        read = _NAME.findall(operands)
-        found = [arrays.get(x, x) for x in read]
-        if kind in ("bitcast", "opt-barrier"):
-            arrays[name] = found[0]
-        elif kind == "get-tuple-element" and isinstance(found[0], tuple):
-            arrays[name] = found[0][int(index)]
-        elif len(set(found)) < len(set(read)):
-            return True
-        elif kind == "tuple":
-            arrays[name] = tuple(found)
-    return False

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,7 +84,7 @@ class Context(TokenEmitter):
         self.scope = ""
         self.show_scope = show_scope
         self.host_callbacks: list = []
-        self.pins: frozenset = frozenset()
+        self.pins: Mapping[Any, bool] = {}
         self.functions: dict[Any, str] = {}
         self._locate = None
         if code_to_filename is not None:
@@ -194,13 +195,14 @@ class Context(TokenEmitter):
             if type(results) is not list:
                 results = [results]
             describe(results, attributes)
-            if pins and not pins.isdisjoint(outvars):
-                results = [self.barrier(x)[0] for x in results]
+            if pins and outvars and outvars[0] in pins:
+                results = [self.barrier(x, stored=pins[outvars[0]])[0] for x in results]
             env.update(zip(outvars, self._located(results, outvars)))
 
-    def barrier(self, *xs: Value) -> list[Value]:
+    def barrier(self, *xs: Value, **attributes: bool) -> list[Value]:
         """The values behind a barrier: what reads them does not compute them again."""
-        return self.region_op("stablehlo.optimization_barrier", xs, [x.type for x in xs], ())
+        return self.region_op("stablehlo.optimization_barrier", xs, [x.type for x in xs], (),
+                              **attributes)
 
     def _located(self, results: list[Value], outvars: Sequence[Any]) -> list[Value]:
         """Results where their types, or a parameter of the equation, say that they are."""
@@ -301,7 +303,8 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
           code_to_filename: Callable[[Any], str | None] | None = None,
           show_scope: Callable[[tuple[str, ...]], str] = "/".join, manual_mesh: Any = None,
           ordered_effects: Sequence[Any] = (), devices: Sequence[Any] = (),
-          pins: frozenset = frozenset(), context: Callable[..., Context] = Context) -> Lowered:
+          pins: Mapping[Any, bool] = MappingProxyType({}),
+          context: Callable[..., Context] = Context) -> Lowered:
     """A verified module whose public function `main` computes `jaxpr`.
 
     Arguments of `main`: the constants of `jaxpr` marked in `const_args` (one bool per constvar),

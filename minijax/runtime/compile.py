@@ -241,7 +241,7 @@ def lower_jaxpr(jaxpr: Jaxpr, name: str, placement: Placement, *, donated: Seque
     kept_donated = select(donated, kept) if donated else [False] * sum(kept)
     ordered = _ordered_effects(jaxpr, len(placement.devices))
     own_platform = platform_of(placement.devices[0])
-    pins = frozenset()
+    pins: dict[Any, bool] = {}
     if platform is None and own_platform == "cpu" and len(placement.devices) == 1:
         pins = lowering_package().pins(jaxpr)
     lowered = _lower(
@@ -433,29 +433,35 @@ def _load(program: Program, devices: tuple[Any, ...], options: Any) -> Any:
 
 def _compile(client: Any, program: Program, devices: tuple, options: Any,
              callbacks: Sequence) -> Any:
-    """An executable, without the barriers of `pins` if XLA fails or mixes up arrays over them."""
-    def load() -> Any:
-        return backend_compile_and_load(client, program, devices, options, callbacks)
+    """An executable.
 
-    if not program.keep_barriers:
-        return load()
-    try:
-        loaded = load()
-        if not lowering_package().is_mixed_up(loaded.hlo_modules()[0].to_string()):
-            return loaded
-    except jaxlib.JaxRuntimeError:
-        pass
-    debug = options.executable_build_options.debug_options
-    debug.xla_disable_hlo_passes = debug.xla_disable_hlo_passes.removesuffix(_BARRIERS)
-    return load()
+    Barriers are not kept if XLA fails, or mixes up arrays over them: at first only those are on
+    which results depend, then none.
+    """
+    def load(module: Any) -> Any:
+        return backend_compile_and_load(client, module, devices, options, callbacks)
+
+    for needed_only in (False, True) if program.keep_barriers else ():
+        module = program.lowered.for_compiler()
+        if not lowering_package().settle(module, needed_only):
+            break
+        try:
+            loaded = load(module)
+            if not lowering_package().is_mixed_up(loaded.hlo_modules()[0].to_string()):
+                return loaded
+        except jaxlib.JaxRuntimeError:
+            pass
+    if program.keep_barriers:
+        debug = options.executable_build_options.debug_options
+        debug.xla_disable_hlo_passes = debug.xla_disable_hlo_passes.removesuffix(_BARRIERS)
+    return load(program.lowered.for_compiler())
 
 
-def backend_compile_and_load(client: Any, program: Program, devices: tuple, options: Any,
+def backend_compile_and_load(client: Any, module: Any, devices: tuple, options: Any,
                              callbacks: Sequence) -> Any:
     """An executable; programs that forbid compiling for a platform replace this function."""
-    return client.compile_and_load(
-        program.lowered.for_compiler(), jaxlib.DeviceList(devices), options,
-        host_callbacks=list(callbacks))
+    return client.compile_and_load(module, jaxlib.DeviceList(devices), options,
+                                   host_callbacks=list(callbacks))
 
 
 def clear_caches() -> None:
