@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,7 +83,7 @@ class Context(TokenEmitter):
         self.scope = ""
         self.show_scope = show_scope
         self.host_callbacks: list = []
-        self.pins: Mapping[Any, bool] = {}
+        self.pins: dict[Any, bool] = {}
         self.functions: dict[Any, str] = {}
         self._locate = None
         if code_to_filename is not None:
@@ -303,8 +302,7 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
           code_to_filename: Callable[[Any], str | None] | None = None,
           show_scope: Callable[[tuple[str, ...]], str] = "/".join, manual_mesh: Any = None,
           ordered_effects: Sequence[Any] = (), devices: Sequence[Any] = (),
-          pins: Mapping[Any, bool] = MappingProxyType({}),
-          context: Callable[..., Context] = Context) -> Lowered:
+          pins: dict[Any, bool] | None = None, context: Any = Context) -> Lowered:
     """A verified module whose public function `main` computes `jaxpr`.
 
     Arguments of `main`: the constants of `jaxpr` marked in `const_args` (one bool per constvar),
@@ -313,12 +311,12 @@ def lower(jaxpr: Any, *, platform: str = "cpu", name: str = "main", donated: Seq
     makes it, and knows the meshes. Layouts are "auto" or dimensions, fastest first, like "{0,1}".
     `expand(eqn)` gives the jaxpr of an equation without a rule, or None; `code_to_filename(code)`
     which frames of `eqn.source` become locations. Operations are named `scope` (default: `name`),
-    `show_scope(eqn.scope)`, primitive. All is in a manual region of `manual_mesh`. The variables
-    `pins` are stored (see fusion.py).
+    `show_scope(eqn.scope)`, primitive. All is in a manual region of `manual_mesh`. For `pins` see
+    fusion.py.
     """
     ctx = context(platform, expand, code_to_filename, show_scope)
     ctx.set_devices(devices, spmd, manual_mesh)
-    ctx.pins = pins
+    ctx.pins = pins or {}
     tokens = [_Token] * len(ordered_effects)
     as_args = list(const_args) or [False] * len(jaxpr.constvars)
     leading = tokens + [v for v, is_arg in zip(jaxpr.constvars, as_args) if is_arg]

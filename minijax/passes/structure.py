@@ -56,16 +56,24 @@ def _add_program(parts: list, jaxpr: Jaxpr) -> None:
     number = dict(zip(jaxpr.invars, range(len(jaxpr.invars))))
     parts += Jaxpr, len(jaxpr.eqns), len(jaxpr.outvars), *jaxpr.in_avals
     for eqn in jaxpr.eqns:
-        parts += eqn.primitive, eqn.scope, len(eqn.invars), len(eqn.outvars), *eqn.params
+        params = eqn.params
+        parts += eqn.primitive, eqn.scope, len(eqn.invars), len(eqn.outvars), *params
         for v in eqn.invars:
-            _add_literal(parts, v) if type(v) is Literal else parts.append(number[v])
-        for value in eqn.params.values():
-            _add(parts, value)
+            if type(v) is Literal:
+                _add_literal(parts, v)
+            else:
+                parts.append(number[v])
+        if params:
+            for value in params.values():
+                _add(parts, value)
         for v in eqn.outvars:
             number[v] = len(number)
             parts.append(v.aval)
     for v in jaxpr.outvars:
-        _add_literal(parts, v) if type(v) is Literal else parts.append(number[v])
+        if type(v) is Literal:
+            _add_literal(parts, v)
+        else:
+            parts.append(number[v])
 
 
 def _add_literal(parts: list, literal: Literal) -> None:
@@ -75,16 +83,18 @@ def _add_literal(parts: list, literal: Literal) -> None:
 
 def _add(parts: list, value: Any) -> None:
     kind = type(value)
-    if kind in _PLAIN or isinstance(value, enum.Enum):
+    if kind in _PLAIN:
         parts += kind, value
-    elif isinstance(value, tuple):
+    elif kind is tuple or isinstance(value, tuple):
         kinds = tuple(map(type, value))
-        parts += kind, kinds
         if _PLAIN.issuperset(kinds):
-            parts.append(value)
+            parts += kind, kinds, value
         else:
+            parts += kind, kinds
             for item in value:
                 _add(parts, item)
+    elif isinstance(value, enum.Enum):
+        parts += kind, value
     elif kind is Jaxpr:
         _add_program(parts, value)
     elif isinstance(value, np.generic) or (kind is np.ndarray and not value.ndim):

@@ -9,7 +9,7 @@ from typing import Any
 
 from minijax.core import EvalTrace, Jaxpr, Primitive, missing_rule, subjaxprs, trace_closed
 from minijax.base.util import exact
-from minijax.passes import structure
+from minijax.passes import alike, structure
 from minijax.runtime import call, compile, layouts, mappings  # noqa: F401  (layouts sets a hook)
 from minijax.runtime.call import FlatOptions, make_flat
 from minijax.sharding import named
@@ -89,6 +89,7 @@ def clear_caches() -> None:
     _functions_with_jaxprs.clear()
     _functions_by_structure.clear()
     structure.clear_caches()
+    alike.clear_caches()
     call.clear_caches()
     compile.clear_caches()
 

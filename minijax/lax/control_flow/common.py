@@ -18,6 +18,7 @@ from minijax.base.util import fun_name, trace_cache, weak_cache
 from minijax.core import (DebugInfo, Jaxpr, Tracer, Var, aval_of, convert_element_type, is_ref,
                           is_tracer, is_valid, memory_of, sharding_of, state, trace_to_jaxpr,
                           varying_axes, visible_axes)
+from minijax.passes.alike import alike
 from minijax.passes.discharge import returned_ref
 from minijax.passes.leaks import watched
 
@@ -36,7 +37,7 @@ def trace_body(fun: Callable, in_tree: Any, in_avals: Sequence[Any], name: str,
 
     Remembered for as long as `fun` lives, unless it closes over a tracer.
     """
-    in_avals = tuple(in_avals)
+    in_avals, fun = tuple(in_avals), alike(fun, in_tree)
     try:
         found = _known_bodies(fun, in_tree, in_avals, name, visible_axes(state.trace))
     except TypeError:  # neither hashable nor weakly referenceable

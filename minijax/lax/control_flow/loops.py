@@ -23,6 +23,7 @@ from minijax.lax.control_flow.scan import bind_scan, scan, trace_scan, unroll_fa
 from minijax.lax.control_flow.while_loop import bind_while, trace_while
 from minijax.lax.cumulative import prefixes
 from minijax.lax.rules import scalar_like
+from minijax.passes.alike import alike
 
 T = TypeVar("T")
 
@@ -85,10 +86,10 @@ def _concrete_int(x: Any) -> int | None:
 def _counted(start: int, trips: int, body_fun: Callable, init: list, init_tree: Any,
              unroll: int | bool | None) -> list:
     """The loop as a scan over nothing, with the counter in its carry."""
-    step = _scan_step(body_fun)
+    step = _scan_step(alike(body_fun, init_tree))
     tree_with_counter = tree.treedef_tuple((tree.structure(0), init_tree))
-    body, init = trace_scan(step, [start, *init], tree_with_counter, [],
-                                       tree.structure(None), "loop_carry")
+    body, init = trace_scan(step, [start, *init], tree_with_counter, [], tree.structure(None),
+                            "loop_carry")
     outs = bind_scan(
         body, init, [], reverse=False, length=trips,
         unroll=unroll_factor(1 if unroll is None else unroll, trips))
@@ -98,8 +99,8 @@ def _counted(start: int, trips: int, body_fun: Callable, init: list, init_tree: 
 def _open_ended(lower: Any, upper: Any, body_fun: Callable, init: list, init_tree: Any) -> list:
     scalar = tree.structure(0)
     carry_tree = tree.treedef_tuple((scalar, scalar, init_tree))
-    cond, body, init = trace_while(_below, _while_step(body_fun), [lower, upper, *init],
-                                         carry_tree, "loop_carry")
+    step = _while_step(alike(body_fun, init_tree))
+    cond, body, init = trace_while(_below, step, [lower, upper, *init], carry_tree, "loop_carry")
     return bind_while(cond, body, init)[2:]
 
 

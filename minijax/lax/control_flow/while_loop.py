@@ -70,15 +70,15 @@ def trace_while(cond_fun: Callable, body_fun: Callable, init: list, init_tree: A
     while True:
         avals = [aval_of(x) for x in init]
         body = trace_body(body_fun, in_tree, avals, "while_loop")
-        if body.result != init_tree:
+        out_avals = body.jaxpr.out_avals
+        if body.result != init_tree or out_avals == avals:
             break
-        init, changed = promote_weak(init, avals, body.jaxpr.out_avals)
+        init, changed = promote_weak(init, avals, out_avals)
         if not changed:
             break
     cond = trace_body(cond_fun, in_tree, avals, "while_loop")
     _check_predicate(cond)
-    check_carry("while_loop body", body_fun, init_tree, avals, body.result, body.jaxpr.out_avals,
-                carry_name)
+    check_carry("while_loop body", body_fun, init_tree, avals, body.result, out_avals, carry_name)
     return cond, body, init
 
 
