@@ -22,6 +22,7 @@ from minijax.base.util import canonicalize_axis
 from minijax.core import ShapedArray, state, structural
 from minijax.lax.rules import ArrayLike
 from minijax.numpy.creation import Place, Shape, _put, arange, array, shape_tuple
+from minijax.numpy.host import known
 from minijax.numpy.manipulation import moveaxis
 from minijax.numpy.promotion import (
     INTEGER, arguments, array_operand, as_array, broadcast, common_dtype, inexact_dtype, operand,
@@ -48,7 +49,7 @@ def linspace(start: ArrayLike, stop: ArrayLike, num: int = 50, endpoint: bool = 
 
 
 def _count(num: Any) -> int:
-    num = dims.index(num)
+    num = dims.index(known(num, "the 'num' argument"))
     if num < 0:
         raise ValueError(errors.describe(f"Number of samples, {num}, must be non-negative.",
                                          fix="num=0 gives an empty array"))

@@ -13,7 +13,7 @@ import numpy as np
 
 from minijax.base import errors
 from minijax.base.jaxlib import Array, SingleDeviceSharding
-from minijax.core import ShapedArray, eval_trace, state, to_concrete
+from minijax.core import ShapedArray, Tracer, eval_trace, state, to_concrete
 from minijax.runtime import place
 
 _KINDS = frozenset("biufc")
@@ -75,3 +75,8 @@ def concrete(x: Any, why: str) -> np.ndarray:
     if value is None:
         raise errors.ConcretizationTypeError(x, why)
     return np.asarray(value)
+
+
+def known(x: Any, what: str) -> Any:
+    """`x`, on which a shape depends; ConcretizationTypeError that names it if it is traced."""
+    return concrete(x, f"It arose in {what}.") if isinstance(x, Tracer) else x

@@ -190,7 +190,7 @@ def _vander(x: Any, count: int, increasing: bool) -> Any:
 
 def _window(M: int, make: Callable[[Any], Any]) -> Any:
     """A window of M points; a single 1 for M = 1."""
-    size = operator.index(M)
+    size = operator.index(host.known(M, "the number of points of a window"))
     dtype = dtypes.scalar_dtype(float)
     values = np.ones(max(size, 0)) if size <= 1 else make(np.arange(size))
     return host.array(np.asarray(values, dtype), None)
@@ -218,7 +218,7 @@ def hanning(M: int) -> Any:
 
 def kaiser(M: int, beta: ArrayLike) -> Any:
     """Kaiser's window of M points with the shape `beta`."""
-    size = operator.index(M)
+    size = operator.index(host.known(M, "the number of points of a window"))
     if size <= 1:
         return _window(size, np.ones_like)
     return _kaiser(size, beta)

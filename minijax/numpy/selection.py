@@ -310,7 +310,8 @@ def nonzero(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) ->
         raise ValueError(errors.describe(
             f"fill_value must be a scalar or a tuple of length {ndim}; got {fill_value}",
             fix="one number for each axis"))
-    return _nonzero(a, operator.index(size), *[0 if value is None else value for value in fill])
+    size = operator.index(host.known(size, "the 'size' argument of jnp.nonzero"))
+    return _nonzero(a, size, *[0 if value is None else value for value in fill])
 
 
 @fused(static_argnums=1)
@@ -522,12 +523,12 @@ def diag_indices_from(arr: ArrayLike) -> tuple:
 
 def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple:
     """The positions on and below diagonal k of an n x m matrix."""
-    return _constants(np.tril_indices(operator.index(n), k, m))
+    return _constants(np.tril_indices(operator.index(host.known(n, "the 'n' argument")), k, m))
 
 
 def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple:
     """The positions on and above diagonal k of an n x m matrix."""
-    return _constants(np.triu_indices(operator.index(n), k, m))
+    return _constants(np.triu_indices(operator.index(host.known(n, "the 'n' argument")), k, m))
 
 
 def _matrix_shape(arr: Any) -> tuple[int, int]:

@@ -63,6 +63,7 @@ def unique(ar: ArrayLike, return_index: bool = False, return_inverse: bool = Fal
     of `ar`), how often each occurs. `size` pads with `fill_value` (default: the smallest), or cuts.
     """
     ar = promotion.operand("unique", ar)
+    size = host.known(size, "the 'size' argument of jnp.unique")
     wanted = (True, return_index, return_inverse, return_counts)
     if size is None:
         found = _unique_on_host(ar, equal_nan) if axis is None else None
@@ -283,6 +284,7 @@ def _combined(name: str, arrays: tuple[Any, Any], size: int | None, fill_value: 
               **options: bool) -> Any:
     """The set operation `name`: NumPy's if the size is free, else one program."""
     arrays = promotion.arguments(name, *arrays)
+    size = host.known(size, f"the 'size' argument of jnp.{name}")
     if size and name == "union1d" and fill_value is None and not any(map(np.size, arrays)):
         raise ValueError(errors.describe(_NEED_FILL, fix="fill_value=0"))
     if size is None:

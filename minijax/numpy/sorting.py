@@ -295,13 +295,13 @@ def bincount(x: ArrayLike, weights: ArrayLike | None = None, minlength: int = 0,
         raise ValueError(errors.describe("only 1-dimensional input supported.",
                                          because=f"the shape of x is {aval.shape}",
                                          fix="bincount(x.ravel())"))
-    minlength = operator.index(minlength)
+    minlength = operator.index(host.known(minlength, "the 'minlength' argument of jnp.bincount"))
     if length is None:
         values = host.concrete(x, "The error occurred because of argument 'x' of jnp.bincount. "
                                   "To avoid this error, pass a static `length` argument.")
         length = max(minlength, int(values.max()) + 1 if values.size else 0)
     else:
-        length = operator.index(length)
+        length = operator.index(host.known(length, "the 'length' argument of jnp.bincount"))
     if weights is not None and np.shape(weights) != aval.shape:
         raise ValueError(errors.describe("shape of weights must match shape of x.",
                                          because=f"shapes {np.shape(weights)} and {aval.shape}",

@@ -14,7 +14,7 @@ from minijax.base.jaxlib import Array
 from minijax.base.util import canonicalize_axis
 from minijax.core import aval_of
 from minijax.lax.rules import ArrayLike
-from minijax.numpy import promotion
+from minijax.numpy import host, promotion
 from minijax.random.common import (
     Shape, aligned, body, canonical_shape, constant, integer_dtype, placed, result_shape,
     split_keys)
@@ -132,7 +132,8 @@ def permutation(key: Array, x: int | Array, axis: int = 0, independent: bool = F
         if not dtypes.issubdtype(aval.dtype, np.integer):
             raise TypeError(errors.describe("x must be an integer or at least 1-dimensional",
                                             fix="jax.random.permutation(key, 10)"))
-        return placed(_shuffle(key, _indices(operator.index(x)), axis=0), out_sharding)
+        size = operator.index(host.known(x, "the 'x' argument of jax.random.permutation"))
+        return placed(_shuffle(key, _indices(size), axis=0), out_sharding)
     if independent or aval.ndim == 1:
         return placed(_shuffle(key, x, axis=axis), out_sharding)
     order = _shuffle(key, _indices(aval.shape[axis]), axis=0)

@@ -284,3 +284,29 @@ def test_the_call_shows_only_what_was_given():
     assert line.endswith("in jnp.apply_along_axis(func1d=sum, axis=4, float32[2,3])")
     _, line = first_line("jnp.vstack([x, (m, 2)[0][:, :2]])", False)
     assert line.endswith("In jnp.vstack([float32[3], float32[2,2]])")
+
+
+SIZES = {
+    "the 'num' argument": [lambda n: jnp.linspace(0, 1, n), lambda n: jnp.logspace(0, 1, n),
+                           lambda n: jnp.geomspace(1, 2, n)],
+    "the 'length' argument of jnp.bincount": [
+        lambda n: jnp.bincount(jnp.arange(3), length=n)],
+    "the 'minlength' argument of jnp.bincount": [
+        lambda n: jnp.bincount(jnp.arange(3), minlength=n, length=3)],
+    "the number of points of a window": [
+        jnp.bartlett, jnp.blackman, jnp.hamming, jnp.hanning, lambda n: jnp.kaiser(n, 2.0)],
+    "the 'size' argument of jnp.nonzero": [lambda n: jnp.nonzero(x, size=n)],
+    "the 'size' argument of jnp.unique": [lambda n: jnp.unique(x, size=n)],
+    "the 'size' argument of jnp.union1d": [lambda n: jnp.union1d(x, x, size=n)],
+    "the 'n' argument": [jnp.tril_indices, jnp.triu_indices],
+    "the 'x' argument of jax.random.permutation": [
+        lambda n: jax.random.permutation(jax.random.key(0), n)],
+}
+
+
+@pytest.mark.parametrize("what, fun", [(what, fun) for what in SIZES for fun in SIZES[what]])
+def test_traced_sizes_are_refused_by_name(what, fun):
+    with pytest.raises(jax.errors.ConcretizationTypeError, match=f"It arose in {what}\\."):
+        jax.jit(fun)(3)
+    fun(3)
+    fun(jnp.asarray(3))
