@@ -283,6 +283,8 @@ class Compiled(_Stage):
 
     @functools.cached_property
     def _in_layouts(self) -> list:
+        if self._executable.ordered:  # XLA tells no layouts where there are tokens
+            return [None] * len(self._executable.in_shardings)
         found = self._executable.loaded.get_parameter_layouts()
         return list(map(unusual, found[len(self._executable.const_args):]))
 

@@ -219,6 +219,18 @@ def test_ordered_callbacks_come_in_program_order_across_programs_and_control_flo
     assert [repr(e) for e in jaxpr.effects] == ["OrderedIO"]
 
 
+def test_compiled_stages_with_ordered_callbacks_can_be_called(capsys):
+    def f(x, unused, *, y):
+        jax.debug.print("x={}", x, ordered=True)
+        return x + y + io_callback(lambda v: v, INT, y, ordered=True)
+
+    compiled = jax.jit(f).lower(np.int32(1), jnp.ones(3), y=np.int32(2)).compile()
+    assert compiled(jnp.int32(1), np.ones(3, np.float32), y=np.int32(2)) == 5
+    assert compiled(np.int32(3), jnp.ones(3), y=jnp.int32(4)) == 11
+    jax.effects_barrier()
+    assert capsys.readouterr().out == "x=1\nx=3\n"
+
+
 def test_ordered_callbacks_of_programs_on_different_devices():
     log = []
     f = jax.jit(lambda x: io_callback(lambda v: log.append(int(v)), None, x, ordered=True))

@@ -1,5 +1,7 @@
 """Stored values have one name for XLA, and programs in which they might have two are found."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ import minijax as jax
 import minijax.numpy as jnp
 from lowering import barriers
 from minijax import lax
+from minijax.experimental import io_callback
 
 X = np.random.default_rng(0).normal(size=(64, 64), scale=0.1).astype(np.float32)
 
@@ -89,6 +92,27 @@ def test_values_on_which_results_depend_stay_stored_when_others_cannot(monkeypat
     assert kept(program) == 1
     assert "sin" in next(line for line in program.as_text().splitlines() if "opt-barrier(" in line)
     np.testing.assert_allclose(program(X), np.cos(np.exp(np.sin(X)) + 1), rtol=1e-5)
+
+
+def test_effects_are_not_merged(monkeypatch):
+    seen = []
+
+    def fun(x):
+        for _ in range(2):
+            io_callback(lambda: seen.append("ordered"), None, ordered=True)
+            jax.debug.callback(lambda: seen.append("not"))
+        return overwriting(layers, layers)(x)
+
+    program = compiled(monkeypatch, fun, False)
+    assert kept(program) == 1
+    program(X)
+    jax.effects_barrier()
+    assert sorted(seen) == ["not", "not", "ordered", "ordered"]
+
+
+def test_operations_in_line_keep_the_name_of_the_call(monkeypatch):
+    text = compiled(monkeypatch, overwriting(layers, layers), False).as_text()
+    assert re.search(r'opt-barrier\(.*op_name="jit\(<lambda>\)/jit\(layers\)/tanh"', text)
 
 
 def test_inputs_and_what_only_moves_them_are_left_where_they_are(monkeypatch):
