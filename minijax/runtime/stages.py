@@ -355,7 +355,7 @@ class Compiled(_Stage):
     def out_info(self) -> Any:
         """The shape, dtype and sharding of each result."""
         executable = self._executable
-        infos = map(struct_of, executable.out_avals, executable.out_shardings)
+        infos = map(struct_of, executable.result_avals, executable.out_shardings)
         return self.out_tree.unflatten(list(infos))
 
     def facts(self) -> dict[str, Any]:

@@ -88,6 +88,11 @@ def test_analysis():
     assert compiled.out_info["o"].sharding.device_set == {here}
 
 
+def test_the_info_of_results_is_that_of_keys():
+    info = jax.jit(jax.random.split).lower(jax.random.key(0)).compile().out_info
+    assert info.shape == (2,) and jax.dtypes.issubdtype(info.dtype, jax.dtypes.prng_key)
+
+
 def test_compiled_accepts_what_it_was_compiled_for():
     compiled = jax.jit(f).lower(*ARGS).compile()
     for args in (ARGS, ({"a": np.ones(3)}, 2.0), ({"a": jax.device_put(ARGS[0]["a"])},
