@@ -26,7 +26,8 @@ from minijax.base.util import exact
 _LIMIT = 1024  # functions that are remembered, and codes
 _PLAIN = {type(None), bool, int, float, str}
 _CONTAINERS = {tuple, list, dict, type(None)}
-_PARTS = frozenset("numpy lax nn scipy random tree".split())  # of minijax: no state, but for
+# Parts of minijax whose functions do the same at each call, and those of them that may not.
+_PARTS = frozenset("numpy lax nn scipy random tree".split())
 _STATEFUL = {"load", "fromfile", "save", "savez", "set_printoptions"}
 _BUILTINS = {id(getattr(builtins, name)) for name in (
     "abs bool complex dict divmod enumerate float int isinstance len list max min pow range "
@@ -36,6 +37,7 @@ _REFUSED = set("STORE_GLOBAL DELETE_GLOBAL STORE_ATTR DELETE_ATTR IMPORT_NAME LO
 _ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD"}
 _SUSPENDED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _UNKNOWN = frozenset((None,))  # which attributes of a value are read
+_ABSENT = object()  # a global that is not there yet
 
 
 def alike(fun: Callable, in_tree: Any) -> Callable:
@@ -63,7 +65,7 @@ def _representative(fun: FunctionType, callers: tuple[CodeType, ...]) -> Functio
             return None
     names, others = fun.__globals__, fun.__builtins__
     outside = [(value, _UNKNOWN) for value in around]
-    outside += [(names[x] if x in names else others.get(x, reads), a) for x, a in reads.items()]
+    outside += [(names[x] if x in names else others.get(x, _ABSENT), a) for x, a in reads.items()]
     values = []
     for value, attributes in outside:
         if type(value) is FunctionType:

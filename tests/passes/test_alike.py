@@ -101,7 +101,8 @@ def stateful():
         "a class": lambda c: Point(c, c).x, "a helper with state": lambda c: counting(c),
         "a missing name": lambda c: c + no_such_name,  # noqa: F821
         "counting": counting, "a global": globally, "an attribute": attribute,
-        "an import": importing, "defining a class": defining, "recursion": recursive, "a generator": generator,
+        "an import": importing, "defining a class": defining, "recursion": recursive,
+        "a generator": generator,
         "a variable without a value": unset, "a function with attributes": marked,
         "keywords": first_argument, "a builtin": len, "a bound method": numbers.append,
         "a complex number": (lambda k: lambda c: c + k)(-0j)}

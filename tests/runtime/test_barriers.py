@@ -16,7 +16,7 @@ X = np.random.default_rng(0).normal(size=(64, 64), scale=0.1).astype(np.float32)
 
 
 def overwriting(first, second):
-    """A kernel that reads equal values by two names could write `rows` in place of what it reads."""
+    """A kernel that reads one value by two names could write `rows` in place of what it reads."""
     def run(x):
         product = x @ x
         stored, other = first(product), second(product)
