@@ -63,9 +63,8 @@ def _add_program(parts: list, jaxpr: Jaxpr) -> None:
                 _add_literal(parts, v)
             else:
                 parts.append(number[v])
-        if params:
-            for value in params.values():
-                _add(parts, value)
+        for value in params.values():
+            _add(parts, value)
         for v in eqn.outvars:
             number[v] = len(number)
             parts.append(v.aval)
