@@ -27,18 +27,17 @@ def settle(module: Module, needed_only: bool = False) -> bool:
     """
     with module.context:
         _run("inline,cse", module)
-        barriers = _barriers(module)
-        stored = [op for op in barriers if STORED in op.attributes
-                  and (op.attributes[STORED].value or not needed_only)]
-        for op in barriers:
-            if op in stored:
+        is_stored = False
+        for op in _barriers(module):
+            if STORED in op.attributes and (op.attributes[STORED].value or not needed_only):
+                is_stored = True
                 _read_only_through(op)
             elif needed_only:
                 for x, same in zip(op.operands, op.results):
                     same.replace_all_uses_with(x)
                 op.erase()
         _run("cse", module)
-    return bool(stored)
+    return is_stored
 
 
 def _run(passes: str, module: Module) -> None:

@@ -23,7 +23,7 @@ from tests.programs import Programs
 
 STORED = json.loads((Path(__file__).parent / "data" / "random_programs.json").read_text())
 STEP = 1e-6
-# Rounding decides a comparison wherever these are evaluated; JAX disagrees with itself on most.
+# Rounding decides a comparison wherever these are evaluated.
 JUMPING = {272, 577, 1858}
 
 

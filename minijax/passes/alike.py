@@ -45,17 +45,14 @@ def alike(fun: Callable, in_tree: Any) -> Callable:
 
     It is the same for all that do it, and `fun` itself where it may do anything else.
     """
-    if type(fun) is FunctionType and _reads(fun.__code__) is not None and (
-            _holds_containers_only(in_tree)):
-        return _representative(fun, ()) or fun
-    return fun
+    same = _representative(fun, ()) if type(fun) is FunctionType else None
+    return same if same is not None and _holds_containers_only(in_tree) else fun
 
 
 def _representative(fun: FunctionType, callers: tuple[CodeType, ...]) -> FunctionType | None:
     """None if the function has state, or is recursive."""
     code = fun.__code__
-    reads = _reads(code)
-    if reads is None or fun.__kwdefaults__ or fun.__dict__ or code in callers:
+    if fun.__kwdefaults__ or fun.__dict__ or code in callers or (reads := _reads(code)) is None:
         return None
     around = fun.__defaults__ or ()
     if fun.__closure__:

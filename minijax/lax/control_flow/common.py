@@ -35,7 +35,7 @@ def trace_body(fun: Callable, in_tree: Any, in_avals: Sequence[Any], name: str,
                flatten: Callable[[Any], tuple[list, Any]] = tree.flatten) -> Body:
     """Trace `fun` at the types of its flat arguments; `flatten` takes the result apart.
 
-    Remembered for as long as `fun` lives, unless it closes over a tracer.
+    Remembered for `fun` and all functions alike, unless it closes over a tracer.
     """
     in_avals, fun = tuple(in_avals), alike(fun, in_tree)
     try:
