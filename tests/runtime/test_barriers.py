@@ -116,10 +116,10 @@ def test_operations_in_line_keep_the_name_of_the_call(monkeypatch):
 
 
 def test_an_input_behind_a_barrier_stays_where_it_is(monkeypatch):
-    program = compiled(monkeypatch, lambda x: jnp.sin(lax.copy_p.bind(x)) + x, True,
+    program = compiled(monkeypatch, lambda x: jnp.sin(lax.copy_p.bind(x)), True,
                        primitive="copy")
     assert kept(program) == 1
-    np.testing.assert_allclose(program(X), np.sin(X) + X, rtol=1e-6)
+    np.testing.assert_allclose(program(X), np.sin(X), rtol=1e-6)
 
 
 @pytest.mark.parametrize("line, mixed", [
